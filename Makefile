@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# kmesh-rl: `make help` lists the targets. Everything built lands in build/; V=1 shows the commands.
+
+CLANG ?= clang
+BPFTOOL ?= $(or $(shell command -v bpftool 2>/dev/null),/usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+PYTHON ?= /usr/bin/python3
+B := build
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-8s %s\n' '$(1)' '$(2)';
+endif
+
+VERSION := $(shell cat VERSION)
+ARCH_INCLUDE := /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
+
+LIBS := libbpf libuv yaml-0.1 jansson
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
+CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 $(WARN)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I. -I$(ARCH_INCLUDE)
+PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
+PKG_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+include tools/dev/deps.mk
+include test/test.mk
+
+# --- BPF: one object per hook, linked into one, then a skeleton ---------------------------------
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL := $(B)/skel/kmesh_rl.skel.h
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c | deps
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/bpf/kmesh_rl.o: $(BPF_OBJ)
+	$(call say,BPFLINK,$@)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(B)/bpf/kmesh_rl.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name kmesh_rl > $@
+
+# --- userspace: everything below agent/ but main.c is one library ---------------------------------
+AGENT_SRC := $(filter-out agent/main.c,$(wildcard agent/*/*.c))
+AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
+TOOL_SRC := $(wildcard tools/kmesh-rl/*.c)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/obj/%.o)
+AGENT := $(B)/kmesh-rl-agent
+TOOL := $(B)/kmesh-rl
+
+$(B)/obj/%.o: %.c VERSION | deps $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/libkrl.a: $(AGENT_OBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(AGENT): $(B)/obj/agent/main.o $(B)/libkrl.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+$(TOOL): $(TOOL_OBJ) $(B)/libkrl.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+all: $(AGENT) $(TOOL) ## build the agent and the command line tool
+
+demo: all ## 15 requests against a limit of 10/minute, on loopback
+	$(Q)tools/dev/demo.sh $(B)
+
+run: all ## the agent in the foreground on deploy/examples/local
+	$(Q)$(AGENT) --source dir:deploy/examples/local
+
+PREFIX ?= /usr/local
+install: all ## install both binaries below PREFIX (/usr/local)
+	install -D -m 0755 $(AGENT) $(DESTDIR)$(PREFIX)/sbin/kmesh-rl-agent
+	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
+
+lint: ## layers, file sizes, formatting of SPDX lines
+	$(Q)tools/dev/lint.sh
+
+clean: ## remove build/
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
+
+.PHONY: all demo run install lint clean help

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What lets one header compile for BPF, for the unit tests and for the fuzzers. */
+#ifndef KMESH_RL_COMPILER_H
+#define KMESH_RL_COMPILER_H
+
+#include <linux/types.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((__always_inline__))
+#endif
+
+#define KRL_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define KRL_LIKELY(x) __builtin_expect(!!(x), 1)
+#define KRL_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#endif

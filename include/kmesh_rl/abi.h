@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The contract between the BPF programs and userspace: keys and values of the pinned maps.
+ *
+ * Every struct is fixed width with explicit padding; keys are zeroed before use. Addresses are 16
+ * bytes in network byte order, IPv4 as ::ffff:a.b.c.d; ports are in host byte order. A change here
+ * that alters a size or an offset must raise KRL_ABI_VERSION: an agent refuses pins of another one.
+ */
+#ifndef KMESH_RL_ABI_H
+#define KMESH_RL_ABI_H
+
+#include <linux/types.h>
+
+#define KRL_ABI_VERSION 1
+
+enum {
+	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
+	KRL_MAX_ENDPOINTS = 16384,
+	KRL_MAX_ENDPOINT_RULES = 64,	/* rules that count on one endpoint */
+	KRL_MAX_BUCKETS = 131072,
+	KRL_MAX_CONNS = 65536,		/* enrolled connections on one node */
+	KRL_MAX_RESPONDERS = 64,	/* AF_UNIX pairs that build full answers, one a CPU */
+	KRL_LIMIT_TEXT_BYTES = 64,
+};
+
+/* Parameters of a token bucket; see docs/architecture.md "The bucket". */
+struct krl_settings {
+	__u64 max_tokens;	/* 1 .. 2^63-1 */
+	__u64 tokens_per_fill;	/* 1 .. 2^63-1 */
+	__u64 fill_interval_ns;	/* 1 .. 2^63-1 */
+};
+
+/* last_topup_ns is CLOCK_BOOTTIME; its top bit is set while one CPU refills. tokens may be negative
+ * (debt). Only the functions of bpf/lib/bucket.h read or write the two. */
+struct krl_bucket {
+	__u64 last_topup_ns;
+	__s64 tokens;
+};
+
+struct krl_endpoint_key {
+	__u8 addr[16];		/* all zero: any address; ::ffff:0.0.0.0: any IPv4 address */
+	__u16 port;
+	__u16 pad[3];
+};
+
+/* A rule's row number, and the id it must carry: a row is reused only under another id. */
+struct krl_rule_ref {
+	__u32 slot;
+	__u32 id;
+};
+
+enum {
+	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
+};
+
+struct krl_endpoint {
+	__u32 flags;
+	__u32 rule_count;
+	struct krl_rule_ref rules[KRL_MAX_ENDPOINT_RULES];
+};
+
+/* One bucket per (netns, endpoint as configured, rule, descriptor). */
+struct krl_bucket_key {
+	__u64 netns_cookie;
+	__u8 addr[16];		/* the endpoint's address as configured, wildcards included */
+	__u64 descriptor[2];	/* keyed hash of the values that pick the bucket; 0 without any */
+	__u32 rule_id;
+	__u16 port;
+	__u16 pad;
+};
+
+/* One rule. The agent writes it through a shared mapping between two increments of seq; readers
+ * retry while seq is odd or moves. id 0: the row is free. */
+struct krl_rule {
+	__u32 seq;
+	__u32 id;
+	struct krl_settings settings;
+	__u32 limit_text_len;
+	__u32 pad;
+	char limit_text[KRL_LIMIT_TEXT_BYTES];	/* "10 per 1 minute", for the body of a 429 */
+};
+
+/* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
+struct krl_rule_info {
+	__u32 id;
+	__u32 pad;
+	char ns[64];
+	char name[256];
+	char service[256];
+	char rule[64];
+	char limit[KRL_LIMIT_TEXT_BYTES];
+};
+
+/* Per CPU and rule. A request that n rules judge counts in each; it is limited in the one that
+ * refused it. */
+struct krl_rule_stats {
+	__u64 allowed;
+	__u64 limited;
+};
+
+/* Written by the agent alone, row 0 of krl_config. */
+struct krl_config {
+	__u32 abi_version;
+	__u32 responders;	/* AF_UNIX pairs open now; 0: none, answer in place */
+	__s64 wall_offset_ns;	/* CLOCK_REALTIME - CLOCK_BOOTTIME */
+};
+
+/* From the kernel to the agent through krl_events. */
+enum krl_event_kind {
+	KRL_EVENT_CLOSE = 1,	/* the answer on its way is the last: end the connection after it */
+	KRL_EVENT_DRAIN = 2,	/* an answer must wait until the server wrote what it owes */
+};
+
+struct krl_event {
+	__u64 cookie;
+	__u32 kind;
+	__u32 pad;
+};
+
+/* From the agent to the command program: one datagram into the command pair. Bytes of clients never
+ * reach that pair. */
+enum krl_command_kind {
+	KRL_COMMAND_CLOSE = 1,	/* break the connection: its server reads EPIPE and closes */
+	KRL_COMMAND_DRAIN = 2,	/* send the waiting answer if the server has been quiet */
+};
+
+struct krl_command {
+	__u64 cookie;
+	__u32 kind;
+	__u32 pad;
+};
+
+_Static_assert(sizeof(struct krl_settings) == 24, "ABI");
+_Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
+_Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
+_Static_assert(sizeof(struct krl_endpoint) == 8 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
+_Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
+_Static_assert(sizeof(struct krl_rule) == 104, "ABI");
+_Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
+_Static_assert(sizeof(struct krl_config) == 16, "ABI");
+_Static_assert(sizeof(struct krl_event) == 16, "ABI");
+_Static_assert(sizeof(struct krl_command) == 16, "ABI");
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where things stand in the file system: names below the agent's --bpffs directory, and defaults. */
+#ifndef KMESH_RL_PINS_H
+#define KMESH_RL_PINS_H
+
+#define KRL_DEFAULT_BPFFS "/sys/fs/bpf/kmesh-rl"
+#define KRL_DEFAULT_CONTROL_SOCKET "/run/kmesh-rl/agent.sock"
+
+#define KRL_PIN_SOCKOPS_LINK "link_sockops"
+
+#endif

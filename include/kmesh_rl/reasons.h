@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every way a request ends other than allowed or limited by a rule: one list, from which come the
+ * BPF counter, the name in metrics and in the CLI, and the explanation. */
+#ifndef KMESH_RL_REASONS_H
+#define KMESH_RL_REASONS_H
+
+/* X(ID, name, explanation) */
+#define KRL_REASONS(X)                                                                             \
+	X(BAD_REQUEST, "bad_request", "malformed or ambiguous HTTP/1.1, refused with 400")         \
+	X(TLS, "tls", "TLS on a protected port cannot be read")                                    \
+	X(HTTP2, "http2", "HTTP/2 on a protected port cannot be read")                             \
+	X(UPGRADED, "upgraded", "the connection left HTTP/1.1 after an Upgrade")                   \
+	X(CONN_TABLE_FULL, "conn_table_full", "no room to follow one more connection")             \
+	X(BUCKET_OVERFLOW, "bucket_overflow", "bucket map full, the rule's overflow bucket used")  \
+	X(RULE_CHANGED, "rule_changed", "a rule went away while a request was judged")             \
+	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
+	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
+	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
+	X(ANSWER_DRAINED, "answer_drained", "a pipelined request was refused after older answers") \
+	X(BLOCKING_READER, "blocking_reader", "the server reads with blocking calls, closed after a 429")
+
+enum krl_reason {
+#define X(id, name, text) KRL_REASON_##id,
+	KRL_REASONS(X)
+#undef X
+	KRL_REASON_MAX
+};
+
+#endif
