@@ -9,6 +9,12 @@
 #define __always_inline inline __attribute__((__always_inline__))
 #endif
 
+/* Makes the compiler read memory again. */
+#define KRL_FORGET() __asm__ volatile("" ::: "memory")
+
+/* Makes the compiler forget what it knows of @x, so that a check the verifier needs stays. */
+#define KRL_OPAQUE(x) __asm__ volatile("" : "+r"(x))
+
 #define KRL_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define KRL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KRL_UNLIKELY(x) __builtin_expect(!!(x), 0)

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All or none: take from the bucket of every rule that counts on an endpoint. */
+#ifndef KMESH_RL_ADMIT_H
+#define KMESH_RL_ADMIT_H
+
+#include "../maps.h"
+#include "bucket.h"
+
+/* Tries to read a rule that the agent is writing; it writes a few words. */
+#define KRL_SEQ_TRIES 8
+
+/* What the loops over the rules share. The numbers are in the connection's row: on the stack, the
+ * verifier would follow each of them through every round. */
+struct krl_judging {
+	const struct krl_endpoint *endpoint;
+	struct krl_judge *judge;
+};
+
+/* The three functions that follow are global so that the verifier walks their loops once, not once
+ * for every path that leads to them; it wants a check of each pointer. */
+
+/* Copy a rule's settings as one consistent set. Returns 0, or -1 when the row is no longer @id. */
+__noinline int krl_rule_settings(const struct krl_rule *rule, __u32 id, struct krl_settings *ret)
+{
+	__u32 seq;
+	int i;
+
+	if (!rule || !ret)
+		return -1;
+	for (i = 0; i < KRL_SEQ_TRIES; i++) {
+		seq = KRL_READ_ONCE(rule->seq);
+		if (seq & 1)
+			continue;
+		ret->max_tokens = KRL_READ_ONCE(rule->settings.max_tokens);
+		ret->tokens_per_fill = KRL_READ_ONCE(rule->settings.tokens_per_fill);
+		ret->fill_interval_ns = KRL_READ_ONCE(rule->settings.fill_interval_ns);
+		if (KRL_READ_ONCE(rule->id) != id)
+			return -1;
+		if (KRL_READ_ONCE(rule->seq) == seq)
+			break;
+	}
+	/* An agent that died while writing leaves seq odd: the words are still a rule's. */
+	if (i == KRL_SEQ_TRIES) {
+		*ret = rule->settings;
+		if (KRL_READ_ONCE(rule->id) != id)
+			return -1;
+	}
+	return ret->max_tokens && ret->tokens_per_fill && ret->fill_interval_ns ? 0 : -1;
+}
+
+__noinline int krl_rule_take(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns, __u64 n)
+{
+	if (!b || !s || !s->tokens_per_fill || !s->fill_interval_ns)
+		return 0;
+	return krl_bucket_take(b, s, now_ns, n);
+}
+
+__noinline int krl_rule_give_back(struct krl_bucket *b, const struct krl_settings *s, __u64 n)
+{
+	if (b && s && s->tokens_per_fill)
+		krl_bucket_give_back(b, s, n);
+	return 0;
+}
+
+/* The bucket under @key, created full when it is missing; the rule's overflow bucket when there is
+ * no room for one more. */
+static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_key *key, __u32 slot,
+							const struct krl_settings *s, __u64 now_ns)
+{
+	struct krl_bucket *b = bpf_map_lookup_elem(&krl_buckets, key);
+	struct krl_bucket fresh;
+
+	if (KRL_LIKELY(b))
+		return b;
+	fresh = krl_bucket_full(s, now_ns);
+	bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST);
+	b = bpf_map_lookup_elem(&krl_buckets, key);
+	if (b)
+		return b;
+	krl_count(KRL_REASON_BUCKET_OVERFLOW);
+	return bpf_map_lookup_elem(&krl_overflow, &slot);
+}
+
+/* The @i-th rule of the endpoint, its settings and its bucket. NULL: gone since the endpoint was
+ * read, which the agent makes last for a moment only. */
+static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *ctx, __u32 i,
+							   struct krl_settings *ret_settings,
+							   __u32 *ret_slot)
+{
+	struct krl_judge *j = ctx->judge;
+	struct krl_bucket_key key;
+	struct krl_rule_ref ref;
+	struct krl_rule *rule;
+
+	ref = ctx->endpoint->rules[i & (KRL_MAX_ENDPOINT_RULES - 1)];
+	rule = bpf_map_lookup_elem(&krl_rules, &ref.slot);
+	if (!rule || krl_rule_settings(rule, ref.id, ret_settings)) {
+		krl_count(KRL_REASON_RULE_CHANGED);
+		return 0;
+	}
+	key = j->key;
+	key.rule_id = ref.id;
+	*ret_slot = ref.slot;
+	return krl_bucket_of(&key, ref.slot, ret_settings, j->now_ns);
+}
+
+static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited)
+{
+	struct krl_rule_stats *stats = bpf_map_lookup_elem(&krl_rule_stats, &slot);
+
+	if (stats) {
+		stats->allowed += allowed;
+		stats->limited += limited;
+	}
+}
+
+/* Of several rules that refuse, the answer shows the one that fills last. */
+static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct krl_bucket *b,
+					     const struct krl_settings *s, __u32 slot, __s64 tokens)
+{
+	__u64 wait_ns = krl_bucket_next_fill_ns(b, s, j->now_ns);
+
+	if (wait_ns <= j->wait_ns)
+		return;
+	j->wait_ns = wait_ns;
+	j->limit = s->max_tokens;
+	j->remaining = tokens > 0 ? tokens : 0;
+	j->refused_slot = slot;
+}
+
+static long krl_judge_check(__u32 i, void *ctx)
+{
+	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
+	struct krl_settings s;
+	struct krl_bucket *b;
+	__s64 tokens;
+	__u32 slot;
+
+	b = krl_judge_bucket(ctx, i, &s, &slot);
+	if (!b)
+		return 0;
+	tokens = krl_bucket_peek(b, &s, j->now_ns);
+	if (tokens < (__s64)j->n)
+		krl_judge_refuse(j, b, &s, slot, tokens);
+	return 0;
+}
+
+static long krl_judge_take(__u32 i, void *ctx)
+{
+	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
+	struct krl_settings s;
+	struct krl_bucket *b;
+	__u32 slot;
+
+	b = krl_judge_bucket(ctx, i, &s, &slot);
+	if (b && krl_rule_take(b, &s, j->now_ns, j->n)) {
+		krl_judge_refuse(j, b, &s, slot, KRL_READ_ONCE(b->tokens));
+		return 1;
+	}
+	if (b)
+		krl_judge_count(slot, j->n, 0);
+	j->taken = i + 1;
+	return 0;
+}
+
+static long krl_judge_give_back(__u32 i, void *ctx)
+{
+	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
+	struct krl_settings s;
+	struct krl_bucket *b;
+	__u32 slot;
+
+	b = krl_judge_bucket(ctx, i, &s, &slot);
+	if (b) {
+		krl_rule_give_back(b, &s, j->n);
+		krl_judge_count(slot, -j->n, 0);
+	}
+	return 0;
+}
+
+/* Judge @j->n requests against every rule of @endpoint. Returns 0 admitted; else -KRL_EAGAIN with the
+ * refusing rule in @j, and nothing taken. */
+static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct krl_judge *j)
+{
+	struct krl_judging judging = { .endpoint = endpoint, .judge = j };
+	__u32 rules = endpoint->rule_count;
+
+	j->wait_ns = 0;
+	j->taken = 0;
+	if (rules > 1)
+		bpf_loop(rules, krl_judge_check, &judging, 0);
+	if (!j->wait_ns) {
+		bpf_loop(rules, krl_judge_take, &judging, 0);
+		if (!j->wait_ns)
+			return 0;
+		bpf_loop(j->taken, krl_judge_give_back, &judging, 0);
+	}
+	krl_judge_count(j->refused_slot, 0, j->n);
+	return -KRL_EAGAIN;
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is known of one enrolled connection: value of krl_conns, keyed by socket cookie. */
+#ifndef KMESH_RL_CONN_H
+#define KMESH_RL_CONN_H
+
+#include <kmesh_rl/abi.h>
+
+#include "http1.h"
+
+enum krl_phase {
+	KRL_PHASE_OPEN,		/* requests are framed and judged */
+	KRL_PHASE_OPAQUE,	/* left HTTP/1.1: everything passes */
+	KRL_PHASE_SWALLOW,	/* the body of a refused request is dropped up to its end */
+	KRL_PHASE_DRAIN,	/* refused, but the server owes older answers; the stream is dropped */
+	KRL_PHASE_CLOSED,	/* the last answer was sent; the stream is dropped */
+};
+
+enum krl_answer_status {
+	KRL_ANSWER_NONE,
+	KRL_ANSWER_429,
+	KRL_ANSWER_400,
+};
+
+/* An answer from the kernel, ready to be written: the numbers are the bucket's at the verdict. */
+struct krl_answer {
+	__u64 limit;
+	__u64 remaining;
+	__u64 retry_after_s;
+	__u64 reset_s;		/* unix time of the next fill */
+	__u32 rule_slot;	/* whose limit_text the body shows */
+	__u8 status;		/* enum krl_answer_status */
+	__u8 close;		/* Connection: close, and end the connection after it */
+	__u8 no_body;		/* answers a HEAD */
+	__u8 queued;		/* on its way through a responder pair */
+};
+
+/* One judgement; see admit.h. */
+struct krl_judge {
+	struct krl_bucket_key key;	/* all but the rule, from the accept on */
+	__u64 now_ns;
+	__u64 n;		/* requests to admit as a unit */
+	__u64 wait_ns;		/* of the refusing rule that fills last; 0: none refused */
+	__u64 limit;
+	__u64 remaining;
+	__u32 refused_slot;
+	__u32 taken;		/* rules taken from, in order */
+};
+
+/* What a walk over one skb found; see scan.h. */
+struct krl_scan {
+	__u32 len;		/* of the skb */
+	__u32 off;		/* bytes walked */
+	__u32 window_off;	/* what of the skb the window holds */
+	__u32 window_len;
+	__u32 begins;		/* request lines that begin in this skb */
+	__u32 heads;		/* heads that end in it */
+	__u32 event;		/* enum krl_http_event that ended the walk early */
+	__u32 failed;		/* the bytes could not be read */
+};
+
+#define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */
+
+/* An answer being written: the longest has about 420 bytes. Room behind KRL_TEXT_BYTES, for any
+ * single piece, makes every write provably inside. */
+#define KRL_TEXT_BYTES 512
+#define KRL_TEXT_PIECE 128
+
+struct krl_text {
+	__u32 len;
+	__u32 pad;
+	char bytes[KRL_TEXT_BYTES + KRL_TEXT_PIECE];
+};
+
+/* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may
+ * be interrupted by itself for another socket: what it needs room for is here, not per CPU. */
+struct krl_conn {
+	struct krl_http http;
+	struct krl_endpoint_key endpoint;	/* as configured, wildcards included */
+	struct krl_answer answer;
+	__u32 admit_seq;	/* the server's write_seq when a request was last admitted */
+	__u32 drain_seq;	/* ... when a waiting answer was last tried */
+	__u8 phase;
+	__u8 admitted;		/* some request was admitted */
+	__u8 pipelined;		/* requests were once sent without waiting for answers */
+	__u8 quiet;		/* tries in a row that found the server quiet */
+	__u32 pad;
+	struct krl_judge judge;
+	struct krl_scan scan;
+	union {
+		char window[KRL_WINDOW_BYTES];
+		struct krl_text text;	/* the compact answer, when the skb was walked */
+	};
+};
+
+#endif

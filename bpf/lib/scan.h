@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Walk the bytes of one skb through the connection's HTTP framing. */
+#ifndef KMESH_RL_SCAN_H
+#define KMESH_RL_SCAN_H
+
+#include "../maps.h"
+
+/* No skb is larger: BIG TCP's limit (include/linux/netdevice.h, GSO_MAX_SIZE). */
+#define KRL_SCAN_STEPS (8 * 65536)
+
+/* On the stack are two pointers alone; the numbers are in the connection's row, where the verifier does
+ * not follow them. */
+struct krl_scanning {
+	struct __sk_buff *skb;
+	struct krl_conn *conn;
+};
+
+static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn *conn)
+{
+	struct krl_scan *s = &conn->scan;
+	__u32 n = s->len - s->off;
+
+	if (n > KRL_WINDOW_BYTES)
+		n = KRL_WINDOW_BYTES;
+	KRL_OPAQUE(n);
+	if (n == 0 || n > KRL_WINDOW_BYTES || bpf_skb_load_bytes(skb, s->off, conn->window, n))
+		return -1;
+	s->window_off = s->off;
+	s->window_len = n;
+	return 0;
+}
+
+static long krl_scan_step(__u32 i, void *ctx)
+{
+	struct krl_conn *conn = ((struct krl_scanning *)ctx)->conn;
+	struct krl_scan *s = &conn->scan;
+	struct krl_http *http = &conn->http;
+	__u32 at, skipped;
+	int event;
+
+	if (s->off >= s->len)
+		return 1;
+	skipped = krl_http_skip(http, s->len - s->off);
+	if (skipped) {
+		s->off += skipped;
+		return 0;
+	}
+	at = s->off - s->window_off;
+	if (at >= s->window_len) {
+		if (krl_scan_fill(((struct krl_scanning *)ctx)->skb, conn)) {
+			s->failed = 1;
+			return 1;
+		}
+		at = 0;
+	}
+	at &= KRL_WINDOW_BYTES - 1;
+	if (krl_http_in_text(http) && at + 8 <= s->window_len && at <= KRL_WINDOW_BYTES - 8) {
+		__u64 word;
+
+		__builtin_memcpy(&word, conn->window + at, sizeof(word));
+		if (krl_http_plain8(word)) {
+			s->off += 8;
+			return 0;
+		}
+	}
+	event = krl_http_byte(http, conn->window[at]);
+	s->off++;
+	if (event == KRL_HTTP_NOTHING)
+		return 0;
+	if (event == KRL_HTTP_BEGIN) {
+		s->begins++;
+		return 0;
+	}
+	if (event == KRL_HTTP_HEAD_END) {
+		s->heads++;
+		return 0;
+	}
+	s->event = event;
+	return 1;
+}
+
+/* Walk the whole of @skb, moving the connection's framing on; the outcome is in @conn->scan. */
+static __always_inline void krl_scan(struct __sk_buff *skb, struct krl_conn *conn)
+{
+	struct krl_scanning scanning = { .skb = skb, .conn = conn };
+
+	__builtin_memset(&conn->scan, 0, sizeof(conn->scan));
+	conn->scan.len = skb->len;
+	bpf_loop(KRL_SCAN_STEPS, krl_scan_step, &scanning, 0);
+	if (!conn->scan.event && conn->scan.off < conn->scan.len)
+		conn->scan.failed = 1;
+}
+
+#endif

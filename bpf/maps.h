@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps of the datapath. maps.bpf.c defines them; the other hooks refer to them. */
+#ifndef KMESH_RL_MAPS_H
+#define KMESH_RL_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <kmesh_rl/abi.h>
+#include <kmesh_rl/reasons.h>
+
+#include "lib/conn.h"
+
+#ifndef KRL_DEFINE_MAPS
+#define KRL_EXTERN extern
+#else
+#define KRL_EXTERN
+#endif
+
+/* What protects what; written by the agent. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_ENDPOINTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_endpoint_key);
+	__type(value, struct krl_endpoint);
+} krl_endpoints SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KRL_MAX_RULES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct krl_rule);
+} krl_rules SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct krl_config);
+} krl_config SEC(".maps");
+
+/* The buckets; created full by the programs, removed by the agent with their rule. A plain hash: a
+ * flood of fresh descriptors cannot evict a limited one. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_BUCKETS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_bucket_key);
+	__type(value, struct krl_bucket);
+} krl_buckets SEC(".maps");
+
+/* One per rule, for the descriptors that found krl_buckets full. last_topup_ns 0: not used yet. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KRL_MAX_RULES);
+	__type(key, __u32);
+	__type(value, struct krl_bucket);
+} krl_overflow SEC(".maps");
+
+/* Counters. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KRL_MAX_RULES);
+	__type(key, __u32);
+	__type(value, struct krl_rule_stats);
+} krl_rule_stats SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KRL_REASON_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_reasons SEC(".maps");
+
+/* The enrolled sockets by cookie, and what is known of each. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_sockets SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_conn);
+} krl_conns SEC(".maps");
+
+/* The agent's AF_UNIX pairs: a refused request is redirected into krl_bounce (key: responder
+ * number), and arrives as a datagram at the other end, which is in krl_responders. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_RESPONDERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_bounce SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_RESPONDERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_responders SEC(".maps");
+
+/* The receiving end of the pair through which the agent sends struct krl_command. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_commands SEC(".maps");
+
+/* Cookies of the connections whose answer waits for a datagram to carry it. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(value, __u64);
+} krl_answers SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} krl_events SEC(".maps");
+
+static __always_inline void krl_count(__u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&krl_reasons, &reason);
+
+	if (n)
+		(*n)++;
+}
+
+#endif

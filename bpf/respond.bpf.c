@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The programs on the agent's AF_UNIX sockets. The length of a datagram there may change, so a whole
+ * answer fits however short the request was. What a datagram holds does not matter: each one carries
+ * the next answer of the queue, and those of a request that came in several pieces find it empty. */
+#include "maps.h"
+#include "lib/answer.h"
+#include "lib/kernel.h"
+
+/* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
+#define KRL_DRAIN_QUIET 5
+
+/* Room to write an answer in. The programs here run in workers, which may be preempted by each other
+ * on one CPU: each takes a slot that is free. */
+#define KRL_TEXT_SLOTS 4
+
+struct krl_text_slot {
+	__u64 busy;
+	struct krl_text text;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KRL_TEXT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct krl_text_slot);
+} krl_answer_text SEC(".maps");
+
+static __always_inline struct krl_text_slot *krl_text_slot_take(void)
+{
+	struct krl_text_slot *slot;
+	__u32 i;
+
+	for (i = 0; i < KRL_TEXT_SLOTS; i++) {
+		slot = bpf_map_lookup_elem(&krl_answer_text, &i);
+		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
+			return slot;
+	}
+	krl_count(KRL_REASON_ANSWER_LOST);
+	return 0;
+}
+
+/* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
+static __always_inline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	struct krl_event event = { .cookie = cookie, .kind = KRL_EVENT_CLOSE };
+	__u32 rule_slot = conn->answer.rule_slot, len;
+	struct krl_text_slot *slot;
+	struct krl_rule *rule;
+	int failed = 1;
+
+	rule = bpf_map_lookup_elem(&krl_rules, &rule_slot);
+	slot = krl_text_slot_take();
+	if (!slot)
+		return SK_DROP;
+	if (rule) {
+		krl_answer_write(&slot->text, &conn->answer, rule->limit_text, rule->limit_text_len);
+		len = slot->text.len;
+		KRL_OPAQUE(len);
+		if (len && len <= KRL_TEXT_BYTES)
+			failed = bpf_skb_change_tail(skb, len, 0) ||
+				 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
+	}
+	slot->busy = 0;
+	if (failed) {
+		krl_count(KRL_REASON_ANSWER_LOST);
+		return SK_DROP;
+	}
+	if (conn->answer.close)
+		bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
+}
+
+SEC("sk_skb/stream_verdict")
+int krl_respond(struct __sk_buff *skb)
+{
+	struct krl_conn *conn;
+	__u64 cookie;
+
+	if (bpf_map_pop_elem(&krl_answers, &cookie))
+		return SK_DROP;
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn || !conn->answer.queued)
+		return SK_DROP;
+	conn->answer.queued = 0;
+	return krl_send_answer(skb, conn, cookie);
+}
+
+/* Is the server done with the requests that it got before the refused one? It wrote something since
+ * the last was admitted, the client has all of it, and nothing came for a while. */
+static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
+{
+	__u32 write_seq = 0;
+	struct bpf_sock *sk;
+	struct sock *tcp;
+	int answered = 0;
+
+	sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+	if (!sk)
+		return 0;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (tcp) {
+		write_seq = krl_sock_write_seq(tcp);
+		answered = krl_sock_answered(tcp, conn->admit_seq);
+	}
+	bpf_sk_release(sk);
+	if (!answered || write_seq != conn->drain_seq) {
+		conn->drain_seq = write_seq;
+		conn->quiet = 0;
+		return 0;
+	}
+	conn->quiet++;
+	return conn->quiet >= KRL_DRAIN_QUIET;
+}
+
+SEC("sk_skb/stream_verdict")
+int krl_command(struct __sk_buff *skb)
+{
+	struct krl_command command;
+	struct krl_conn *conn;
+
+	if (bpf_skb_load_bytes(skb, 0, &command, sizeof(command)))
+		return SK_DROP;
+	conn = bpf_map_lookup_elem(&krl_conns, &command.cookie);
+	if (!conn)
+		return SK_DROP;
+	switch (command.kind) {
+	case KRL_COMMAND_CLOSE:
+		/* Sending nothing is a hard error to sk_psock_backlog: it puts EPIPE on the socket,
+		 * the server reads that and closes, and FIN follows the answer. */
+		if (conn->phase != KRL_PHASE_CLOSED || bpf_skb_change_tail(skb, 0, 0))
+			return SK_DROP;
+		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
+	case KRL_COMMAND_DRAIN:
+		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))
+			return SK_DROP;
+		conn->phase = KRL_PHASE_CLOSED;
+		krl_count(KRL_REASON_ANSWER_DRAINED);
+		return krl_send_answer(skb, conn, command.cookie);
+	}
+	return SK_DROP;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The verdict on each skb that an enrolled socket receives, in stream order: frame the requests in
+ * it, judge them as a unit, let the skb through or answer from the kernel. */
+#include "maps.h"
+#include "lib/admit.h"
+#include "lib/answer.h"
+#include "lib/kernel.h"
+#include "lib/scan.h"
+
+#define KRL_NS_PER_S 1000000000ULL
+
+/* Spaces, to pad the compact answer. */
+static const char krl_spaces[64] = "                                                                ";
+
+static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
+{
+	return BPF_CORE_READ((struct sk_buff *)skb, sk);
+}
+
+static __always_inline void krl_send_event(__u64 cookie, __u32 kind)
+{
+	struct krl_event event = { .cookie = cookie, .kind = kind };
+
+	bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+}
+
+struct krl_pad {
+	struct __sk_buff *skb;
+	__u32 off;
+	__u32 end;
+};
+
+static long krl_pad_step(__u32 i, void *ctx)
+{
+	struct krl_pad *p = ctx;
+	__u32 n = p->end > p->off ? p->end - p->off : 0;
+
+	if (n > sizeof(krl_spaces))
+		n = sizeof(krl_spaces);
+	KRL_OPAQUE(n);
+	if (n == 0 || n > sizeof(krl_spaces))
+		return 1;
+	if (bpf_skb_store_bytes(p->skb, p->off, krl_spaces, n, 0))
+		return 1;
+	p->off += n;
+	return 0;
+}
+
+/* Write the compact answer over the skb, exactly as long, and send it back on its own socket. */
+static __always_inline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	struct krl_pad pad = { .skb = skb, .end = skb->len };
+	struct krl_text *t = &conn->text;
+	__u32 len;
+
+	if (krl_answer_write_compact(t, &conn->answer, skb->len))
+		goto lost;
+	len = t->len;
+	KRL_OPAQUE(len);
+	if (len == 0 || len > KRL_TEXT_BYTES || bpf_skb_store_bytes(skb, 0, t->bytes, len, 0))
+		goto lost;
+	pad.off = len;
+	pad.end = skb->len - 4;
+	bpf_loop(skb->len / sizeof(krl_spaces) + 1, krl_pad_step, &pad, 0);
+	if (pad.off != pad.end || bpf_skb_store_bytes(skb, pad.end, "\r\n\r\n", 4, 0))
+		goto lost;
+	krl_count(KRL_REASON_ANSWER_COMPACT);
+	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
+lost:
+	krl_count(KRL_REASON_ANSWER_LOST);
+	return SK_DROP;
+}
+
+/* Send conn->answer in place of this skb. */
+static __always_inline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	__u32 zero = 0, responder;
+	struct krl_config *config;
+
+	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	if (config && config->responders) {
+		responder = bpf_get_smp_processor_id() % config->responders;
+		if (bpf_sk_redirect_hash(skb, &krl_bounce, &responder, 0) == SK_PASS) {
+			conn->answer.queued = 1;
+			if (!bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY))
+				return SK_PASS;
+			conn->answer.queued = 0;
+			krl_count(KRL_REASON_ANSWER_LOST);
+			return SK_DROP;
+		}
+	}
+	return krl_answer_in_place(skb, conn, cookie);
+}
+
+/* May an answer from the kernel go out now without overtaking one that the server owes? A client
+ * that waits for each answer has all that the server wrote when it sends the next request; of one
+ * that once did not wait, it cannot be known here. */
+static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct sock *sk)
+{
+	if (!conn->admitted)
+		return 1;
+	return !conn->pipelined && krl_sock_answered(sk, conn->admit_seq);
+}
+
+/* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. */
+static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					   int nothing_owed)
+{
+	conn->answer.close = 1;
+	if (nothing_owed)
+		return krl_answer(skb, conn, cookie);
+	conn->phase = KRL_PHASE_DRAIN;
+	krl_send_event(cookie, KRL_EVENT_DRAIN);
+	return SK_DROP;
+}
+
+/* What is not HTTP/1.1 cannot be judged: failurePolicy decides for the whole connection. */
+static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					__u32 reason, int nothing_owed)
+{
+	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+
+	krl_count(reason);
+	if (endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
+		conn->answer.status = KRL_ANSWER_400;
+		return krl_refuse_last(skb, conn, cookie, nothing_owed);
+	}
+	conn->phase = KRL_PHASE_OPAQUE;
+	return SK_PASS;
+}
+
+static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					  int nothing_owed)
+{
+	if (conn->scan.failed)
+		return krl_unjudged(skb, conn, cookie, KRL_REASON_READ_FAILED, nothing_owed);
+	switch (conn->scan.event) {
+	case KRL_HTTP_TLS:
+		return krl_unjudged(skb, conn, cookie, KRL_REASON_TLS, nothing_owed);
+	case KRL_HTTP_H2:
+		return krl_unjudged(skb, conn, cookie, KRL_REASON_HTTP2, nothing_owed);
+	case KRL_HTTP_UPGRADED:
+		krl_count(KRL_REASON_UPGRADED);
+		conn->phase = KRL_PHASE_OPAQUE;
+		return SK_PASS;
+	}
+	krl_count(KRL_REASON_BAD_REQUEST);
+	conn->answer.status = KRL_ANSWER_400;
+	conn->answer.no_body = 0;
+	return krl_refuse_last(skb, conn, cookie, nothing_owed);
+}
+
+/* An skb while the body of a refused request is dropped: its 429 goes out at the body's end, so that
+ * the client has sent all of it before it can send the next request. */
+static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	krl_scan(skb, conn);
+	if (conn->scan.failed || conn->scan.event || conn->scan.begins) {
+		conn->answer.close = 1;
+		return krl_answer(skb, conn, cookie);
+	}
+	if (conn->http.state != KRL_HTTP_START)
+		return SK_DROP;
+	return krl_answer(skb, conn, cookie);
+}
+
+static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
+{
+	struct krl_config *config;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	a->status = KRL_ANSWER_429;
+	a->rule_slot = judge->refused_slot;
+	a->limit = judge->limit;
+	a->remaining = judge->remaining;
+	a->retry_after_s = (judge->wait_ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
+	a->reset_s = (judge->now_ns + judge->wait_ns + (config ? config->wall_offset_ns : 0) +
+		      KRL_NS_PER_S - 1) / KRL_NS_PER_S;
+}
+
+SEC("sk_skb/stream_verdict")
+int krl_stream(struct __sk_buff *skb)
+{
+	struct krl_endpoint *endpoint;
+	struct krl_conn *conn;
+	struct sock *sk;
+	int fresh, single, nothing_owed;
+	__u64 cookie;
+
+	cookie = bpf_get_socket_cookie(skb);
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
+		return SK_PASS;
+	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED)
+		return SK_DROP;
+	if (conn->phase == KRL_PHASE_SWALLOW)
+		return krl_swallow(skb, conn, cookie);
+
+	fresh = conn->http.state == KRL_HTTP_START;
+	krl_scan(skb, conn);
+	sk = krl_skb_sock(skb);
+	if (conn->scan.heads && conn->admitted && !krl_sock_answered(sk, conn->admit_seq))
+		conn->pipelined = 1;
+	nothing_owed = krl_nothing_owed(conn, sk);
+	if (conn->scan.failed || conn->scan.event)
+		return krl_scan_ended(skb, conn, cookie, nothing_owed);
+	if (!conn->scan.heads)
+		return SK_PASS;
+
+	endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+	if (!endpoint)
+		return SK_PASS;
+	conn->judge.now_ns = bpf_ktime_get_boot_ns();
+	conn->judge.n = conn->scan.heads;
+	single = fresh && conn->scan.begins == 1 && conn->scan.heads == 1;
+	if (!krl_admit(endpoint, &conn->judge)) {
+		conn->admit_seq = krl_sock_write_seq(sk);
+		conn->admitted = 1;
+		if (!single)
+			conn->pipelined |= conn->scan.begins > 1 || conn->scan.heads > 1;
+		return SK_PASS;
+	}
+
+	krl_fill_answer(&conn->answer, &conn->judge);
+	conn->answer.no_body = !!(conn->http.flags & KRL_HTTP_HEAD);
+	conn->answer.close = !!(conn->http.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
+	if (!single || !nothing_owed)
+		return krl_refuse_last(skb, conn, cookie, nothing_owed);
+	if (krl_sock_blocks(sk)) {
+		krl_count(KRL_REASON_BLOCKING_READER);
+		conn->answer.close = 1;
+	}
+	if (conn->http.state != KRL_HTTP_START && !(conn->http.flags & KRL_HTTP_EXPECT)) {
+		conn->phase = KRL_PHASE_SWALLOW;
+		return SK_DROP;
+	}
+	return krl_answer(skb, conn, cookie);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
