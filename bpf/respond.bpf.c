@@ -127,7 +127,7 @@ int krl_command(struct __sk_buff *skb)
 	case KRL_COMMAND_CLOSE:
 		/* Sending nothing is a hard error to sk_psock_backlog: it puts EPIPE on the socket,
 		 * the server reads that and closes, and FIN follows the answer. */
-		if (conn->phase != KRL_PHASE_CLOSED || bpf_skb_change_tail(skb, 0, 0))
+		if (conn->phase < KRL_PHASE_DRAIN || bpf_skb_change_tail(skb, 0, 0))
 			return SK_DROP;
 		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
 	case KRL_COMMAND_DRAIN:

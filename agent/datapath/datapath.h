@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The BPF side of the agent: loading, pinning, attaching, and keeping the maps as a plan says. Only
+ * the files of this folder know libbpf. */
+#ifndef KMESH_RL_DATAPATH_H
+#define KMESH_RL_DATAPATH_H
+
+#include <stddef.h>
+#include <uv.h>
+
+#include "agent/policy/compile.h"
+
+#define KRL_ERROR_BYTES 512
+
+/* One line for the operator: what is missing and how to get it. Empty when all is well. */
+struct krl_error {
+	char text[KRL_ERROR_BYTES];
+};
+
+struct krl_datapath_options {
+	const char *bpffs;	/* directory for the pins, made when it is missing */
+	const char *cgroup;	/* cgroup v2 directory whose sockets are covered; NULL: the root */
+};
+
+struct krl_datapath;
+
+/* Load and attach the programs, adopting what is pinned: maps with their contents, and the link,
+ * which is switched to the new program without a gap. Holds a lock on the pins until closed.
+ * Returns 0 and a datapath the caller closes, or -errno with @ret_error set: -EPERM, -EBUSY (another
+ * agent), -EPROTO (pins of another version), -ENOTSUP (kernel), -ENOENT (cgroup or bpffs). */
+int krl_datapath_open(const struct krl_datapath_options *options, struct krl_datapath **ret,
+		      struct krl_error *ret_error);
+
+/* Let go; programs, maps and links stay pinned and enforcement goes on. Accepts NULL. */
+void krl_datapath_close(struct krl_datapath *datapath);
+
+/* Remove every link, program and pin below @options->bpffs; enrolled connections go on, unlimited.
+ * Nothing pinned is no error. Returns 0 or -errno with @ret_error set. */
+int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_error *ret_error);
+
+/* What a reconciliation did. */
+struct krl_reconcile_result {
+	size_t rules_added, rules_changed, rules_removed;
+	size_t endpoints_added, endpoints_changed, endpoints_removed;
+};
+
+/* Make the maps say what @plan says, changing only what differs: a bucket is reset by nothing but
+ * the removal of its rule or endpoint. Returns 0, or -errno with @ret_error set (-ENOSPC: more rules
+ * than rows); what was done until then stays and is consistent. */
+int krl_datapath_reconcile(struct krl_datapath *datapath, const struct krl_plan *plan,
+			   struct krl_reconcile_result *ret_result, struct krl_error *ret_error);
+
+/* The AF_UNIX pairs through which whole answers leave, and what the kernel asks of the agent: on
+ * @loop until krl_responders_close, which leaves the kernel to its compact answers. */
+struct krl_responders;
+
+int krl_responders_open(struct krl_datapath *datapath, uv_loop_t *loop, struct krl_responders **ret,
+			struct krl_error *ret_error);
+void krl_responders_close(struct krl_responders *responders);
+
+#endif

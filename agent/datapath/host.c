@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the machine must have: rights, a kernel, BTF, a BPF file system, cgroup v2. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define OLDEST_KERNEL_MAJOR 6
+#define OLDEST_KERNEL_MINOR 1
+#define BPF_MOUNT "/sys/fs/bpf"
+
+int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(error->text, sizeof(error->text), fmt, args);
+	va_end(args);
+	return -err;
+}
+
+int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+
+	if (geteuid() != 0)
+		return krl_error_set(ret_error, EPERM,
+				     "not root: run as root, for example with sudo (needs CAP_BPF, "
+				     "CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN)");
+	uname(&name);
+	if (sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	    (major < OLDEST_KERNEL_MAJOR ||
+	     (major == OLDEST_KERNEL_MAJOR && minor < OLDEST_KERNEL_MINOR)))
+		return krl_error_set(ret_error, ENOTSUP,
+				     "kernel %s is too old: %d.%d or newer is needed", name.release,
+				     OLDEST_KERNEL_MAJOR, OLDEST_KERNEL_MINOR);
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return krl_error_set(ret_error, ENOTSUP,
+				     "/sys/kernel/btf/vmlinux is missing: a kernel built with "
+				     "CONFIG_DEBUG_INFO_BTF=y is needed");
+	return 0;
+}
+
+/* The first cgroup v2 mount, as /proc/mounts names it: not always /sys/fs/cgroup. */
+static int find_cgroup2(char *ret_path, size_t size)
+{
+	struct mntent *entry;
+	FILE *mounts;
+	int err = -ENOENT;
+
+	mounts = setmntent("/proc/mounts", "re");
+	if (!mounts)
+		return -errno;
+	while ((entry = getmntent(mounts))) {
+		if (strcmp(entry->mnt_type, "cgroup2"))
+			continue;
+		snprintf(ret_path, size, "%s", entry->mnt_dir);
+		err = 0;
+		break;
+	}
+	endmntent(mounts);
+	return err;
+}
+
+int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_error)
+{
+	char found[PATH_MAX];
+	struct statfs fs;
+	int fd;
+
+	if (!path) {
+		if (find_cgroup2(found, sizeof(found)))
+			return krl_error_set(ret_error, ENOENT,
+					     "no cgroup v2 file system is mounted: run `mount -t cgroup2 "
+					     "none /sys/fs/cgroup` or boot with systemd.unified_cgroup_hierarchy=1");
+		path = found;
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return krl_error_set(ret_error, errno, "cgroup %s: %s", path, strerror(errno));
+	if (fstatfs(fd, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC) {
+		close(fd);
+		return krl_error_set(ret_error, ENOENT,
+				     "cgroup %s is not a directory of a cgroup v2 file system: give one "
+				     "with --cgroup",
+				     path);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
+}
+
+int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error)
+{
+	int fd;
+
+	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !is_bpffs(BPF_MOUNT) &&
+	    mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
+		return krl_error_set(ret_error, errno,
+				     "%s is not a BPF file system and mounting one failed (%s): run "
+				     "`mount -t bpf bpf %s`",
+				     BPF_MOUNT, strerror(errno), BPF_MOUNT);
+	if (mkdir(bpffs, 0700) && errno != EEXIST)
+		return krl_error_set(ret_error, errno, "cannot make %s: %s", bpffs, strerror(errno));
+	if (!is_bpffs(bpffs)) {
+		rmdir(bpffs);
+		return krl_error_set(ret_error, ENOENT,
+				     "%s is not on a BPF file system: run `mount -t bpf bpf %s` or give "
+				     "another directory with --bpffs",
+				     bpffs, BPF_MOUNT);
+	}
+	fd = open(bpffs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return krl_error_set(ret_error, errno, "cannot open %s: %s", bpffs, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return krl_error_set(ret_error, EBUSY,
+				     "another agent runs on %s: stop it, or give this one its own --bpffs",
+				     bpffs);
+	}
+	*ret_fd = fd;
+	return 0;
+}

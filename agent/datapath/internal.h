@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of agent/datapath alone. */
+#ifndef KMESH_RL_DATAPATH_INTERNAL_H
+#define KMESH_RL_DATAPATH_INTERNAL_H
+
+#include <stdarg.h>
+
+#include <kmesh_rl/abi.h>
+
+#include "datapath.h"
+#include "kmesh_rl.skel.h"
+
+struct krl_datapath {
+	struct kmesh_rl *skel;
+	struct bpf_link *sockops;	/* pinned */
+	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
+	struct krl_config *config;	/* krl_config, mapped */
+	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
+	int lock_fd;			/* the pin directory, flocked */
+	__u32 last_rule_id;
+};
+
+/* Write @fmt into @error and return -@err, so that a failure is one statement. */
+int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
+ * directory to attach to, opened; the caller closes it. */
+int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error);
+int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_error);
+
+/* Make sure that @bpffs is a directory on a BPF file system, mounting it at /sys/fs/bpf when that is
+ * where it belongs and is missing; open and lock it. */
+int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error);
+
+#endif

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Load, adopt, attach, detach. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <kmesh_rl/pins.h>
+
+#include "agent/base/log.h"
+#include "internal.h"
+
+/* Maps that outlive the agent. The others are scratch space of one load. */
+static const char *const pinned_maps[] = {
+	"krl_endpoints", "krl_rules",	  "krl_config",	   "krl_buckets",
+	"krl_overflow",	 "krl_rule_info", "krl_rule_stats", "krl_reasons",
+	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
+	"krl_commands",	 "krl_answers",	  "krl_events",
+};
+
+/* The last complaint of libbpf, which explains a failure better than its errno. */
+static char libbpf_said[256];
+
+static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char line[1024];
+
+	vsnprintf(line, sizeof(line), fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	if (level == LIBBPF_WARN && strncmp(line, "libbpf: failed to load object", 29))
+		snprintf(libbpf_said, sizeof(libbpf_said), "%s", line);
+	return 0;
+}
+
+static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
+{
+	char path[PATH_MAX];
+	struct bpf_map *map;
+	size_t i;
+	int err;
+
+	libbpf_set_print(on_libbpf_print);
+	dp->skel = kmesh_rl__open();
+	if (!dp->skel)
+		return krl_error_set(ret_error, errno, "opening the BPF programs: %s", strerror(errno));
+	for (i = 0; i < sizeof(pinned_maps) / sizeof(*pinned_maps); i++) {
+		map = bpf_object__find_map_by_name(dp->skel->obj, pinned_maps[i]);
+		snprintf(path, sizeof(path), "%s/%s", bpffs, pinned_maps[i]);
+		if (!map || bpf_map__set_pin_path(map, path))
+			return krl_error_set(ret_error, EINVAL, "map %s: cannot set its pin",
+					     pinned_maps[i]);
+	}
+	err = kmesh_rl__load(dp->skel);
+	if (err && strstr(libbpf_said, "parameter mismatch"))
+		return krl_error_set(ret_error, EPROTO,
+				     "%s holds the maps of another version: run `kmesh-rl-agent --detach "
+				     "--bpffs %s` first (token counts start anew)",
+				     bpffs, bpffs);
+	if (err)
+		return krl_error_set(ret_error, -err, "loading the BPF programs: %s (%s)", strerror(-err),
+				     libbpf_said);
+	return 0;
+}
+
+static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
+{
+	dp->rules = mmap(NULL, sizeof(struct krl_rule) * KRL_MAX_RULES, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, bpf_map__fd(dp->skel->maps.krl_rules), 0);
+	if (dp->rules == MAP_FAILED) {
+		dp->rules = NULL;
+		return krl_error_set(ret_error, errno, "mapping krl_rules: %s", strerror(errno));
+	}
+	dp->config = mmap(NULL, sizeof(struct krl_config), PROT_READ | PROT_WRITE, MAP_SHARED,
+			  bpf_map__fd(dp->skel->maps.krl_config), 0);
+	if (dp->config == MAP_FAILED) {
+		dp->config = NULL;
+		return krl_error_set(ret_error, errno, "mapping krl_config: %s", strerror(errno));
+	}
+	return 0;
+}
+
+static int adopt_rules(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
+{
+	__u32 found = dp->config->abi_version, i;
+
+	if (found && found != KRL_ABI_VERSION)
+		return krl_error_set(ret_error, EPROTO,
+				     "%s holds the maps of another version (%u, this agent writes %u): run "
+				     "`kmesh-rl-agent --detach --bpffs %s` first (token counts start anew)",
+				     bpffs, found, KRL_ABI_VERSION, bpffs);
+	dp->config->abi_version = KRL_ABI_VERSION;
+	dp->infos = calloc(KRL_MAX_RULES, sizeof(*dp->infos));
+	if (!dp->infos)
+		return krl_error_set(ret_error, ENOMEM, "out of memory");
+	for (i = 0; i < KRL_MAX_RULES; i++) {
+		if (dp->rules[i].id)
+			bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.krl_rule_info), &i, &dp->infos[i]);
+		/* An agent that was killed while it wrote a row left it marked as being written. */
+		if (dp->rules[i].seq & 1)
+			dp->rules[i].seq++;
+		if (dp->rules[i].id > dp->last_rule_id)
+			dp->last_rule_id = dp->rules[i].id;
+	}
+	return 0;
+}
+
+static int attach_verdict(struct bpf_program *program, struct bpf_map *map, struct krl_error *ret_error)
+{
+	if (!bpf_prog_attach(bpf_program__fd(program), bpf_map__fd(map), BPF_SK_SKB_VERDICT, 0))
+		return 0;
+	return krl_error_set(ret_error, errno,
+			     "attaching %s: %s (a kernel with CONFIG_BPF_STREAM_PARSER=y is needed)",
+			     bpf_program__name(program), strerror(errno));
+}
+
+/* The pinned link is switched to the new program, or made. */
+static int attach_sockops(struct krl_datapath *dp, const char *bpffs, int cgroup_fd,
+			  struct krl_error *ret_error)
+{
+	char path[PATH_MAX];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", bpffs, KRL_PIN_SOCKOPS_LINK);
+	dp->sockops = bpf_link__open(path);
+	if (dp->sockops) {
+		err = bpf_link__update_program(dp->sockops, dp->skel->progs.krl_sockops);
+		if (!err)
+			return 0;
+		/* Its cgroup is gone: a link to nothing cannot be switched. */
+		unlink(path);
+		bpf_link__destroy(dp->sockops);
+		dp->sockops = NULL;
+	}
+	dp->sockops = bpf_program__attach_cgroup(dp->skel->progs.krl_sockops, cgroup_fd);
+	if (!dp->sockops)
+		return krl_error_set(ret_error, errno, "attaching krl_sockops to the cgroup: %s",
+				     strerror(errno));
+	err = bpf_link__pin(dp->sockops, path);
+	if (err)
+		return krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err));
+	return 0;
+}
+
+int krl_datapath_open(const struct krl_datapath_options *options, struct krl_datapath **ret,
+		      struct krl_error *ret_error)
+{
+	struct krl_datapath *dp;
+	int cgroup_fd = -1, err;
+
+	err = krl_host_check(options, ret_error);
+	if (err)
+		return err;
+	dp = calloc(1, sizeof(*dp));
+	if (!dp)
+		return krl_error_set(ret_error, ENOMEM, "out of memory");
+	dp->lock_fd = -1;
+	err = krl_host_open_cgroup(options->cgroup, &cgroup_fd, ret_error);
+	if (!err)
+		err = krl_host_open_bpffs(options->bpffs, &dp->lock_fd, ret_error);
+	if (!err)
+		err = open_skeleton(dp, options->bpffs, ret_error);
+	if (!err)
+		err = map_rows(dp, ret_error);
+	if (!err)
+		err = adopt_rules(dp, options->bpffs, ret_error);
+	if (!err)
+		err = attach_verdict(dp->skel->progs.krl_respond, dp->skel->maps.krl_responders, ret_error);
+	if (!err)
+		err = attach_verdict(dp->skel->progs.krl_command, dp->skel->maps.krl_commands, ret_error);
+	if (!err)
+		err = attach_verdict(dp->skel->progs.krl_stream, dp->skel->maps.krl_sockets, ret_error);
+	if (!err)
+		err = attach_sockops(dp, options->bpffs, cgroup_fd, ret_error);
+	if (cgroup_fd >= 0)
+		close(cgroup_fd);
+	if (err) {
+		krl_datapath_close(dp);
+		return err;
+	}
+	*ret = dp;
+	return 0;
+}
+
+void krl_datapath_close(struct krl_datapath *dp)
+{
+	if (!dp)
+		return;
+	bpf_link__destroy(dp->sockops);
+	if (dp->rules)
+		munmap(dp->rules, sizeof(struct krl_rule) * KRL_MAX_RULES);
+	if (dp->config)
+		munmap(dp->config, sizeof(struct krl_config));
+	kmesh_rl__destroy(dp->skel);
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
+	free(dp->infos);
+	free(dp);
+}
+
+/* Take every socket out of the pinned sockhash: an enrolled socket holds the program, which holds
+ * the map, which would keep all of it alive until the last connection closes. */
+static void empty_sockhash(const char *bpffs, const char *name)
+{
+	char path[PATH_MAX];
+	__u64 key = 0;	/* of any of the maps: the widest */
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", bpffs, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	bpf_prog_detach(fd, BPF_SK_SKB_VERDICT);
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		if (bpf_map_delete_elem(fd, &key))
+			break;
+	close(fd);
+}
+
+int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_error *ret_error)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir;
+	int err, lock_fd;
+
+	if (stat(options->bpffs, &st))
+		return errno == ENOENT ? 0
+				       : krl_error_set(ret_error, errno, "%s: %s", options->bpffs,
+						       strerror(errno));
+	err = krl_host_open_bpffs(options->bpffs, &lock_fd, ret_error);
+	if (err)
+		return err;
+	libbpf_set_print(on_libbpf_print);
+	/* No new sockets first, then the enrolled ones, then the names. */
+	snprintf(path, sizeof(path), "%s/%s", options->bpffs, KRL_PIN_SOCKOPS_LINK);
+	unlink(path);
+	empty_sockhash(options->bpffs, "krl_sockets");
+	empty_sockhash(options->bpffs, "krl_bounce");
+	empty_sockhash(options->bpffs, "krl_responders");
+	empty_sockhash(options->bpffs, "krl_commands");
+	dir = opendir(options->bpffs);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", options->bpffs, entry->d_name);
+		if (unlink(path))
+			err = krl_error_set(ret_error, errno, "%s: %s", path, strerror(errno));
+	}
+	if (dir)
+		closedir(dir);
+	close(lock_fd);
+	if (!err && rmdir(options->bpffs))
+		err = krl_error_set(ret_error, errno, "%s: %s", options->bpffs, strerror(errno));
+	return err;
+}

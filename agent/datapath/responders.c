@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The agent's part in the answers: it holds the AF_UNIX pairs open through which whole answers leave,
+ * keeps the wall clock in the configuration, and does what the kernel asks for: end a connection after
+ * its last answer, and try a waiting answer again until the server has been quiet.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/base/log.h"
+#include "internal.h"
+
+#define DRAIN_TICK_MS 100
+#define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
+#define CLOCK_TICK_MS 1000
+
+/* A connection whose answer waits. */
+struct waiting {
+	struct waiting *next;
+	__u64 cookie;
+	unsigned int tries;
+};
+
+struct krl_responders {
+	struct krl_datapath *dp;
+	struct ring_buffer *events;
+	uv_poll_t *poll;
+	uv_timer_t *clock;
+	uv_timer_t *drain;
+	struct waiting *waiting;
+	int pairs[KRL_MAX_RESPONDERS][2];
+	int pair_count;
+	int command[2];
+};
+
+/* libuv frees a handle in a later turn of the loop, maybe after its owner is gone: each is on the heap
+ * and frees itself. */
+static void on_handle_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void close_handle(void *handle)
+{
+	if (handle)
+		uv_close(handle, on_handle_closed);
+}
+
+/* CLOCK_REALTIME - CLOCK_BOOTTIME, for X-RateLimit-Reset. */
+static void set_wall_offset(struct krl_datapath *dp)
+{
+	struct timespec real, boot;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	__atomic_store_n(&dp->config->wall_offset_ns,
+			 (real.tv_sec - boot.tv_sec) * 1000000000LL + real.tv_nsec - boot.tv_nsec,
+			 __ATOMIC_RELAXED);
+}
+
+static void on_clock(uv_timer_t *timer)
+{
+	struct krl_responders *r = timer->data;
+
+	set_wall_offset(r->dp);
+}
+
+static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
+{
+	struct krl_command command = { .cookie = cookie, .kind = kind };
+
+	if (send(r->command[0], &command, sizeof(command), MSG_DONTWAIT) < 0)
+		krl_log_warn("command to the kernel failed", "error", "%s", strerror(errno));
+}
+
+static void on_drain(uv_timer_t *timer)
+{
+	struct krl_responders *r = timer->data;
+	struct waiting **at = &r->waiting, *w;
+
+	while ((w = *at)) {
+		if (w->tries++ < DRAIN_TRIES) {
+			send_command(r, w->cookie, KRL_COMMAND_DRAIN);
+			at = &w->next;
+			continue;
+		}
+		send_command(r, w->cookie, KRL_COMMAND_CLOSE);
+		*at = w->next;
+		free(w);
+	}
+	if (!r->waiting)
+		uv_timer_stop(r->drain);
+}
+
+static void wait_for(struct krl_responders *r, __u64 cookie)
+{
+	struct waiting *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return;
+	w->cookie = cookie;
+	w->next = r->waiting;
+	r->waiting = w;
+	if (!uv_is_active((uv_handle_t *)r->drain))
+		uv_timer_start(r->drain, on_drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
+}
+
+static void wait_no_more(struct krl_responders *r, __u64 cookie)
+{
+	struct waiting **at, *w;
+
+	for (at = &r->waiting; (w = *at); at = &w->next)
+		if (w->cookie == cookie) {
+			*at = w->next;
+			free(w);
+			return;
+		}
+}
+
+static int on_event(void *ctx, void *data, size_t size)
+{
+	struct krl_responders *r = ctx;
+	const struct krl_event *event = data;
+
+	if (size < sizeof(*event))
+		return 0;
+	switch (event->kind) {
+	case KRL_EVENT_CLOSE:
+		wait_no_more(r, event->cookie);
+		send_command(r, event->cookie, KRL_COMMAND_CLOSE);
+		break;
+	case KRL_EVENT_DRAIN:
+		wait_for(r, event->cookie);
+		break;
+	}
+	return 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct krl_responders *r = poll->data;
+
+	ring_buffer__consume(r->events);
+}
+
+static int open_pair(int pair[2], struct bpf_map *in, struct bpf_map *out, __u32 key,
+		     struct krl_error *ret_error)
+{
+	__u64 fd;
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+		return krl_error_set(ret_error, errno, "socketpair: %s", strerror(errno));
+	fd = pair[1];
+	if (bpf_map_update_elem(bpf_map__fd(out), &key, &fd, BPF_ANY))
+		return krl_error_set(ret_error, errno, "%s: %s", bpf_map__name(out), strerror(errno));
+	fd = pair[0];
+	if (in && bpf_map_update_elem(bpf_map__fd(in), &key, &fd, BPF_ANY))
+		return krl_error_set(ret_error, errno, "%s: %s", bpf_map__name(in), strerror(errno));
+	return 0;
+}
+
+static int open_pairs(struct krl_responders *r, struct krl_error *ret_error)
+{
+	struct kmesh_rl *skel = r->dp->skel;
+	int cpus = libbpf_num_possible_cpus(), err = 0;
+
+	if (cpus > KRL_MAX_RESPONDERS)
+		cpus = KRL_MAX_RESPONDERS;
+	err = open_pair(r->command, NULL, skel->maps.krl_commands, 0, ret_error);
+	for (; !err && r->pair_count < cpus; r->pair_count++)
+		err = open_pair(r->pairs[r->pair_count], skel->maps.krl_bounce, skel->maps.krl_responders,
+				r->pair_count, ret_error);
+	return err;
+}
+
+static void *new_handle(size_t size, void *owner)
+{
+	uv_handle_t *handle = calloc(1, size);
+
+	if (handle)
+		handle->data = owner;
+	return handle;
+}
+
+static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_error *ret_error)
+{
+	uv_poll_t *poll = new_handle(sizeof(*poll), r);
+	uv_timer_t *clock = new_handle(sizeof(*clock), r), *drain = new_handle(sizeof(*drain), r);
+	int err;
+
+	r->events = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_events), on_event, r, NULL);
+	if (!poll || !clock || !drain || !r->events) {
+		free(poll);
+		free(clock);
+		free(drain);
+		return krl_error_set(ret_error, ENOMEM, "out of memory");
+	}
+	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->events));
+	if (err) {
+		free(poll);
+		free(clock);
+		free(drain);
+		return krl_error_set(ret_error, -err, "watching krl_events: %s", uv_strerror(err));
+	}
+	uv_timer_init(loop, clock);
+	uv_timer_init(loop, drain);
+	r->poll = poll;
+	r->clock = clock;
+	r->drain = drain;
+	uv_timer_start(clock, on_clock, CLOCK_TICK_MS, CLOCK_TICK_MS);
+	return uv_poll_start(poll, UV_READABLE, on_readable);
+}
+
+int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_responders **ret,
+			struct krl_error *ret_error)
+{
+	struct krl_responders *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return krl_error_set(ret_error, ENOMEM, "out of memory");
+	r->dp = dp;
+	r->command[0] = r->command[1] = -1;
+	memset(r->pairs, -1, sizeof(r->pairs));
+	set_wall_offset(dp);
+	err = start_loop(r, loop, ret_error);
+	if (!err)
+		err = open_pairs(r, ret_error);
+	if (err) {
+		krl_responders_close(r);
+		return err;
+	}
+	/* What asked for an answer while no agent was there has long been given up. */
+	ring_buffer__consume(r->events);
+	__atomic_store_n(&dp->config->responders, r->pair_count, __ATOMIC_RELEASE);
+	*ret = r;
+	return 0;
+}
+
+void krl_responders_close(struct krl_responders *r)
+{
+	struct waiting *w;
+	int i;
+
+	if (!r)
+		return;
+	__atomic_store_n(&r->dp->config->responders, 0, __ATOMIC_RELEASE);
+	close_handle(r->poll);
+	close_handle(r->clock);
+	close_handle(r->drain);
+	while ((w = r->waiting)) {
+		r->waiting = w->next;
+		free(w);
+	}
+	for (i = 0; i < KRL_MAX_RESPONDERS; i++) {
+		if (r->pairs[i][0] >= 0)
+			close(r->pairs[i][0]);
+		if (r->pairs[i][1] >= 0)
+			close(r->pairs[i][1]);
+	}
+	if (r->command[0] >= 0)
+		close(r->command[0]);
+	if (r->command[1] >= 0)
+		close(r->command[1]);
+	ring_buffer__free(r->events);
+	free(r);
+}
