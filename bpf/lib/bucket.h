@@ -2,13 +2,14 @@
 /* The token bucket: lock-free, exact on any number of CPUs, with the time as an argument.
  *
  * Guarantee: in any window of length T a bucket gives at most
- * max_tokens + tokens_per_fill * (T / fill_interval + 1) tokens, and tokens never exceeds max_tokens
- * by a refill. The proof is in docs/architecture.md "The bucket"; in short:
- *  - whoever sets KRL_BUCKET_REFILLING with a compare-and-swap owns the refill; nobody else adds
- *    refill tokens until the owner clears it by moving last_topup_ns on by whole intervals;
- *  - the owner reads tokens while it owns the refill, so what it adds is at most what an ideal bucket
- *    would have added at that moment: others can only have taken since.
- * Nobody ever waits for the owner: while it works, others see the tokens that are there.
+ * max_tokens + tokens_per_fill * (T / fill_interval + 1) tokens. docs/bucket.md has the exact
+ * statement and the proof; it rests on three rules:
+ *  - tokens are added only while KRL_BUCKET_ADDING is set, by the one CPU that set it, and no more
+ *    than the room that was left when it did;
+ *  - the time of a refill is moved on in the same step that sets KRL_BUCKET_ADDING, so whoever does
+ *    not get to do it adds nothing, however late it comes back;
+ *  - nobody takes before last_topup_ns has caught up with his own clock.
+ * Nobody waits for a CPU that has stalled: the tokens that are there go on being given.
  */
 #ifndef KMESH_RL_BUCKET_H
 #define KMESH_RL_BUCKET_H
@@ -17,57 +18,128 @@
 
 #include "compiler.h"
 
-#define KRL_BUCKET_REFILLING (1ULL << 63)
-#define KRL_BUCKET_TRIES 16
+/* Flags above the time in last_topup_ns, never both. FROZEN: a refill from this fill is being worked
+ * out, by any number of CPUs, and nobody adds until one of them publishes it. ADDING: one CPU is about
+ * to add. The time left, 2^62 ns, is 146 years; later clocks count as that. */
+#define KRL_BUCKET_FROZEN (1ULL << 63)
+#define KRL_BUCKET_ADDING (1ULL << 62)
+#define KRL_BUCKET_FLAGS (KRL_BUCKET_FROZEN | KRL_BUCKET_ADDING)
+#define KRL_BUCKET_TIME_MAX (KRL_BUCKET_ADDING - 1)
+
+/* Rounds before a taker gives up, and before it stops waiting for a CPU that adds: well above the
+ * hundred ns that adding takes. */
+#define KRL_BUCKET_TRIES 64
+#define KRL_BUCKET_PATIENCE 48
+
+/* The most that is taken without comparing, so that no number of CPUs can wrap tokens by it. */
+#define KRL_BUCKET_BLIND_MAX (1ULL << 20)
 
 #ifndef KRL_EAGAIN
 #define KRL_EAGAIN 11
 #endif
 
+static __always_inline __u64 krl_bucket_clock(__u64 now_ns)
+{
+	return now_ns > KRL_BUCKET_TIME_MAX ? KRL_BUCKET_TIME_MAX : now_ns;
+}
+
 static __always_inline struct krl_bucket krl_bucket_full(const struct krl_settings *s, __u64 now_ns)
 {
-	return (struct krl_bucket){ .last_topup_ns = now_ns & ~KRL_BUCKET_REFILLING,
+	return (struct krl_bucket){ .last_topup_ns = krl_bucket_clock(now_ns),
 				    .tokens = (__s64)s->max_tokens };
 }
 
 /* CLOCK_BOOTTIME in ns of the last fill that was credited. */
 static __always_inline __u64 krl_bucket_last_topup(const struct krl_bucket *b)
 {
-	return KRL_READ_ONCE(b->last_topup_ns) & ~KRL_BUCKET_REFILLING;
+	return KRL_READ_ONCE(b->last_topup_ns) & KRL_BUCKET_TIME_MAX;
+}
+
+/* Whole fills that are due since the time in @word; 0 for a clock that stands still or is back. */
+static __always_inline __u64 krl_bucket_due(__u64 word, const struct krl_settings *s, __u64 now_ns)
+{
+	__u64 last = word & KRL_BUCKET_TIME_MAX;
+
+	if (now_ns <= last || now_ns - last < s->fill_interval_ns)
+		return 0;
+	return (now_ns - last) / s->fill_interval_ns;
+}
+
+/* Tokens that fit on top of @tokens; debt makes room. */
+static __always_inline __u64 krl_bucket_room(const struct krl_settings *s, __s64 tokens)
+{
+	return tokens >= (__s64)s->max_tokens ? 0 : s->max_tokens - (__u64)tokens;
 }
 
 /* Tokens that @intervals fills add to @tokens, capped at max_tokens: exact for every input. */
 static __always_inline __u64 krl_bucket_credit(const struct krl_settings *s, __s64 tokens,
 					       __u64 intervals)
 {
-	__u64 room;
+	__u64 room = krl_bucket_room(s, tokens);
 
-	if (tokens >= (__s64)s->max_tokens)
-		return 0;
-	room = s->max_tokens - (__u64)tokens;
 	return intervals > room / s->tokens_per_fill ? room : intervals * s->tokens_per_fill;
 }
 
-/* Credit the whole intervals that passed since the last fill. A clock that stands still or steps
- * back credits nothing. Returns 1 while another CPU is about to credit, else 0. */
-static __always_inline int krl_bucket_refill(struct krl_bucket *b, const struct krl_settings *s,
-					     __u64 now_ns)
+/* Add @n tokens as the CPU that set KRL_BUCKET_ADDING, and clear it. The result of the second atomic
+ * is used because only then BPF orders it: nobody may see the flag gone before the tokens are there. */
+static __always_inline void krl_bucket_add(struct krl_bucket *b, __u64 n)
 {
-	__u64 last = KRL_READ_ONCE(b->last_topup_ns);
-	__u64 intervals, credit;
+	__u64 was;
 
-	if (last & KRL_BUCKET_REFILLING)
-		return 1;
-	if (now_ns <= last || now_ns - last < s->fill_interval_ns)
-		return 0;
-	if (__sync_val_compare_and_swap(&b->last_topup_ns, last, last | KRL_BUCKET_REFILLING) != last)
-		return 1;
-	intervals = (now_ns - last) / s->fill_interval_ns;
+	if (n)
+		__sync_fetch_and_add(&b->tokens, (__s64)n);
+	was = __sync_fetch_and_and(&b->last_topup_ns, ~KRL_BUCKET_ADDING);
+	KRL_OPAQUE(was);
+}
+
+/* Credit the whole intervals that passed since the last fill. A clock that stands still or steps
+ * back credits nothing. Returns last_topup_ns with its flags, as it was after that. */
+static __always_inline __u64 krl_bucket_refill(struct krl_bucket *b, const struct krl_settings *s,
+					       __u64 now_ns)
+{
+	__u64 word = KRL_READ_ONCE(b->last_topup_ns);
+	__u64 intervals = krl_bucket_due(word, s, now_ns);
+	__u64 frozen, next, credit;
+
+	if (!intervals || word & KRL_BUCKET_ADDING)
+		return word;
+	/* Also when it is frozen already: tokens must be read after this, on every CPU. */
+	frozen = word | KRL_BUCKET_FROZEN;
+	if (__sync_val_compare_and_swap(&b->last_topup_ns, word, frozen) != word)
+		return KRL_READ_ONCE(b->last_topup_ns);
 	credit = krl_bucket_credit(s, KRL_READ_ONCE(b->tokens), intervals);
-	if (credit)
-		__sync_fetch_and_add(&b->tokens, (__s64)credit);
-	__sync_val_compare_and_swap(&b->last_topup_ns, last | KRL_BUCKET_REFILLING,
-				    last + intervals * s->fill_interval_ns);
+	next = (word & KRL_BUCKET_TIME_MAX) + intervals * s->fill_interval_ns;
+	if (__sync_val_compare_and_swap(&b->last_topup_ns, frozen, next | KRL_BUCKET_ADDING) != frozen)
+		return KRL_READ_ONCE(b->last_topup_ns);
+	krl_bucket_add(b, credit);
+	return next;
+}
+
+/* Let the fills that are due lapse, because the CPU that adds has stalled: crediting them is not
+ * possible beside it, and taking without them would credit them late. Returns 0, or -KRL_EAGAIN when
+ * the bucket has moved on. */
+static __always_inline int krl_bucket_lapse(struct krl_bucket *b, const struct krl_settings *s,
+					    __u64 word, __u64 now_ns)
+{
+	__u64 next = word + krl_bucket_due(word, s, now_ns) * s->fill_interval_ns;
+
+	if (!(word & KRL_BUCKET_ADDING) ||
+	    __sync_val_compare_and_swap(&b->last_topup_ns, word, next) != word)
+		return -KRL_EAGAIN;
+	return 0;
+}
+
+/* Put back up to @n tokens, as room allows, if last_topup_ns is still @last without flags. Returns 0,
+ * or -KRL_EAGAIN when it is not. */
+static __always_inline int krl_bucket_restore(struct krl_bucket *b, const struct krl_settings *s,
+					      __u64 last, __u64 n)
+{
+	__u64 room;
+
+	if (__sync_val_compare_and_swap(&b->last_topup_ns, last, last | KRL_BUCKET_ADDING) != last)
+		return -KRL_EAGAIN;
+	room = krl_bucket_room(s, KRL_READ_ONCE(b->tokens));
+	krl_bucket_add(b, n < room ? n : room);
 	return 0;
 }
 
@@ -77,7 +149,7 @@ static __always_inline __s64 krl_bucket_peek(struct krl_bucket *b, const struct 
 {
 	__s64 tokens;
 
-	krl_bucket_refill(b, s, now_ns);
+	krl_bucket_refill(b, s, krl_bucket_clock(now_ns));
 	tokens = KRL_READ_ONCE(b->tokens);
 	return tokens > (__s64)s->max_tokens ? (__s64)s->max_tokens : tokens;
 }
@@ -87,47 +159,54 @@ static __always_inline __s64 krl_bucket_peek(struct krl_bucket *b, const struct 
 static __always_inline int krl_bucket_take(struct krl_bucket *b, const struct krl_settings *s,
 					   __u64 now_ns, __u64 n)
 {
+	int i, lost = 0;
 	__s64 seen, have;
-	int busy, i;
+	__u64 word;
 
 	if (n > s->max_tokens)
 		return -KRL_EAGAIN;
+	now_ns = krl_bucket_clock(now_ns);
 	for (i = 0; i < KRL_BUCKET_TRIES; i++) {
-		busy = krl_bucket_refill(b, s, now_ns);
+		word = krl_bucket_refill(b, s, now_ns);
 		seen = KRL_READ_ONCE(b->tokens);
 		have = seen > (__s64)s->max_tokens ? (__s64)s->max_tokens : seen;
 		if (have < (__s64)n) {
-			if (busy)
+			if (word & KRL_BUCKET_FLAGS || krl_bucket_due(word, s, now_ns))
 				continue;
 			return -KRL_EAGAIN;
 		}
+		if (krl_bucket_due(word, s, now_ns) &&
+		    (i < KRL_BUCKET_PATIENCE || krl_bucket_lapse(b, s, word, now_ns)))
+			continue;
 		if (__sync_val_compare_and_swap(&b->tokens, seen, have - (__s64)n) == seen)
 			return 0;
+		lost = 1;
 	}
-	/* Lost to other takers every time: the tokens are there, so take without comparing. */
+	if (!lost || n > KRL_BUCKET_BLIND_MAX)
+		return -KRL_EAGAIN;
+	/* Lost to other takers: take without comparing. What turns out not to be there is put back
+	 * unless a refill since then may have counted it as room. */
+	word = KRL_READ_ONCE(b->last_topup_ns) & KRL_BUCKET_TIME_MAX;
 	seen = __sync_fetch_and_add(&b->tokens, -(__s64)n);
 	if (seen >= (__s64)n && seen <= (__s64)s->max_tokens)
 		return 0;
-	__sync_fetch_and_add(&b->tokens, (__s64)n);
+	if (seen < (__s64)n)
+		krl_bucket_restore(b, s, word, n);
 	return -KRL_EAGAIN;
 }
 
 /* Put back @n tokens that a take of the same moment took, because another bucket of the same request
- * refused. Never lifts the bucket above max_tokens. */
+ * refused. Never lifts the bucket above max_tokens; tokens are lost rather than put back beside a CPU
+ * that stalled while it added. */
 static __always_inline void krl_bucket_give_back(struct krl_bucket *b, const struct krl_settings *s,
 						 __u64 n)
 {
-	__s64 seen;
-	__u64 back;
+	__u64 last;
 	int i;
 
 	for (i = 0; i < KRL_BUCKET_TRIES; i++) {
-		seen = KRL_READ_ONCE(b->tokens);
-		back = seen >= (__s64)s->max_tokens ? 0 : s->max_tokens - (__u64)seen;
-		if (back > n)
-			back = n;
-		if (!back ||
-		    __sync_val_compare_and_swap(&b->tokens, seen, seen + (__s64)back) == seen)
+		last = KRL_READ_ONCE(b->last_topup_ns);
+		if (!(last & KRL_BUCKET_FLAGS) && !krl_bucket_restore(b, s, last, n))
 			return;
 	}
 }
