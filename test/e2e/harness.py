@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a case works with: Env starts agents and servers, makes connections, waits for conditions, and
+takes all of it away again. A case is a function marked with @case that gets an Env."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from client import Conn, Failure, equal, expect
+from documents import ratelimit
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCALE = float(os.environ.get("KRL_TIMEOUT_SCALE", "1"))
+DEADLINE_S = 20 * SCALE
+
+PORT = 8080
+
+CASES = []
+
+
+class Skip(Exception):
+    """The case cannot run here; the text says what is missing."""
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+def wait_for(what, probe):
+    """The first true result of @probe; Failure when it stays false."""
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        result = probe()
+        if result:
+            return result
+        if time.monotonic() > until:
+            raise Failure(f"waited in vain: {what}")
+        time.sleep(0.01)
+
+
+class Server:
+    """A running servers.py."""
+
+    def __init__(self, process, record, port):
+        self.process = process
+        self.record = record
+        self.port = port
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def command(self, word):
+        self.process.stdin.write(word.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def events(self, kind):
+        with open(self.record, encoding="utf-8") as record:
+            events = [json.loads(line) for line in record if line.endswith("\n")]
+        return [event for event in events if event["event"] == kind]
+
+    def requests(self):
+        return [(event["method"], event["target"]) for event in self.events("request")]
+
+    def bytes(self):
+        return sum(event["bytes"] for event in self.events("data"))
+
+    def raw(self):
+        """What the connections brought, one after another (needs raw=True)."""
+        conns = {}
+        for event in self.events("data"):
+            conns.setdefault(event["conn"], []).append(event["data"])
+        return "\n".join("".join(pieces) for pieces in conns.values())
+
+    def settled(self, conns):
+        """Once the server has closed @conns connections, whose clients are gone, all that it will ever
+        get of them is on record."""
+        wait_for(f"the server closes its {conns} connections",
+                 lambda: len(self.events("closed")) >= conns)
+        return self
+
+
+class Agent:
+    def __init__(self, process, log, control):
+        self.process = process
+        self.log = log
+        self.control = control
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(DEADLINE_S)
+
+    def terminate(self):
+        """SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE_S)
+
+
+class Env:
+    def __init__(self, build, bpffs, cgroup, root):
+        self.build = os.path.abspath(build)
+        self.bpffs = bpffs
+        self.cgroup = cgroup
+        self.root = root
+        self.config = os.path.join(self.root, "config")
+        os.mkdir(self.config)
+        self.count = 0
+        self.processes = []
+        self.agents = []
+        self.servers = []
+        self.conns = []
+
+    # --- the agent and the command line tool ------------------------------------------------------
+
+    def write(self, name, text):
+        """A document of the agent's directory, appearing at once and whole."""
+        fresh = os.path.join(self.root, "fresh")
+        with open(fresh, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(fresh, os.path.join(self.config, name))
+
+    def agent_path(self):
+        return os.path.join(self.build, "kmesh-rl-agent")
+
+    def agent_args(self, control, level="debug"):
+        return [self.agent_path(), "--source", f"dir:{self.config}", "--bpffs", self.bpffs, "--cgroup",
+                self.cgroup, "--control-socket", control, "--log-level", level]
+
+    def start_agent(self):
+        """Start the agent; it may not be ready yet."""
+        self.count += 1
+        log = os.path.join(self.root, f"agent{self.count}.log")
+        control = os.path.join(self.root, f"agent{self.count}.sock")
+        with open(log, "wb") as out:
+            process = subprocess.Popen(self.agent_args(control), stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=out)
+        agent = Agent(process, log, control)
+        self.processes.append(process)
+        self.agents.append(agent)
+        return agent
+
+    def agent(self, *names):
+        """Start the agent and wait until it enforces the RateLimits @names."""
+        agent = self.start_agent()
+
+        def ready():
+            expect(agent.process.poll() is None,
+                   f"the agent exited: {agent.text().strip().splitlines()[-1:]}")
+            return os.path.exists(agent.control) and self.lists(*names)
+
+        wait_for(f"the agent lists {', '.join(names)}", ready)
+        return agent
+
+    def limit(self, *ports, **settings):
+        """The usual case: one RateLimit on @ports, and an agent that enforces it."""
+        self.write("limit.yaml", ratelimit("limit", *ports or (PORT,), **settings))
+        return self.agent("limit")
+
+    def detach(self):
+        return self.run([self.agent_path(), "--detach", "--bpffs", self.bpffs, "--cgroup", self.cgroup])
+
+    def run(self, args, **options):
+        """Run a program to its end: exit status, standard output and error."""
+        return subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=DEADLINE_S, check=False, **options)
+
+    def tool(self, *args):
+        """kmesh-rl, against the last agent's socket."""
+        control = self.agents[-1].control if self.agents else os.path.join(self.root, "none.sock")
+        return self.run([os.path.join(self.build, "kmesh-rl"), "--bpffs", self.bpffs,
+                         "--control-socket", control, *args])
+
+    def stats(self):
+        """The items of `get ratelimit-stats`; an empty list while the tool finds nothing."""
+        result = self.tool("get", "ratelimit-stats", "-A", "-o", "json")
+        return json.loads(result.stdout)["items"] if result.returncode == 0 else []
+
+    def lists(self, *names):
+        return set(names) <= {item["name"] for item in self.stats()}
+
+    def item(self, name="limit", rule=None):
+        items = [item for item in self.stats()
+                 if item["name"] == name and rule in (None, item["rule"])]
+        equal(len(items), 1, f"rows of RateLimit {name}, rule {rule or 'any'}, in the statistics")
+        return items[0]
+
+    def tokens(self, name="limit", rule=None):
+        return self.item(name, rule)["availableTokens"]
+
+    # --- servers and clients ----------------------------------------------------------------------
+
+    def server(self, kind="epoll", port=PORT, host="127.0.0.1", **options):
+        """Start a server; an option is its flag, as raw=True for --raw."""
+        self.count += 1
+        record = os.path.join(self.root, f"server{self.count}.record")
+        args = [sys.executable, os.path.join(HERE, "servers.py"), kind, "--port", str(port),
+                "--host", host, "--record", record]
+        args += [f"--{name.replace('_', '-')}" for name, wanted in options.items() if wanted]
+        process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.processes.append(process)
+        expect(process.stdout.readline() == b"ready\n", f"the {kind} server did not start")
+        server = Server(process, record, port)
+        self.servers.append(server)
+        return server
+
+    def connect(self, port=PORT, host="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        conn = Conn(family, (host, port), DEADLINE_S)
+        self.conns.append(conn)
+        return conn
+
+    def close_conns(self):
+        """Close every client connection; returns how many there were."""
+        count = len(self.conns)
+        for conn in self.conns:
+            conn.close()
+        self.conns.clear()
+        return count
+
+    def settled(self, server):
+        """@server, after all its clients are gone and all they sent is on record."""
+        self.close_conns()
+        return server.settled(len(server.events("accept")))
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def close(self):
+        """Stop and remove everything. Failure when the agent leaves something behind."""
+        self.close_conns()
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            process.wait(DEADLINE_S)
+        if not os.path.exists(self.bpffs):
+            return
+        detached = self.detach()
+        equal(detached.returncode, 0, f"exit status of --detach ({detached.stderr.strip()})")
+        expect(not os.path.exists(self.bpffs), "--detach left pins behind")
+
+    def agent_logs(self):
+        return "".join(agent.text() for agent in self.agents)

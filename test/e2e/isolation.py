@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps a case away from the machine and from other cases: its own network namespace, its own
+cgroup v2 directory, its own directory on the BPF file system. Needs root; uses no other program."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
+MS_PRIVATE_REC = (1 << 18) | (1 << 14)
+MNT_DETACH = 2
+
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+
+BPFFS = "/sys/fs/bpf"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(function, *args):
+    if function(*args):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def unshare(flags):
+    _call(_libc.unshare, flags)
+
+
+def setns(fd):
+    """Only the calling thread moves; a socket stays in the namespace it was made in."""
+    _call(_libc.setns, fd, CLONE_NEWNET)
+
+
+def loopback_up():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def new_network():
+    """Move this process into a fresh network namespace whose loopback is up."""
+    unshare(CLONE_NEWNET)
+    loopback_up()
+
+
+class Inside:
+    """`with Inside(pid):` makes sockets in the network namespace of process @pid."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        self.own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        other = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        try:
+            setns(other)
+        finally:
+            os.close(other)
+
+    def __exit__(self, *exc):
+        setns(self.own)
+        os.close(self.own)
+
+
+def mounts(kind):
+    """Mount points of file systems of @kind, in order of mounting."""
+    with open("/proc/mounts", encoding="utf-8") as table:
+        rows = [line.split() for line in table]
+    return [row[1] for row in rows if row[2] == kind]
+
+
+def hide_mounts(kind):
+    """In a mount namespace of its own, this process sees no file system of @kind any more."""
+    unshare(CLONE_NEWNS)
+    _call(_libc.mount, b"none", b"/", None, ctypes.c_ulong(MS_PRIVATE_REC), None)
+    for point in reversed(mounts(kind)):
+        _call(_libc.umount2, point.encode(), MNT_DETACH)
+
+
+class Cgroup:
+    """A child of the first cgroup v2 mount."""
+
+    def __init__(self, name):
+        points = mounts("cgroup2")
+        if not points:
+            raise RuntimeError("no cgroup v2 file system is mounted")
+        self.path = os.path.join(points[0], name)
+
+    def make(self):
+        os.mkdir(self.path)
+
+    def join(self):
+        with open(os.path.join(self.path, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write("0")
+
+    def pids(self):
+        try:
+            with open(os.path.join(self.path, "cgroup.procs"), encoding="ascii") as procs:
+                return [int(line) for line in procs]
+        except FileNotFoundError:
+            return []
+
+    def kill(self):
+        try:
+            with open(os.path.join(self.path, "cgroup.kill"), "w", encoding="ascii") as kill:
+                kill.write("1")
+        except FileNotFoundError:
+            pass
+
+    def remove(self):
+        """False while a process of it is not gone yet."""
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+
+def remove_pins(directory):
+    """Remove @directory and the pins in it; returns the names that were there."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    for name in names:
+        os.unlink(os.path.join(directory, name))
+    os.rmdir(directory)
+    return names or ["(the empty directory)"]
