@@ -28,8 +28,8 @@
 
 /* Rounds before a taker gives up, and before it stops waiting for a CPU that adds: well above the
  * hundred ns that adding takes. */
-#define KRL_BUCKET_TRIES 64
-#define KRL_BUCKET_PATIENCE 48
+#define KRL_BUCKET_TRIES 32
+#define KRL_BUCKET_PATIENCE 24
 
 /* The most that is taken without comparing, so that no number of CPUs can wrap tokens by it. */
 #define KRL_BUCKET_BLIND_MAX (1ULL << 20)

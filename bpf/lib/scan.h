@@ -24,7 +24,7 @@ static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn 
 		n = KRL_WINDOW_BYTES;
 	KRL_OPAQUE(n);
 	if (n == 0 || n > KRL_WINDOW_BYTES || bpf_skb_load_bytes(skb, s->off, conn->window, n))
-		return -1;
+		return 1;
 	s->window_off = s->off;
 	s->window_len = n;
 	return 0;
@@ -34,49 +34,27 @@ static long krl_scan_step(__u32 i, void *ctx)
 {
 	struct krl_conn *conn = ((struct krl_scanning *)ctx)->conn;
 	struct krl_scan *s = &conn->scan;
-	struct krl_http *http = &conn->http;
-	__u32 at, skipped;
+	__u32 at, steps;
 	int event;
 
 	if (s->off >= s->len)
 		return 1;
-	skipped = krl_http_skip(http, s->len - s->off);
-	if (skipped) {
-		s->off += skipped;
-		return 0;
-	}
 	at = s->off - s->window_off;
-	if (at >= s->window_len) {
-		if (krl_scan_fill(((struct krl_scanning *)ctx)->skb, conn)) {
-			s->failed = 1;
-			return 1;
-		}
-		at = 0;
+	if (at > KRL_WINDOW_BYTES)
+		at = KRL_WINDOW_BYTES;
+	steps = krl_http_step(&conn->http, conn->window, at, s->window_len, s->len - s->off, &event);
+	if (!steps) {
+		s->failed = krl_scan_fill(((struct krl_scanning *)ctx)->skb, conn);
+		return s->failed;
 	}
-	at &= KRL_WINDOW_BYTES - 1;
-	if (krl_http_in_text(http) && at + 8 <= s->window_len && at <= KRL_WINDOW_BYTES - 8) {
-		__u64 word;
-
-		__builtin_memcpy(&word, conn->window + at, sizeof(word));
-		if (krl_http_plain8(word)) {
-			s->off += 8;
-			return 0;
-		}
-	}
-	event = krl_http_byte(http, conn->window[at]);
-	s->off++;
-	if (event == KRL_HTTP_NOTHING)
-		return 0;
-	if (event == KRL_HTTP_BEGIN) {
+	s->off += steps;
+	if (event == KRL_HTTP_BEGIN)
 		s->begins++;
-		return 0;
-	}
-	if (event == KRL_HTTP_HEAD_END) {
+	else if (event == KRL_HTTP_HEAD_END)
 		s->heads++;
-		return 0;
-	}
-	s->event = event;
-	return 1;
+	else
+		s->event = event;
+	return s->event != KRL_HTTP_NOTHING;
 }
 
 /* Walk the whole of @skb, moving the connection's framing on; the outcome is in @conn->scan. */
