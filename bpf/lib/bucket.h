@@ -26,10 +26,10 @@
 #define KRL_BUCKET_FLAGS (KRL_BUCKET_FROZEN | KRL_BUCKET_ADDING)
 #define KRL_BUCKET_TIME_MAX (KRL_BUCKET_ADDING - 1)
 
-/* Rounds before a taker gives up, and before it stops waiting for a CPU that adds: well above the
- * hundred ns that adding takes. */
-#define KRL_BUCKET_TRIES 32
-#define KRL_BUCKET_PATIENCE 24
+/* Rounds before a taker gives up, and before it stops waiting for a CPU that adds. A CPU that runs is
+ * done long before: the rounds pull the cache line from it and so last as long as its own steps. */
+#define KRL_BUCKET_TRIES 16
+#define KRL_BUCKET_PATIENCE 12
 
 /* The most that is taken without comparing, so that no number of CPUs can wrap tokens by it. */
 #define KRL_BUCKET_BLIND_MAX (1ULL << 20)
@@ -92,35 +92,46 @@ static __always_inline void krl_bucket_add(struct krl_bucket *b, __u64 n)
 	KRL_OPAQUE(was);
 }
 
+/* What a refill leaves behind: no fill is due; none is due but tokens are on their way; some are due,
+ * and another CPU is at work. */
+enum {
+	KRL_BUCKET_CURRENT,
+	KRL_BUCKET_COMING,
+	KRL_BUCKET_BEHIND,
+};
+
 /* Credit the whole intervals that passed since the last fill. A clock that stands still or steps
- * back credits nothing. Returns last_topup_ns with its flags, as it was after that. */
-static __always_inline __u64 krl_bucket_refill(struct krl_bucket *b, const struct krl_settings *s,
-					       __u64 now_ns)
+ * back credits nothing. */
+static __always_inline int krl_bucket_refill(struct krl_bucket *b, const struct krl_settings *s,
+					     __u64 now_ns)
 {
 	__u64 word = KRL_READ_ONCE(b->last_topup_ns);
 	__u64 intervals = krl_bucket_due(word, s, now_ns);
 	__u64 frozen, next, credit;
 
-	if (!intervals || word & KRL_BUCKET_ADDING)
-		return word;
+	if (!intervals)
+		return word & KRL_BUCKET_FLAGS ? KRL_BUCKET_COMING : KRL_BUCKET_CURRENT;
+	if (word & KRL_BUCKET_ADDING)
+		return KRL_BUCKET_BEHIND;
 	/* Also when it is frozen already: tokens must be read after this, on every CPU. */
 	frozen = word | KRL_BUCKET_FROZEN;
 	if (__sync_val_compare_and_swap(&b->last_topup_ns, word, frozen) != word)
-		return KRL_READ_ONCE(b->last_topup_ns);
+		return KRL_BUCKET_BEHIND;
 	credit = krl_bucket_credit(s, KRL_READ_ONCE(b->tokens), intervals);
 	next = (word & KRL_BUCKET_TIME_MAX) + intervals * s->fill_interval_ns;
 	if (__sync_val_compare_and_swap(&b->last_topup_ns, frozen, next | KRL_BUCKET_ADDING) != frozen)
-		return KRL_READ_ONCE(b->last_topup_ns);
+		return KRL_BUCKET_BEHIND;
 	krl_bucket_add(b, credit);
-	return next;
+	return KRL_BUCKET_CURRENT;
 }
 
 /* Let the fills that are due lapse, because the CPU that adds has stalled: crediting them is not
  * possible beside it, and taking without them would credit them late. Returns 0, or -KRL_EAGAIN when
- * the bucket has moved on. */
+ * it has not stalled after all. */
 static __always_inline int krl_bucket_lapse(struct krl_bucket *b, const struct krl_settings *s,
-					    __u64 word, __u64 now_ns)
+					    __u64 now_ns)
 {
+	__u64 word = KRL_READ_ONCE(b->last_topup_ns);
 	__u64 next = word + krl_bucket_due(word, s, now_ns) * s->fill_interval_ns;
 
 	if (!(word & KRL_BUCKET_ADDING) ||
@@ -159,24 +170,24 @@ static __always_inline __s64 krl_bucket_peek(struct krl_bucket *b, const struct 
 static __always_inline int krl_bucket_take(struct krl_bucket *b, const struct krl_settings *s,
 					   __u64 now_ns, __u64 n)
 {
-	int i, lost = 0;
+	int i, state, lost = 0;
 	__s64 seen, have;
-	__u64 word;
+	__u64 last;
 
 	if (n > s->max_tokens)
 		return -KRL_EAGAIN;
 	now_ns = krl_bucket_clock(now_ns);
 	for (i = 0; i < KRL_BUCKET_TRIES; i++) {
-		word = krl_bucket_refill(b, s, now_ns);
+		state = krl_bucket_refill(b, s, now_ns);
 		seen = KRL_READ_ONCE(b->tokens);
 		have = seen > (__s64)s->max_tokens ? (__s64)s->max_tokens : seen;
 		if (have < (__s64)n) {
-			if (word & KRL_BUCKET_FLAGS || krl_bucket_due(word, s, now_ns))
-				continue;
-			return -KRL_EAGAIN;
+			if (state == KRL_BUCKET_CURRENT)
+				return -KRL_EAGAIN;
+			continue;
 		}
-		if (krl_bucket_due(word, s, now_ns) &&
-		    (i < KRL_BUCKET_PATIENCE || krl_bucket_lapse(b, s, word, now_ns)))
+		if (state == KRL_BUCKET_BEHIND &&
+		    (i < KRL_BUCKET_PATIENCE || krl_bucket_lapse(b, s, now_ns)))
 			continue;
 		if (__sync_val_compare_and_swap(&b->tokens, seen, have - (__s64)n) == seen)
 			return 0;
@@ -186,12 +197,12 @@ static __always_inline int krl_bucket_take(struct krl_bucket *b, const struct kr
 		return -KRL_EAGAIN;
 	/* Lost to other takers: take without comparing. What turns out not to be there is put back
 	 * unless a refill since then may have counted it as room. */
-	word = KRL_READ_ONCE(b->last_topup_ns) & KRL_BUCKET_TIME_MAX;
+	last = krl_bucket_last_topup(b);
 	seen = __sync_fetch_and_add(&b->tokens, -(__s64)n);
 	if (seen >= (__s64)n && seen <= (__s64)s->max_tokens)
 		return 0;
 	if (seen < (__s64)n)
-		krl_bucket_restore(b, s, word, n);
+		krl_bucket_restore(b, s, last, n);
 	return -KRL_EAGAIN;
 }
 
