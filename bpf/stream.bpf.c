@@ -47,7 +47,7 @@ static long krl_pad_step(__u32 i, void *ctx)
 }
 
 /* Write the compact answer over the skb, exactly as long, and send it back on its own socket. */
-static __always_inline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+static __noinline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
 	struct krl_pad pad = { .skb = skb, .end = skb->len };
 	struct krl_text *t = &conn->text;
@@ -72,7 +72,7 @@ lost:
 }
 
 /* Send conn->answer in place of this skb. */
-static __always_inline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
 	__u32 zero = 0, responder;
 	struct krl_config *config;

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Compare the limiter with the unlimited server and with nginx's limit_req in front of it.
+
+One nginx serves a static file on three ports: one without rules, one under a limit that admits
+everything, one under a limit that refuses everything. Another nginx is a proxy in front of the first
+port, with limit_req admitting and refusing. wrk measures each in turn, round after round, so that
+what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
+machine, client included: what the kernel does for a request shows nowhere else.
+
+Prints a table; --json FILE writes every round as well.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE = 18480, 18481, 18482, 18483, 18484
+CASES = [
+    ("server alone", ALONE, 200),
+    ("kmesh-rl admits", ADMIT, 200),
+    ("nginx proxy admits", PROXY_ADMIT, 200),
+    ("kmesh-rl answers 429", REFUSE, 429),
+    ("nginx proxy answers 429", PROXY_REFUSE, 429),
+]
+
+NGINX = """
+worker_processes 1; daemon off; pid {dir}/{name}.pid; error_log {dir}/{name}.log crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000000; sendfile on;
+  client_body_temp_path {dir}/{name}.body; proxy_temp_path {dir}/{name}.proxy;
+  fastcgi_temp_path {dir}/{name}.fcgi; uwsgi_temp_path {dir}/{name}.uwsgi; scgi_temp_path {dir}/{name}.scgi;
+  {body}
+}}
+"""
+
+SERVER = """
+  server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; root {dir}/www; }}
+"""
+
+PROXY = """
+  upstream server {{ server 127.0.0.1:{0}; keepalive 64; }}
+  limit_req_zone $server_port zone=admit:1m rate=1000000r/s;
+  limit_req_zone $server_port zone=refuse:1m rate=1r/m;
+  limit_req_status 429;
+  proxy_http_version 1.1; proxy_set_header Connection "";
+  server {{ listen 127.0.0.1:{1}; location / {{ limit_req zone=admit burst=1000000 nodelay; proxy_pass http://server; }} }}
+  server {{ listen 127.0.0.1:{2}; location / {{ limit_req zone=refuse; proxy_pass http://server; }} }}
+"""
+
+RATE_LIMIT = """
+apiVersion: kmesh.net/v1alpha1
+kind: RateLimit
+metadata: {{name: {name}, namespace: bench}}
+spec:
+  endpoints: [{{ip: 127.0.0.1, port: {port}}}]
+  rules:
+    - {{maxTokens: {tokens}, tokensPerFill: {tokens}, fillInterval: 8760h}}
+---
+"""
+
+
+def busy_s():
+    """CPU seconds that the machine has worked since boot."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _idle, _iowait, irq, softirq = map(int, stat.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for(what, condition):
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"bench: {what} did not come up")
+
+
+def status_of(port):
+    out = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/file"],
+                         capture_output=True, text=True, check=False).stdout
+    return int(out or 0)
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.dir = tempfile.mkdtemp(prefix="krl-bench-")
+        os.chmod(self.dir, 0o755)
+        self.bpffs = f"/sys/fs/bpf/krl-bench-{os.getpid()}"
+        self.processes = []
+
+    def start(self, argv):
+        self.processes.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
+
+    def start_nginx(self, name, body):
+        path = f"{self.dir}/{name}.conf"
+        with open(path, "w") as conf:
+            conf.write(NGINX.format(dir=self.dir, name=name, body=body))
+        self.start(["nginx", "-c", path, "-e", f"{self.dir}/{name}.log"])
+
+    def up(self):
+        os.makedirs(f"{self.dir}/www")
+        with open(f"{self.dir}/www/file", "wb") as file:
+            file.write(os.urandom(512).hex().encode())
+        os.makedirs(f"{self.dir}/config")
+        with open(f"{self.dir}/config/limits.yaml", "w") as file:
+            file.write(RATE_LIMIT.format(name="admit", port=ADMIT, tokens=10**18))
+            file.write(RATE_LIMIT.format(name="refuse", port=REFUSE, tokens=1))
+        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, dir=self.dir))
+        self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
+        self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
+                    "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
+                    "--log-level", "warn"])
+        for name, port, status in CASES:
+            wait_for(name, lambda port=port, status=status: status_of(port) == status)
+
+    def down(self):
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            process.wait()
+        subprocess.run([f"{self.args.build}/kmesh-rl-agent", "--detach", "--bpffs", self.bpffs], check=False)
+        shutil.rmtree(self.dir)
+
+    def measure(self, port):
+        before = busy_s()
+        out = subprocess.run(["wrk", "-t1", f"-c{self.args.connections}", f"-d{self.args.seconds}",
+                              f"http://127.0.0.1:{port}/file"],
+                             capture_output=True, text=True, check=True).stdout
+        cpu = busy_s() - before
+        requests = int(re.search(r"(\d+) requests in", out).group(1))
+        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+        return {"requests_per_s": rate, "cpu_us_per_request": cpu * 1e6 / max(requests, 1)}
+
+    def take_ns(self):
+        """One take from a hot bucket: the test program's average over a test-run."""
+        pin = f"{self.bpffs}-take"
+        bpftool = shutil.which("bpftool") or "/usr/sbin/bpftool"
+        try:
+            subprocess.run([bpftool, "prog", "loadall", f"{self.args.build}/test/prog/bucket.bpf.o", pin],
+                           check=True, capture_output=True)
+            runs = [subprocess.run([bpftool, "prog", "run", "pinned", f"{pin}/take_hot", "data_in", "/dev/zero",
+                                    "data_size_in", "64", "repeat", "1000000"],
+                                   check=True, capture_output=True, text=True).stdout for _ in range(5)]
+            return statistics.median(int(re.search(r"duration \(average\): (\d+)ns", run).group(1)) for run in runs)
+        finally:
+            shutil.rmtree(pin, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    bench = Bench(args)
+    rounds = {name: [] for name, _, _ in CASES}
+    try:
+        bench.up()
+        for _ in range(args.rounds):
+            for name, port, _status in CASES:
+                rounds[name].append(bench.measure(port))
+        take_ns = bench.take_ns()
+    finally:
+        bench.down()
+
+    median = {name: {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+              for name, runs in rounds.items()}
+    alone = median["server alone"]
+    print(f"{'':26}{'requests/s':>12}{'CPU us/request':>16}{'of alone':>10}")
+    for name, m in median.items():
+        print(f"{name:26}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}"
+              f"{m['requests_per_s'] / alone['requests_per_s']:10.2f}")
+    ratios = {
+        "admitted_of_alone": median["kmesh-rl admits"]["requests_per_s"] / alone["requests_per_s"],
+        "admitted_of_proxied": median["kmesh-rl admits"]["requests_per_s"]
+                               / median["nginx proxy admits"]["requests_per_s"],
+        "cpu_429_of_proxy_429": median["kmesh-rl answers 429"]["cpu_us_per_request"]
+                                / median["nginx proxy answers 429"]["cpu_us_per_request"],
+    }
+    print(f"\nadmitted / server alone  {ratios['admitted_of_alone']:.2f}   (to reach: 0.97)")
+    print(f"admitted / proxied       {ratios['admitted_of_proxied']:.2f}   (to reach: 2.00)")
+    print(f"CPU of a 429 / proxy's   {ratios['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)")
+    print(f"one take, hot bucket     {take_ns} ns")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"rounds": rounds, "median": median, "ratios": ratios, "take_ns": take_ns,
+                       "connections": args.connections, "seconds": args.seconds}, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
