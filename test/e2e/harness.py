@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from client import Conn, Failure, equal, expect
+from client import Conn, Failure, equal, expect, expect_ok, get
 from documents import ratelimit
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -202,7 +202,7 @@ class Env:
         """Start a server; an option is its flag, as raw=True for --raw."""
         self.count += 1
         record = os.path.join(self.root, f"server{self.count}.record")
-        args = [sys.executable, os.path.join(HERE, "servers.py"), kind, "--port", str(port),
+        args = [sys.executable, "-B", os.path.join(HERE, "servers.py"), kind, "--port", str(port),
                 "--host", host, "--record", record]
         args += [f"--{name.replace('_', '-')}" for name, wanted in options.items() if wanted]
         process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -249,3 +249,15 @@ class Env:
 
     def agent_logs(self):
         return "".join(agent.text() for agent in self.agents)
+
+
+def take(env, count, port=PORT):
+    for _ in range(count):
+        expect_ok(env.connect(port).ask(get()))
+
+
+def admitted(env, tries, port=PORT):
+    """How many of @tries requests, each on its own connection, were answered 200."""
+    statuses = [env.connect(port).ask(get()).status for _ in range(tries)]
+    expect(set(statuses) <= {200, 429}, f"statuses {statuses}")
+    return statuses.count(200)

@@ -6,6 +6,10 @@ deadline, for machines that are slow.
     run.py --build build [--only SUBSTRING] [--results FILE] [--list]
 """
 
+import sys
+
+sys.dont_write_bytecode = True  # the checkout stays as it is
+
 import argparse
 import glob
 import importlib
@@ -14,7 +18,6 @@ import os
 import select
 import shutil
 import signal
-import sys
 import tempfile
 import time
 import traceback

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent comes, goes, dies and comes back; what is enforced does not change until --detach."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import isolation
+from client import equal, expect, expect_limited, expect_ok, get, post, post_chunked
+from documents import ratelimit
+from harness import DEADLINE_S, PORT, case, take, wait_for
+
+LONG = "X-Padding: " + "a" * 60
+NOBODY = 65534
+
+
+def one_line(result, what):
+    """A program failed, with one line that says why."""
+    expect(result.returncode != 0, f"{what}: exit status 0")
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    equal(len(lines), 1, f"{what}: lines on standard error ({result.stderr!r})")
+    return lines[0]
+
+
+def expect_compact(answer, what="a request while the agent is away"):
+    equal(answer.status, 429, f"status of {what} ({answer!r})")
+    equal(answer.field("Content-Length"), "0", f"Content-Length of the compact 429 ({answer!r})")
+    expect(int(answer.field("Retry-After") or 0) >= 1, f"Retry-After of the compact 429 ({answer!r})")
+
+
+@case
+def limits_hold_when_the_agent_is_killed(env):
+    server = env.server()
+    agent = env.limit()
+    conn = env.connect()
+    for _ in range(4):
+        expect_ok(conn.ask(get("/", LONG)))
+    agent.kill()
+    for _ in range(3):
+        expect_ok(conn.ask(get("/", LONG)))
+    for _ in range(3):
+        expect_ok(env.connect().ask(get("/", LONG)))
+    for _ in range(5):
+        expect_compact(conn.ask(get("/over", LONG)))
+    for _ in range(5):
+        expect_compact(env.connect().ask(get("/over", LONG)))
+    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+
+
+@case
+def compact_answers_to_bodies_while_the_agent_is_dead(env):
+    """A body long enough to be answered over, then the connection goes on."""
+    server = env.server()
+    agent = env.limit(limit="1/day")
+    conn = env.connect()
+    expect_ok(conn.ask(get("/first")))
+    agent.kill()
+    expect_compact(conn.ask(post("/over", b"x" * 100)), "a POST by length")
+    expect_compact(conn.ask(post_chunked("/over", b"x" * 100, 40)), "a chunked POST")
+    conn.send(post("/over", b"x" * 100000))
+    expect_compact(conn.response(), "a long POST")
+    expect_compact(conn.ask(get("/over", LONG)), "a GET behind it")
+    equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
+
+
+@case
+def head_while_the_agent_is_dead(env):
+    env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    agent.kill()
+    conn = env.connect()
+    for _ in range(3):
+        expect_compact(conn.ask(get("/over", LONG, method="HEAD")))
+
+
+@case
+def no_token_is_lost_when_the_agent_comes_back(env):
+    env.server()
+    agent = env.limit()
+    held = env.connect()
+    for _ in range(4):
+        expect_ok(held.ask(get("/", LONG)))
+    agent.kill()
+    take(env, 3)
+    env.agent("limit")
+    item = env.item()
+    equal((item["availableTokens"], item["totalRequests"]), (3, 7), "tokens and requests adopted")
+    for _ in range(3):
+        expect_ok(held.ask(get("/", LONG)))
+    expect_limited(held.ask(get("/over", LONG)))
+    expect_limited(env.connect().ask(get("/over")))
+
+
+@case
+def many_deaths(env):
+    env.server()
+    env.write("limit.yaml", ratelimit("limit", PORT))
+    conn = None
+    for number in range(10):
+        agent = env.agent("limit")
+        equal(env.tokens(), 10 - number, "tokens adopted")
+        conn = conn or env.connect()
+        expect_ok(conn.ask(get("/", LONG)))
+        agent.kill()
+    expect_compact(conn.ask(get("/over", LONG)))
+
+
+@case
+def an_edit_while_the_agent_is_dead_applies_when_it_is_back(env):
+    env.server()
+    agent = env.limit()
+    take(env, 2)
+    agent.kill()
+    env.write("limit.yaml", ratelimit("limit", PORT, limit="5/day"))
+    env.agent("limit")
+    wait_for("the edited limit is in force", lambda: env.tokens() == 5)
+
+
+@case
+def a_document_removed_while_the_agent_is_dead_is_gone(env):
+    env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    agent.kill()
+    os.unlink(os.path.join(env.config, "limit.yaml"))
+    env.start_agent()
+    wait_for("new connections are free", lambda: env.connect().ask(get("/", LONG)).status == 200)
+
+
+@case
+def sigterm_leaves_enforcement_on(env):
+    env.server()
+    agent = env.limit(limit="2/day")
+    take(env, 2)
+    equal(agent.terminate(), 0, "exit status after SIGTERM")
+    expect(not os.path.exists(agent.control), "the control socket is left behind")
+    expect_compact(env.connect().ask(get("/over", LONG)))
+
+
+@case
+def the_tool_reads_the_pins_when_the_agent_is_dead(env):
+    env.server()
+    agent = env.limit()
+    take(env, 4)
+    agent.kill()
+    result = env.tool("get", "ratelimit-stats", "-A", "-o", "json")
+    equal(result.returncode, 0, f"exit status ({result.stderr!r})")
+    expect(result.stderr.strip(), "nothing says that the agent is away")
+    equal(env.tokens(), 6, "tokens")
+
+
+@case
+def a_second_agent_is_refused(env):
+    env.server()
+    first = env.limit(limit="2/day")
+    second = env.run(env.agent_args(os.path.join(env.root, "second.sock"), "info"))
+    line = one_line(second, "a second agent")
+    expect("another agent" in line, f"it says: {line}")
+    expect(first.process.poll() is None, "the first agent is gone")
+    take(env, 2)
+    expect_limited(env.connect().ask(get()), limit=2, text="2 per 1 day")
+
+
+@case
+def detach_while_the_agent_runs_is_refused(env):
+    env.server()
+    env.limit(limit="1/day")
+    one_line(env.detach(), "--detach beside a running agent")
+    take(env, 1)
+    equal(env.connect().ask(get()).status, 429, "status after it")
+
+
+@case
+def detach_removes_everything(env):
+    server = env.server()
+    agent = env.limit(limit="2/day")
+    conn = env.connect()
+    expect_ok(conn.ask(get("/1")))
+    expect_ok(conn.ask(get("/2")))
+    equal(conn.ask(get("/over")).status, 429, "status over the limit")
+    half = env.connect()
+    half.send_segment(get("/half")[:10])
+    agent.terminate()
+    result = env.detach()
+    equal(result.returncode, 0, f"exit status of --detach ({result.stderr!r})")
+    expect(not os.path.exists(env.bpffs), "the pins' directory is left behind")
+    for number in range(10):
+        expect_ok(conn.ask(get(f"/open/{number}")), f"/open/{number}")
+        expect_ok(env.connect().ask(get(f"/new/{number}")), f"/new/{number}")
+    expect_ok(half.ask(get("/half")[10:]), "/half")
+    equal(len(env.settled(server).requests()), 23, "requests that reached the server")
+    equal(env.detach().returncode, 0, "exit status of a second --detach")
+
+
+@case
+def after_detach_a_new_agent_starts_afresh(env):
+    env.server()
+    agent = env.limit(limit="2/day")
+    take(env, 2)
+    agent.terminate()
+    equal(env.detach().returncode, 0, "exit status of --detach")
+    env.agent("limit")
+    equal(env.tokens(), 2, "tokens of a fresh bucket")
+    take(env, 2)
+    equal(env.connect().ask(get()).status, 429, "status over the limit")
+
+
+@case
+def connections_from_before_the_agent_are_left_alone(env):
+    env.server()
+    conn = env.connect()
+    expect_ok(conn.ask(get()))
+    env.limit(limit="1/day")
+    for number in range(3):
+        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
+    take(env, 1)
+    equal(env.connect().ask(get()).status, 429, "status on a new connection")
+
+
+@case
+def not_root(env):
+    """The binary is copied: where it was built may be closed to other users."""
+    os.chmod(env.root, 0o755)
+    binary = os.path.join(env.root, "kmesh-rl-agent")
+    shutil.copy(env.agent_path(), binary)
+    os.chmod(binary, 0o755)
+    result = env.run([binary, *env.agent_args(os.path.join(env.root, "a.sock"), "info")[1:]],
+                     user=NOBODY, group=NOBODY, extra_groups=[])
+    expect("root" in one_line(result, "the agent as another user"), f"it says: {result.stderr!r}")
+
+
+@case
+def no_cgroup2(env):
+    args = env.agent_args(os.path.join(env.root, "a.sock"), "info")
+    at = args.index("--cgroup")
+    result = env.run(args[:at] + args[at + 2:], preexec_fn=lambda: isolation.hide_mounts("cgroup2"))
+    expect("cgroup" in one_line(result, "the agent without cgroup v2"), f"it says: {result.stderr!r}")
+    args[at + 1] = env.root
+    result = env.run(args)
+    expect("cgroup" in one_line(result, "--cgroup on another file system"),
+           f"it says: {result.stderr!r}")
+    expect(not os.path.exists(env.bpffs), "pins are left behind")
+
+
+@case
+def no_bpffs(env):
+    args = env.agent_args(os.path.join(env.root, "a.sock"), "info")
+    elsewhere = os.path.join(env.root, "pins")
+    args[args.index("--bpffs") + 1] = elsewhere
+    result = env.run(args)
+    line = one_line(result, "--bpffs on another file system").lower()
+    expect("bpf" in line, f"it says: {line}")
+    expect(not os.path.exists(elsewhere), "a directory is left behind")
+
+
+@case
+def an_agent_that_is_stopped_holds_nothing_up(env):
+    """SIGSTOP is an agent that hangs: admitted requests go on, limited ones are not admitted."""
+    server = env.server()
+    agent = env.limit(limit="5/day")
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        take(env, 5)
+        for _ in range(3):
+            answer = env.connect().ask(get("/over", LONG))
+            equal(answer.status, 429, "status over the limit")
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    equal(len(env.settled(server).requests()), 5, "requests that reached the server")
+
+
+@case
+def demo_traffic_through_an_agent_restart_never_breaks(env):
+    """Requests without a pause while the agent is killed and started again: each gets an answer."""
+    env.server()
+    env.limit(limit="50/day")
+    conn = env.connect()
+    statuses = []
+    for number in range(4):
+        statuses += [conn.ask(get("/", LONG)).status for _ in range(20)]
+        env.agents[-1].kill()
+        statuses += [conn.ask(get("/", LONG)).status for _ in range(5)]
+        env.agent("limit")
+    equal(statuses, [200] * 50 + [429] * 50, "statuses")
+
+
+@case
+def usage_errors_exit_2(env):
+    for args in (["--no-such-flag"], ["--source", "ftp:nowhere"], ["extra"]):
+        result = subprocess.run([env.agent_path(), *args], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=DEADLINE_S, check=False)
+        equal(result.returncode, 2, f"exit status of {args}: {result.stderr!r}")

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests sent without waiting for answers: never more than the limit, never an answer out of order,
+and a refusal is the last thing on its connection."""
+
+from client import equal, expect, expect_limited, expect_ok, get, post
+from harness import case
+
+
+def numbered(first, last):
+    return [get(f"/{number}") for number in range(first, last + 1)]
+
+
+def read_pipeline(conn, limit):
+    """How many answers came in order, before the refusal or the end of the connection."""
+    for number in range(1, limit + 2):
+        answer = conn.response_or_eof()
+        if answer is None:
+            return number - 1
+        if answer.status == 429:
+            expect(answer.closes(), f"a 429 that leaves the connection open behind others: {answer!r}")
+            conn.expect_eof()
+            return number - 1
+        expect(number <= limit, f"answer {number} at a limit of {limit}: {answer!r}")
+        expect_ok(answer, f"/{number}", f"request {number} of the pipeline")
+    return limit
+
+
+@case
+def twenty_in_one_segment_are_refused_as_one(env):
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    conn.send(b"".join(numbered(1, 20)))
+    answer = conn.response()
+    equal(answer.status, 429, "status of the pipeline")
+    expect(answer.closes(), "the 429 leaves the connection open")
+    conn.expect_eof()
+    equal(env.tokens(), 10, "tokens after a pipeline that was refused whole")
+    equal(env.settled(server).bytes(), 0, "bytes that the server got")
+    conn = env.connect()
+    for number in range(10):
+        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
+    expect_limited(conn.ask(get("/over")))
+
+
+@case
+def ten_in_one_segment_are_admitted_as_one(env):
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    conn.send(b"".join(numbered(1, 10)))
+    for number in range(1, 11):
+        expect_ok(conn.response(), f"/{number}")
+    equal(env.tokens(), 0, "tokens left")
+    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+
+
+@case
+def admitted_pipelines_may_follow_each_other(env):
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    for first in (1, 4, 7):
+        conn.send_segment(b"".join(numbered(first, first + 2)))
+        for number in range(first, first + 3):
+            expect_ok(conn.response(), f"/{number}")
+    equal(env.tokens(), 1, "tokens left")
+    conn.send_segment(b"".join(numbered(10, 12)))
+    equal(conn.response_or_eof().status, 429, "status of the pipeline that is over the limit")
+    conn.expect_eof()
+    equal(env.tokens(), 1, "tokens after a pipeline that was refused whole")
+    equal(len(env.settled(server).requests()), 9, "requests that reached the server")
+
+
+@case
+def twenty_in_separate_segments(env):
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    sent = conn.send_until_closed(numbered(1, 20))
+    expect(sent >= 10, f"only {sent} requests were taken")
+    equal(read_pipeline(conn, 10), 10, "answers before the refusal")
+    equal(env.settled(server).requests(), [("GET", f"/{number}") for number in range(1, 11)],
+          "requests that reached the server")
+
+
+@case
+def twenty_in_separate_segments_to_a_slow_server(env):
+    """The server answers nothing before all have been sent: the refusal must wait for its turn."""
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    conn.send_segment(get("/gated/1"))
+    conn.send_until_closed(numbered(2, 20))
+    expect(not conn.has_answer(), "an answer before the server gave its first")
+    server.command("release")
+    expect_ok(conn.response(), "/gated/1")
+    for number in range(2, 11):
+        expect_ok(conn.response(), f"/{number}")
+    answer = conn.response_or_eof()
+    if answer:
+        expect_limited(answer, close=True)
+        conn.expect_eof()
+    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+
+
+@case
+def a_refused_pipeline_waits_for_a_slow_answer(env):
+    server = env.server()
+    env.limit(limit="2/day")
+    conn = env.connect()
+    conn.send_segment(get("/gated/1"))
+    conn.send_segment(b"".join(numbered(2, 5)))
+    expect(not conn.has_answer(), "an answer before the server gave its first")
+    server.command("release")
+    expect_ok(conn.response(), "/gated/1")
+    answer = conn.response_or_eof()
+    if answer:
+        equal(answer.status, 429, "status behind the slow answer")
+        conn.expect_eof()
+    equal(env.settled(server).requests(), [("GET", "/gated/1")], "requests that reached the server")
+    equal(env.tokens(), 1, "tokens after a pipeline that was refused whole")
+
+
+@case
+def a_malformed_request_waits_for_a_slow_answer(env):
+    server = env.server()
+    env.limit()
+    conn = env.connect()
+    conn.send_segment(get("/gated/1"))
+    conn.send_segment(get("/bad", "Content-Length: 1", "Content-Length: 2") + get("/smuggled"))
+    expect(not conn.has_answer(), "an answer before the server gave its first")
+    server.command("release")
+    expect_ok(conn.response(), "/gated/1")
+    answer = conn.response_or_eof()
+    if answer:
+        equal(answer.status, 400, "status behind the slow answer")
+        conn.expect_eof()
+    equal(env.settled(server).requests(), [("GET", "/gated/1")], "requests that reached the server")
+
+
+@case
+def requests_across_segments_in_any_cut(env):
+    """Three requests, cut at every byte into two segments: what is admitted is answered in order."""
+    stream = b"".join(numbered(1, 2)) + post("/3", b"hello")
+    server = env.server()
+    env.limit(limit=f"{3 * len(stream)}/day")
+    for at in range(1, len(stream)):
+        with env.connect() as conn:
+            conn.send_segment(stream[:at])
+            conn.send_segment(stream[at:])
+            for number in range(1, 4):
+                expect_ok(conn.response(), f"/{number}", f"request {number}, cut at {at}")
+    equal(env.tokens(), 3, "tokens left")
+    equal(len(env.settled(server).requests()), 3 * (len(stream) - 1),
+          "requests that reached the server")
+
+
+@case
+def a_limit_reached_across_segments_in_any_cut(env):
+    """As above with the limit in the way: in each cut, at most one request more than the limit is
+    on the wire, and answers stay in order."""
+    stream = b"".join(numbered(1, 3))
+    server = env.server()
+    env.limit(limit="1/day")
+    expect_ok(env.connect().ask(get("/first")))
+    for at in range(1, len(stream)):
+        with env.connect() as conn:
+            conn.send_until_closed([stream[:at], stream[at:]])
+            equal(read_pipeline(conn, 0), 0, f"answers when cut at {at}")
+    equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
+
+
+@case
+def a_whole_stream_in_one_byte_writes(env):
+    server = env.server()
+    env.limit(limit="3/day")
+    conn = env.connect()
+    stream = b"".join(numbered(1, 5))
+    conn.send_until_closed([stream[at:at + 1] for at in range(len(stream))])
+    equal(read_pipeline(conn, 3), 3, "answers before the refusal")
+    equal([target for _, target in env.settled(server).requests()], ["/1", "/2", "/3"],
+          "requests that reached the server")
