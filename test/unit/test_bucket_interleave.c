@@ -31,6 +31,7 @@ static int loses(const void *word);
 #define CPUS 3
 #define OPS 6
 #define SWITCHES 6
+#define NEAR 64
 #define RANDOM_RUNS 10000
 
 struct op {
@@ -42,7 +43,7 @@ struct op {
 struct scenario {
 	struct krl_settings s[2];	/* max_tokens of the second 0: they never change */
 	struct krl_bucket start;
-	int wins;			/* CPUs below this one; the others lose every exchange of tokens */
+	int losers;			/* so many of the first CPUs lose every exchange of tokens */
 	struct op ops[CPUS][OPS];	/* up to the first with n 0 */
 };
 
@@ -59,7 +60,7 @@ static struct run {
 	const struct scenario *sc;
 	struct krl_bucket b;
 	struct change plan[SWITCHES];
-	int planned, reached, last_switched, steps, cpu, over_max;
+	int planned, reached, last_switched, steps, cpu, out_of_range;
 	int finished[CPUS];
 	struct done done[CPUS * OPS];
 	int done_count;
@@ -74,13 +75,19 @@ static int64_t most_tokens(const struct scenario *sc)
 	return sc->s[sc->s[1].max_tokens > sc->s[0].max_tokens].max_tokens;
 }
 
+/* What takes that do not compare may borrow, on top of the debt that was there. */
+static int64_t least_tokens(const struct scenario *sc)
+{
+	return (sc->start.tokens < 0 ? sc->start.tokens : 0) - (int64_t)(CPUS * KRL_BUCKET_BLIND_MAX);
+}
+
 static void step(void)
 {
 	int from = run.cpu;
 
 	run.steps++;
-	if (run.b.tokens > most_tokens(run.sc))
-		run.over_max = 1;
+	if (run.b.tokens > most_tokens(run.sc) || run.b.tokens < least_tokens(run.sc))
+		run.out_of_range = 1;
 	if (run.reached < run.planned && run.plan[run.reached].at == run.steps) {
 		run.cpu = run.plan[run.reached++].cpu;
 		if (run.finished[run.cpu])
@@ -93,7 +100,7 @@ static void step(void)
 
 static int loses(const void *word)
 {
-	return word == &run.b.tokens && run.cpu >= run.sc->wins;
+	return word == &run.b.tokens && run.cpu < run.sc->losers;
 }
 
 static void work(int cpu)
@@ -195,7 +202,7 @@ static int run_holds(void)
 {
 	int i, j;
 
-	if (run.over_max || run.b.last_topup_ns & KRL_BUCKET_FLAGS)
+	if (run.out_of_range || run.b.last_topup_ns & KRL_BUCKET_FLAGS)
 		return 0;
 	for (i = 0; i < run.done_count; i++)
 		for (j = 0; j < run.done_count; j++)
@@ -229,17 +236,16 @@ static int check_plan(const struct scenario *sc, const struct change *plan, int 
 /* Every step after the last switch is tried for the next one; far from it, where a CPU only goes round
  * in circles until it gives up, every seventh. */
 static void check_all_plans(const struct scenario *sc, struct change *plan, int planned, int max,
-			    int first)
+			    int first, int from)
 {
-	int steps = check_plan(sc, plan, planned, first), from = planned ? plan[planned - 1].at : 0;
-	int at, cpu;
+	int steps = check_plan(sc, plan, planned, first), at, cpu;
 
 	if (planned == max || (planned && !run.last_switched))
 		return;
-	for (at = from + 1; at <= steps && !failed; at += at - from < 40 ? 1 : 7) {
+	for (at = from + 1; at <= steps && !failed; at += at - from < NEAR ? 1 : 7) {
 		for (cpu = 0; cpu < CPUS; cpu++) {
 			plan[planned] = (struct change){ .at = at, .cpu = cpu };
-			check_all_plans(sc, plan, planned + 1, max, first);
+			check_all_plans(sc, plan, planned + 1, max, first, at);
 		}
 	}
 }
@@ -274,8 +280,18 @@ static void check(const struct scenario *sc)
 
 	failed = NULL;
 	for (first = 0; first < CPUS; first++)
-		check_all_plans(sc, plan, 0, 2, first);
+		check_all_plans(sc, plan, 0, 2, first, 0);
 	check_random_plans(sc);
+	assert_null(failed);
+}
+
+/* All schedules of up to @switches switches after step @from, CPU 0 first. */
+static void check_deep(const struct scenario *sc, int from, int switches)
+{
+	struct change plan[SWITCHES];
+
+	failed = NULL;
+	check_all_plans(sc, plan, 0, switches, 0, from);
 	assert_null(failed);
 }
 
@@ -287,63 +303,79 @@ static void check(const struct scenario *sc)
 
 static void a_refill_that_stalls_credits_nothing_late(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 0 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 0 },
 				  .ops = { { TAKE(20) }, { TAKES(40) }, { TAKES(40) } } });
-	check(&(struct scenario){ .s = { { 4, 1, 10 } }, .start = { 0, 1 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 4, 1, 10 } }, .start = { 0, 1 },
 				  .ops = { { TAKE(30) }, { TAKE(60), TAKES(61) }, { TAKES(65) } } });
 }
 
 static void a_clock_that_moves_between_takers_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 2, 1 } }, .start = { 0, 3 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 3, 2, 1 } }, .start = { 0, 3 },
 				  .ops = { { TAKES(1) }, { TAKE(1), TAKE(2), TAKE(3) }, { TAKES(2) } } });
 }
 
 static void a_clock_that_steps_back_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 2, 10 } }, .start = { 30, 2 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 2, 2, 10 } }, .start = { 30, 2 },
 				  .ops = { { TAKE(50), TAKE(20) }, { TAKES(35) }, { TAKES(5) } } });
 }
 
 static void tokens_given_back_are_not_given_twice(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 },
 				  .ops = { { TAKE_BACK(40, 3) }, { TAKE(40), TAKES(40) }, { TAKE(40) } } });
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 2 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 2 },
 				  .ops = { { TAKE_BACK(9, 2), TAKE_BACK(9, 1) }, { TAKE(35) },
 					   { TAKES(40) } } });
 }
 
 static void a_taker_that_always_loses_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 2 }, .wins = 2,
-				  .ops = { { TAKES(30) }, { TAKES(30) }, { TAKE(9) } } });
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .wins = 1,
-				  .ops = { { TAKE(60), TAKES(60) }, { TAKE_N(60, 2) }, { TAKE(9) } } });
+	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 2 }, .losers = 1,
+				  .ops = { { TAKE(9) }, { TAKES(30) }, { TAKES(30) } } });
+	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .losers = 2,
+				  .ops = { { TAKE(9) }, { TAKE_N(60, 2) }, { TAKE(60), TAKES(60) } } });
+}
+
+/* Blind, it takes what another has just taken; a refill sees the hole; it must not be put back then. */
+static void a_blind_take_is_not_put_back_beside_a_refill(void **state)
+{
+	check_deep(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .losers = 1,
+				       .ops = { { TAKE_N(9, 2) },
+						{ TAKE_N(9, 3), TAKES(60), TAKE(60), TAKE(60) } } },
+		   3 * KRL_BUCKET_TRIES, 4);
+}
+
+static void the_largest_takes_are_never_blind(void **state)
+{
+	check(&(struct scenario){ .s = { { INT64_MAX, 1, 1000 } }, .start = { 0, INT64_MAX },
+				  .losers = CPUS,
+				  .ops = { { TAKE_N(1, INT64_MAX) }, { TAKE_N(1, INT64_MAX) },
+					   { TAKE_N(1, INT64_MAX) } } });
 }
 
 static void debt_is_not_lost_to_a_race(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, -2 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, -2 },
 				  .ops = { { TAKE(30) }, { TAKES(40) }, { TAKES(55) } } });
 }
 
 static void the_largest_numbers_do_not_wrap(void **state)
 {
 	check(&(struct scenario){ .s = { { INT64_MAX, INT64_MAX, 1 } }, .start = { 0, 5 },
-				  .wins = CPUS,
 				  .ops = { { TAKE_N(1, INT64_MAX) }, { TAKE_BACK(1, INT64_MAX - 4) },
 					   { TAKE_N(2, 6), TAKE_N(1, INT64_MAX) } } });
 }
 
 static void settings_that_change_under_load_keep_the_bound_of_the_larger(void **state)
 {
-	check(&(struct scenario){ .s = { { 4, 2, 10 }, { 2, 1, 7 } }, .start = { 0, 0 }, .wins = CPUS,
+	check(&(struct scenario){ .s = { { 4, 2, 10 }, { 2, 1, 7 } }, .start = { 0, 0 },
 				  .ops = { { TAKE(30), TAKE_NEW(40) }, { TAKE_NEW(40), TAKES(40) },
 					   { TAKES(44) } } });
-	check(&(struct scenario){ .s = { { 4, 1, 10 }, { 2, 2, 10 } }, .start = { 0, 4 }, .wins = 2,
-				  .ops = { { TAKE_NEW(5), TAKE(5), TAKE_NEW(5) }, { TAKES(12) },
-					   { TAKE_NEW(9) } } });
+	check(&(struct scenario){ .s = { { 4, 1, 10 }, { 2, 2, 10 } }, .start = { 0, 4 }, .losers = 1,
+				  .ops = { { TAKE_NEW(9) }, { TAKES(12) },
+					   { TAKE_NEW(5), TAKE(5), TAKE_NEW(5) } } });
 }
 
 int main(void)
@@ -354,6 +386,8 @@ int main(void)
 		cmocka_unit_test(a_clock_that_steps_back_keeps_the_bound),
 		cmocka_unit_test(tokens_given_back_are_not_given_twice),
 		cmocka_unit_test(a_taker_that_always_loses_keeps_the_bound),
+		cmocka_unit_test(a_blind_take_is_not_put_back_beside_a_refill),
+		cmocka_unit_test(the_largest_takes_are_never_blind),
 		cmocka_unit_test(debt_is_not_lost_to_a_race),
 		cmocka_unit_test(the_largest_numbers_do_not_wrap),
 		cmocka_unit_test(settings_that_change_under_load_keep_the_bound_of_the_larger),
