@@ -90,6 +90,6 @@ clean: ## remove build/
 	rm -rf $(B)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
 
 .PHONY: all demo run install lint clean help

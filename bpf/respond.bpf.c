@@ -9,6 +9,9 @@
 /* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
 #define KRL_DRAIN_QUIET 5
 
+/* Entries of the queue that one datagram looks at, for one whose answer is still wanted. */
+#define KRL_RESPOND_TRIES 8
+
 /* Room to write an answer in. The programs here run in workers, which may be preempted by each other
  * on one CPU: each takes a slot that is free. */
 #define KRL_TEXT_SLOTS 4
@@ -40,7 +43,7 @@ static __always_inline struct krl_text_slot *krl_text_slot_take(void)
 }
 
 /* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
-static __always_inline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
 	struct krl_event event = { .cookie = cookie, .kind = KRL_EVENT_CLOSE };
 	__u32 rule_slot = conn->answer.rule_slot, len;
@@ -65,7 +68,7 @@ static __always_inline int krl_send_answer(struct __sk_buff *skb, struct krl_con
 		krl_count(KRL_REASON_ANSWER_LOST);
 		return SK_DROP;
 	}
-	if (conn->answer.close)
+	if (conn->answer.close || conn->phase == KRL_PHASE_CLOSED)
 		bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
 	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
@@ -75,14 +78,16 @@ int krl_respond(struct __sk_buff *skb)
 {
 	struct krl_conn *conn;
 	__u64 cookie;
+	int i;
 
-	if (bpf_map_pop_elem(&krl_answers, &cookie))
-		return SK_DROP;
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn || !conn->answer.queued)
-		return SK_DROP;
-	conn->answer.queued = 0;
-	return krl_send_answer(skb, conn, cookie);
+	for (i = 0; i < KRL_RESPOND_TRIES; i++) {
+		if (bpf_map_pop_elem(&krl_answers, &cookie))
+			return SK_DROP;
+		conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+		if (conn && __sync_val_compare_and_swap(&conn->answer.queued, 1, 0))
+			return krl_send_answer(skb, conn, cookie);
+	}
+	return SK_DROP;
 }
 
 /* Is the server done with the requests that it got before the refused one? It wrote something since

@@ -72,7 +72,7 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	if (bpf_sock_hash_update(ops, &krl_sockets, &cookie, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
-		krl_count(KRL_REASON_CONN_TABLE_FULL);
+		krl_count(KRL_REASON_NOT_ENROLLED);
 	}
 }
 

@@ -115,6 +115,17 @@ static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_con
 	return SK_DROP;
 }
 
+/* Bytes while an answer is on its way: the client did not wait for it. It becomes the last one; whoever
+ * is later here, this program or the responder, has the connection ended. */
+static __always_inline int krl_not_waited(struct krl_conn *conn, __u64 cookie)
+{
+	conn->answer.close = 1;
+	conn->phase = KRL_PHASE_CLOSED;
+	if (!__sync_fetch_and_or(&conn->answer.queued, 0))
+		krl_send_event(cookie, KRL_EVENT_CLOSE);
+	return SK_DROP;
+}
+
 /* What is not HTTP/1.1 cannot be judged: failurePolicy decides for the whole connection. */
 static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					__u32 reason, int nothing_owed)
@@ -195,6 +206,8 @@ int krl_stream(struct __sk_buff *skb)
 		return SK_PASS;
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED)
 		return SK_DROP;
+	if (conn->answer.queued)
+		return krl_not_waited(conn, cookie);
 	if (conn->phase == KRL_PHASE_SWALLOW)
 		return krl_swallow(skb, conn, cookie);
 
@@ -224,15 +237,17 @@ int krl_stream(struct __sk_buff *skb)
 	}
 
 	krl_fill_answer(&conn->answer, &conn->judge);
-	conn->answer.no_body = !!(conn->http.flags & KRL_HTTP_HEAD);
-	conn->answer.close = !!(conn->http.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
+	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
+	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, nothing_owed);
 	if (krl_sock_blocks(sk)) {
+		/* It is about to read EAGAIN and to close: the answer must be on its way by then. */
 		krl_count(KRL_REASON_BLOCKING_READER);
 		conn->answer.close = 1;
+		return krl_answer(skb, conn, cookie);
 	}
-	if (conn->http.state != KRL_HTTP_START && !(conn->http.flags & KRL_HTTP_EXPECT)) {
+	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
 		return SK_DROP;
 	}

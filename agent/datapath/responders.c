@@ -19,6 +19,7 @@
 #define DRAIN_TICK_MS 100
 #define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
 #define CLOCK_TICK_MS 1000
+#define SPARE_CARRIERS 8
 
 /* A connection whose answer waits. */
 struct waiting {
@@ -64,11 +65,23 @@ static void set_wall_offset(struct krl_datapath *dp)
 			 __ATOMIC_RELAXED);
 }
 
+/* Each datagram carries one answer. Should one have been lost, when an agent was killed for example,
+ * its answer would wait for the next: a few spare ones a second keep the queue from lagging. */
+static void send_spare_carriers(struct krl_responders *r)
+{
+	int i;
+
+	for (i = 0; i < SPARE_CARRIERS; i++)
+		if (send(r->pairs[i % r->pair_count][0], "", 1, MSG_DONTWAIT) < 0)
+			krl_log_debug("spare carrier not sent", "error", "%s", strerror(errno));
+}
+
 static void on_clock(uv_timer_t *timer)
 {
 	struct krl_responders *r = timer->data;
 
 	set_wall_offset(r->dp);
+	send_spare_carriers(r);
 }
 
 static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
@@ -239,6 +252,7 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	/* What asked for an answer while no agent was there has long been given up. */
 	ring_buffer__consume(r->events);
 	__atomic_store_n(&dp->config->responders, r->pair_count, __ATOMIC_RELEASE);
+	send_spare_carriers(r);
 	*ret = r;
 	return 0;
 }

@@ -18,16 +18,17 @@
 
 #include "compiler.h"
 
-/* Flags above the time in last_topup_ns, never both. FROZEN: a refill from this fill is being worked
- * out, by any number of CPUs, and nobody adds until one of them publishes it. ADDING: one CPU is about
- * to add. The time left, 2^62 ns, is 146 years; later clocks count as that. */
+/* Flags above the time in last_topup_ns, never both. FROZEN: a refill from this fill is being
+ * worked out, by any number of CPUs, and nobody adds until one of them publishes it. ADDING: one
+ * CPU is about to add. The time left, 2^62 ns, is 146 years; later clocks count as that. */
 #define KRL_BUCKET_FROZEN (1ULL << 63)
 #define KRL_BUCKET_ADDING (1ULL << 62)
 #define KRL_BUCKET_FLAGS (KRL_BUCKET_FROZEN | KRL_BUCKET_ADDING)
 #define KRL_BUCKET_TIME_MAX (KRL_BUCKET_ADDING - 1)
 
-/* Rounds before a taker gives up, and before it stops waiting for a CPU that adds. A CPU that runs is
- * done long before: the rounds pull the cache line from it and so last as long as its own steps. */
+/* Rounds before a taker gives up, and before it stops waiting for a CPU that adds. A CPU that runs
+ * is done long before: the rounds pull the cache line from it and so last as long as its own steps.
+ */
 #define KRL_BUCKET_TRIES 16
 #define KRL_BUCKET_PATIENCE 12
 
@@ -80,8 +81,9 @@ static __always_inline __u64 krl_bucket_credit(const struct krl_settings *s, __s
 	return intervals > room / s->tokens_per_fill ? room : intervals * s->tokens_per_fill;
 }
 
-/* Add @n tokens as the CPU that set KRL_BUCKET_ADDING, and clear it. The result of the second atomic
- * is used because only then BPF orders it: nobody may see the flag gone before the tokens are there. */
+/* Add @n tokens as the CPU that set KRL_BUCKET_ADDING, and clear it. The result of the second
+ * atomic is used because only then BPF orders it: nobody may see the flag gone before the tokens
+ * are there. */
 static __always_inline void krl_bucket_add(struct krl_bucket *b, __u64 n)
 {
 	__u64 was;
@@ -92,8 +94,8 @@ static __always_inline void krl_bucket_add(struct krl_bucket *b, __u64 n)
 	KRL_OPAQUE(was);
 }
 
-/* What a refill leaves behind: no fill is due; none is due but tokens are on their way; some are due,
- * and another CPU is at work. */
+/* What a refill leaves behind: no fill is due; none is due but tokens are on their way; some are
+ * due, and another CPU is at work. */
 enum {
 	KRL_BUCKET_CURRENT,
 	KRL_BUCKET_COMING,
@@ -119,15 +121,16 @@ static __always_inline int krl_bucket_refill(struct krl_bucket *b, const struct 
 		return KRL_BUCKET_BEHIND;
 	credit = krl_bucket_credit(s, KRL_READ_ONCE(b->tokens), intervals);
 	next = (word & KRL_BUCKET_TIME_MAX) + intervals * s->fill_interval_ns;
-	if (__sync_val_compare_and_swap(&b->last_topup_ns, frozen, next | KRL_BUCKET_ADDING) != frozen)
+	if (__sync_val_compare_and_swap(&b->last_topup_ns, frozen, next | KRL_BUCKET_ADDING) !=
+	    frozen)
 		return KRL_BUCKET_BEHIND;
 	krl_bucket_add(b, credit);
 	return KRL_BUCKET_CURRENT;
 }
 
 /* Let the fills that are due lapse, because the CPU that adds has stalled: crediting them is not
- * possible beside it, and taking without them would credit them late. Returns 0, or -KRL_EAGAIN when
- * it has not stalled after all. */
+ * possible beside it, and taking without them would credit them late. Returns 0, or -KRL_EAGAIN
+ * when it has not stalled after all. */
 static __always_inline int krl_bucket_lapse(struct krl_bucket *b, const struct krl_settings *s,
 					    __u64 now_ns)
 {
@@ -140,8 +143,8 @@ static __always_inline int krl_bucket_lapse(struct krl_bucket *b, const struct k
 	return 0;
 }
 
-/* Put back up to @n tokens, as room allows, if last_topup_ns is still @last without flags. Returns 0,
- * or -KRL_EAGAIN when it is not. */
+/* Put back up to @n tokens, as room allows, if last_topup_ns is still @last without flags. Returns
+ * 0, or -KRL_EAGAIN when it is not. */
 static __always_inline int krl_bucket_restore(struct krl_bucket *b, const struct krl_settings *s,
 					      __u64 last, __u64 n)
 {
@@ -206,9 +209,9 @@ static __always_inline int krl_bucket_take(struct krl_bucket *b, const struct kr
 	return -KRL_EAGAIN;
 }
 
-/* Put back @n tokens that a take of the same moment took, because another bucket of the same request
- * refused. Never lifts the bucket above max_tokens; tokens are lost rather than put back beside a CPU
- * that stalled while it added. */
+/* Put back @n tokens that a take of the same moment took, because another bucket of the same
+ * request refused. Never lifts the bucket above max_tokens; tokens are lost rather than put back
+ * beside a CPU that stalled while it added. */
 static __always_inline void krl_bucket_give_back(struct krl_bucket *b, const struct krl_settings *s,
 						 __u64 n)
 {

@@ -31,7 +31,9 @@ struct krl_answer {
 	__u8 status;		/* enum krl_answer_status */
 	__u8 close;		/* Connection: close, and end the connection after it */
 	__u8 no_body;		/* answers a HEAD */
-	__u8 queued;		/* on its way through a responder pair */
+	__u8 pad;
+	__u32 queued;		/* on its way through a responder pair */
+	__u32 pad2;
 };
 
 /* One judgement; see admit.h. */
@@ -54,8 +56,10 @@ struct krl_scan {
 	__u32 window_len;
 	__u32 begins;		/* request lines that begin in this skb */
 	__u32 heads;		/* heads that end in it */
+	__u32 flags;		/* of the last of them, KRL_HTTP_... */
 	__u32 event;		/* enum krl_http_event that ended the walk early */
 	__u32 failed;		/* the bytes could not be read */
+	__u32 pad;
 };
 
 #define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */

@@ -48,12 +48,14 @@ static long krl_scan_step(__u32 i, void *ctx)
 		return s->failed;
 	}
 	s->off += steps;
-	if (event == KRL_HTTP_BEGIN)
+	if (event == KRL_HTTP_BEGIN) {
 		s->begins++;
-	else if (event == KRL_HTTP_HEAD_END)
+	} else if (event == KRL_HTTP_HEAD_END) {
 		s->heads++;
-	else
+		s->flags = conn->http.flags;
+	} else {
 		s->event = event;
+	}
 	return s->event != KRL_HTTP_NOTHING;
 }
 

@@ -11,6 +11,7 @@
 	X(HTTP2, "http2", "HTTP/2 on a protected port cannot be read")                             \
 	X(UPGRADED, "upgraded", "the connection left HTTP/1.1 after an Upgrade")                   \
 	X(CONN_TABLE_FULL, "conn_table_full", "no room to follow one more connection")             \
+	X(NOT_ENROLLED, "not_enrolled", "the socket could not be enrolled, another sockmap has it")  \
 	X(BUCKET_OVERFLOW, "bucket_overflow", "bucket map full, the rule's overflow bucket used")  \
 	X(RULE_CHANGED, "rule_changed", "a rule went away while a request was judged")             \
 	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
