@@ -109,7 +109,8 @@ int give_back_one(struct __sk_buff *skb)
 	return 0;
 }
 
-/* For the benchmark: one take from a bucket that never runs dry, at the time it is. Returns 0 taken. */
+/* For the benchmark: one take from a bucket that never runs dry, at the time it is. Returns 0
+ * taken. */
 struct krl_bucket hot = { .last_topup_ns = 1, .tokens = 1LL << 62 };
 struct krl_settings hot_settings = { 1ULL << 62, 1ULL << 62, 1000000000 };
 

@@ -28,7 +28,7 @@
 #define REPEAT 10
 
 static struct bpf_object *object;
-static struct test_bucket_run *run;	/* the map's row itself */
+static struct test_bucket_run *run; /* the map's row itself */
 static int seen_fd;
 static const char *directory;
 
@@ -48,7 +48,7 @@ static int load(void **state)
 	object = bpf_object__open_file(path, NULL);
 	if (!object || bpf_object__load(object))
 		return -1;
-	bpf_object__for_each_program(prog, object) {
+	bpf_object__for_each_program (prog, object) {
 		size = sizeof(info);
 		memset(&info, 0, sizeof(info));
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size))
@@ -161,8 +161,8 @@ static void *hammer_cpu(void *arg)
 	return NULL;
 }
 
-/* take_many from two CPUs at once, or twice from the only one; @meanwhile, if any, is called over and
- * over until they are done. */
+/* take_many from two CPUs at once, or twice from the only one; @meanwhile, if any, is called over
+ * and over until they are done. */
 static struct test_bucket_seen hammer(void (*meanwhile)(void))
 {
 	struct hammer h[2] = { { .cpu = -1 }, { .cpu = -1 } };
@@ -255,8 +255,8 @@ static void a_frozen_clock_gives_the_largest_bucket_once(void **state)
 static void the_real_clock_keeps_the_bound_on_two_cpus(void **state)
 {
 	static const struct krl_settings settings[] = {
-		{ 10, 1, 1 },	    { 10, 1, US },	 { 1000, 7, 100 * US },
-		{ 1, 1, US },	    { 500, 500, INT64_MAX }, { 100, INT64_MAX, 50 * US },
+		{ 10, 1, 1 }, { 10, 1, US },	       { 1000, 7, 100 * US },
+		{ 1, 1, US }, { 500, 500, INT64_MAX }, { 100, INT64_MAX, 50 * US },
 	};
 	struct test_bucket_seen all;
 	size_t i;
@@ -279,8 +279,8 @@ static void nobody_is_refused_while_tokens_are_there(void **state)
 	assert_int_equal(hammer(NULL).refused, 0);
 }
 
-/* With room for every fill, what was admitted and what is left are the fills of that time; less only
- * those that lapsed while a CPU stalled in the middle of adding. */
+/* With room for every fill, what was admitted and what is left are the fills of that time; less
+ * only those that lapsed while a CPU stalled in the middle of adding. */
 static void fills_are_not_lost_on_two_cpus(void **state)
 {
 	const struct krl_settings s = { 1ULL << 40, 1, US };

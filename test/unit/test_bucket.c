@@ -276,7 +276,8 @@ int main(void)
 		cmocka_unit_test(the_deepest_debt_is_filled_exactly),
 		cmocka_unit_test(smaller_settings_cap_the_tokens_that_are_there),
 		cmocka_unit_test(larger_settings_keep_the_tokens_and_fill_up_to_the_new_max),
-		cmocka_unit_test(settings_that_change_between_take_and_give_back_cap_what_goes_back),
+		cmocka_unit_test(
+			settings_that_change_between_take_and_give_back_cap_what_goes_back),
 		cmocka_unit_test(give_back_undoes_a_take_but_never_lifts_over_max),
 		cmocka_unit_test(the_next_fill_is_counted_from_the_last_one),
 		cmocka_unit_test(a_frozen_bucket_is_refilled_by_whoever_comes_next),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The token bucket under every order of steps: each access to the bucket is a point where another
- * CPU may go on. CPUs are coroutines on one thread; a schedule says at which step which CPU goes on.
- * Schedules with one and two such switches are run throughout, and many random ones with more, so that
- * a CPU stalls between any two steps while the others work. After each run, every stretch of it is held
- * against the theorem of docs/bucket.md. */
+ * CPU may go on. CPUs are coroutines on one thread; a schedule says at which step which CPU goes
+ * on. Schedules with one and two such switches are run throughout, and many random ones with more,
+ * so that a CPU stalls between any two steps while the others work. After each run, every stretch
+ * of it is held against the theorem of docs/bucket.md. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,15 +36,15 @@ static int loses(const void *word);
 
 struct op {
 	uint64_t now_ns, n;
-	int give_back;	/* put the tokens back at once */
-	int new;	/* by the second of the two settings */
+	int give_back; /* put the tokens back at once */
+	int new; /* by the second of the two settings */
 };
 
 struct scenario {
-	struct krl_settings s[2];	/* max_tokens of the second 0: they never change */
+	struct krl_settings s[2]; /* max_tokens of the second 0: they never change */
 	struct krl_bucket start;
-	int losers;			/* so many of the first CPUs lose every exchange of tokens */
-	struct op ops[CPUS][OPS];	/* up to the first with n 0 */
+	int losers; /* so many of the first CPUs lose every exchange of tokens */
+	struct op ops[CPUS][OPS]; /* up to the first with n 0 */
 };
 
 struct done {
@@ -78,7 +78,8 @@ static int64_t most_tokens(const struct scenario *sc)
 /* What takes that do not compare may borrow, on top of the debt that was there. */
 static int64_t least_tokens(const struct scenario *sc)
 {
-	return (sc->start.tokens < 0 ? sc->start.tokens : 0) - (int64_t)(CPUS * KRL_BUCKET_BLIND_MAX);
+	return (sc->start.tokens < 0 ? sc->start.tokens : 0) -
+	       (int64_t)(CPUS * KRL_BUCKET_BLIND_MAX);
 }
 
 static void step(void)
@@ -233,8 +234,8 @@ static int check_plan(const struct scenario *sc, const struct change *plan, int 
 	return run.steps;
 }
 
-/* Every step after the last switch is tried for the next one; far from it, where a CPU only goes round
- * in circles until it gives up, every seventh. */
+/* Every step after the last switch is tried for the next one; far from it, where a CPU only goes
+ * round in circles until it gives up, every seventh. */
 static void check_all_plans(const struct scenario *sc, struct change *plan, int planned, int max,
 			    int first, int from)
 {
@@ -303,45 +304,62 @@ static void check_deep(const struct scenario *sc, int from, int switches)
 
 static void a_refill_that_stalls_credits_nothing_late(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 0 },
+	check(&(struct scenario){ .s = { { 2, 1, 10 } },
+				  .start = { 0, 0 },
 				  .ops = { { TAKE(20) }, { TAKES(40) }, { TAKES(40) } } });
-	check(&(struct scenario){ .s = { { 4, 1, 10 } }, .start = { 0, 1 },
-				  .ops = { { TAKE(30) }, { TAKE(60), TAKES(61) }, { TAKES(65) } } });
+	check(&(struct scenario){
+		.s = { { 4, 1, 10 } },
+		.start = { 0, 1 },
+		.ops = { { TAKE(30) }, { TAKE(60), TAKES(61) }, { TAKES(65) } } });
 }
 
 static void a_clock_that_moves_between_takers_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 2, 1 } }, .start = { 0, 3 },
-				  .ops = { { TAKES(1) }, { TAKE(1), TAKE(2), TAKE(3) }, { TAKES(2) } } });
+	check(&(struct scenario){
+		.s = { { 3, 2, 1 } },
+		.start = { 0, 3 },
+		.ops = { { TAKES(1) }, { TAKE(1), TAKE(2), TAKE(3) }, { TAKES(2) } } });
 }
 
 static void a_clock_that_steps_back_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 2, 10 } }, .start = { 30, 2 },
+	check(&(struct scenario){ .s = { { 2, 2, 10 } },
+				  .start = { 30, 2 },
 				  .ops = { { TAKE(50), TAKE(20) }, { TAKES(35) }, { TAKES(5) } } });
 }
 
 static void tokens_given_back_are_not_given_twice(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 },
-				  .ops = { { TAKE_BACK(40, 3) }, { TAKE(40), TAKES(40) }, { TAKE(40) } } });
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 2 },
-				  .ops = { { TAKE_BACK(9, 2), TAKE_BACK(9, 1) }, { TAKE(35) },
-					   { TAKES(40) } } });
+	check(&(struct scenario){
+		.s = { { 3, 1, 10 } },
+		.start = { 0, 3 },
+		.ops = { { TAKE_BACK(40, 3) }, { TAKE(40), TAKES(40) }, { TAKE(40) } } });
+	check(&(struct scenario){
+		.s = { { 3, 1, 10 } },
+		.start = { 0, 2 },
+		.ops = { { TAKE_BACK(9, 2), TAKE_BACK(9, 1) }, { TAKE(35) }, { TAKES(40) } } });
 }
 
 static void a_taker_that_always_loses_keeps_the_bound(void **state)
 {
-	check(&(struct scenario){ .s = { { 2, 1, 10 } }, .start = { 0, 2 }, .losers = 1,
+	check(&(struct scenario){ .s = { { 2, 1, 10 } },
+				  .start = { 0, 2 },
+				  .losers = 1,
 				  .ops = { { TAKE(9) }, { TAKES(30) }, { TAKES(30) } } });
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .losers = 2,
-				  .ops = { { TAKE(9) }, { TAKE_N(60, 2) }, { TAKE(60), TAKES(60) } } });
+	check(&(struct scenario){
+		.s = { { 3, 1, 10 } },
+		.start = { 0, 3 },
+		.losers = 2,
+		.ops = { { TAKE(9) }, { TAKE_N(60, 2) }, { TAKE(60), TAKES(60) } } });
 }
 
-/* Blind, it takes what another has just taken; a refill sees the hole; it must not be put back then. */
+/* Blind, it takes what another has just taken; a refill sees the hole; it must not be put back
+ * then. */
 static void a_blind_take_is_not_put_back_beside_a_refill(void **state)
 {
-	check_deep(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, 3 }, .losers = 1,
+	check_deep(&(struct scenario){ .s = { { 3, 1, 10 } },
+				       .start = { 0, 3 },
+				       .losers = 1,
 				       .ops = { { TAKE_N(9, 2) },
 						{ TAKE_N(9, 3), TAKES(60), TAKE(60), TAKE(60) } } },
 		   3 * KRL_BUCKET_TRIES, 4);
@@ -349,33 +367,42 @@ static void a_blind_take_is_not_put_back_beside_a_refill(void **state)
 
 static void the_largest_takes_are_never_blind(void **state)
 {
-	check(&(struct scenario){ .s = { { INT64_MAX, 1, 1000 } }, .start = { 0, INT64_MAX },
+	check(&(struct scenario){ .s = { { INT64_MAX, 1, 1000 } },
+				  .start = { 0, INT64_MAX },
 				  .losers = CPUS,
-				  .ops = { { TAKE_N(1, INT64_MAX) }, { TAKE_N(1, INT64_MAX) },
+				  .ops = { { TAKE_N(1, INT64_MAX) },
+					   { TAKE_N(1, INT64_MAX) },
 					   { TAKE_N(1, INT64_MAX) } } });
 }
 
 static void debt_is_not_lost_to_a_race(void **state)
 {
-	check(&(struct scenario){ .s = { { 3, 1, 10 } }, .start = { 0, -2 },
+	check(&(struct scenario){ .s = { { 3, 1, 10 } },
+				  .start = { 0, -2 },
 				  .ops = { { TAKE(30) }, { TAKES(40) }, { TAKES(55) } } });
 }
 
 static void the_largest_numbers_do_not_wrap(void **state)
 {
-	check(&(struct scenario){ .s = { { INT64_MAX, INT64_MAX, 1 } }, .start = { 0, 5 },
-				  .ops = { { TAKE_N(1, INT64_MAX) }, { TAKE_BACK(1, INT64_MAX - 4) },
+	check(&(struct scenario){ .s = { { INT64_MAX, INT64_MAX, 1 } },
+				  .start = { 0, 5 },
+				  .ops = { { TAKE_N(1, INT64_MAX) },
+					   { TAKE_BACK(1, INT64_MAX - 4) },
 					   { TAKE_N(2, 6), TAKE_N(1, INT64_MAX) } } });
 }
 
 static void settings_that_change_under_load_keep_the_bound_of_the_larger(void **state)
 {
-	check(&(struct scenario){ .s = { { 4, 2, 10 }, { 2, 1, 7 } }, .start = { 0, 0 },
-				  .ops = { { TAKE(30), TAKE_NEW(40) }, { TAKE_NEW(40), TAKES(40) },
+	check(&(struct scenario){ .s = { { 4, 2, 10 }, { 2, 1, 7 } },
+				  .start = { 0, 0 },
+				  .ops = { { TAKE(30), TAKE_NEW(40) },
+					   { TAKE_NEW(40), TAKES(40) },
 					   { TAKES(44) } } });
-	check(&(struct scenario){ .s = { { 4, 1, 10 }, { 2, 2, 10 } }, .start = { 0, 4 }, .losers = 1,
-				  .ops = { { TAKE_NEW(9) }, { TAKES(12) },
-					   { TAKE_NEW(5), TAKE(5), TAKE_NEW(5) } } });
+	check(&(struct scenario){
+		.s = { { 4, 1, 10 }, { 2, 2, 10 } },
+		.start = { 0, 4 },
+		.losers = 1,
+		.ops = { { TAKE_NEW(9) }, { TAKES(12) }, { TAKE_NEW(5), TAKE(5), TAKE_NEW(5) } } });
 }
 
 int main(void)

@@ -20,7 +20,9 @@ struct reference {
 	wide last, tokens;
 };
 
-static const uint64_t seeds[] = { 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597 };
+static const uint64_t seeds[] = {
+	1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597
+};
 
 static uint64_t next_random(uint64_t *rng)
 {
@@ -141,8 +143,8 @@ static void agrees_with_an_eager_bucket_for(uint64_t seed)
 			b = krl_bucket_full(&s, 0);
 			break;
 		default:
-			n = next_random(&rng) % 4 ? s.max_tokens / (next_random(&rng) % 9 + 1) + 1 :
-						    random_up_to(&rng, INT64_MAX);
+			n = next_random(&rng) % 4 ? s.max_tokens / (next_random(&rng) % 9 + 1) + 1
+						  : random_up_to(&rng, INT64_MAX);
 			assert_int_equal(krl_bucket_take(&b, &s, now, n),
 					 reference_take(&r, &s, now, n));
 		}
@@ -174,9 +176,9 @@ static void keeps_the_bound_in_every_window_for(uint64_t seed)
 	int i, j, k;
 
 	for (i = 0; i < WINDOW_EVENTS; i++) {
-		events[i] = (struct event){ .now_ns = now += next_random(&rng) % 5 ?
-								     next_random(&rng) % 3 :
-								     next_random(&rng) % 400 };
+		events[i] = (struct event){ .now_ns = now += next_random(&rng) % 5
+								     ? next_random(&rng) % 3
+								     : next_random(&rng) % 400 };
 		for (k = 0; k < 40; k++) {
 			n = next_random(&rng) % s.max_tokens + 1;
 			if (!krl_bucket_take(&b, &s, now, k < 20 ? n : 1))
@@ -187,8 +189,9 @@ static void keeps_the_bound_in_every_window_for(uint64_t seed)
 		for (j = i, admitted = 0; j < WINDOW_EVENTS; j++) {
 			admitted += events[j].taken;
 			bound = s.max_tokens +
-				s.tokens_per_fill *
-					((events[j].now_ns - events[i].now_ns) / s.fill_interval_ns + 1);
+				s.tokens_per_fill * ((events[j].now_ns - events[i].now_ns) /
+							     s.fill_interval_ns +
+						     1);
 			assert_true(admitted <= bound);
 			full_windows += admitted + s.tokens_per_fill >= bound;
 		}

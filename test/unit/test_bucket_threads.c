@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The token bucket under real threads: what was admitted never passes the bound, tokens never wraps. */
+/* The token bucket under real threads: what was admitted never passes the bound, tokens never
+ * wraps. */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -19,7 +20,7 @@
 
 struct hammer {
 	struct krl_bucket b;
-	struct krl_settings s[2];	/* @which of them holds now */
+	struct krl_settings s[2]; /* @which of them holds now */
 	_Atomic int which;
 	_Atomic uint64_t clock_ns;
 	_Atomic uint64_t takes_done;
@@ -31,8 +32,8 @@ struct hammer {
 struct taker {
 	struct hammer *h;
 	uint64_t admitted, n;
-	int64_t least, most;				/* tokens as seen in between */
-	uint32_t (*windows)[TICKS + 1];			/* admitted by clock before and after */
+	int64_t least, most; /* tokens as seen in between */
+	uint32_t (*windows)[TICKS + 1]; /* admitted by clock before and after */
 };
 
 static void take_once(struct taker *t)
@@ -102,10 +103,12 @@ static uint64_t hammer(struct hammer *h, uint64_t n, uint32_t (*windows)[TICKS +
 
 	max = h->s[1].max_tokens > max ? h->s[1].max_tokens : max;
 	for (i = 0; i < THREADS; i++) {
-		takers[i] = (struct taker){ .h = h, .n = n, .most = INT64_MIN, .least = INT64_MAX,
-					    .windows = windows };
+		takers[i] = (struct taker){
+			.h = h, .n = n, .most = INT64_MIN, .least = INT64_MAX, .windows = windows
+		};
 		assert_int_equal(pthread_create(&threads[i], NULL, h->taker ? h->taker : take_all,
-						&takers[i]), 0);
+						&takers[i]),
+				 0);
 	}
 	if (h->meanwhile)
 		h->meanwhile(h);
@@ -174,7 +177,8 @@ static void check_windows(uint32_t (*w)[TICKS + 1], const struct krl_settings *s
 			if (to > from)
 				w[from][to] += w[from][to - 1];
 			if (from < to)
-				w[from][to] += w[from + 1][to] - (to - 1 > from ? w[from + 1][to - 1] : 0);
+				w[from][to] +=
+					w[from + 1][to] - (to - 1 > from ? w[from + 1][to - 1] : 0);
 			bound = s->max_tokens +
 				s->tokens_per_fill * ((to - from) / s->fill_interval_ns + 1);
 			assert_true(w[from][to] <= bound);
@@ -190,7 +194,7 @@ static void a_clock_that_advances_keeps_the_bound_in_every_window(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-		uint32_t (*windows)[TICKS + 1] = calloc(TICKS + 1, sizeof(*windows));
+		uint32_t(*windows)[TICKS + 1] = calloc(TICKS + 1, sizeof(*windows));
 		struct hammer h = new_hammer(settings[i]);
 
 		assert_non_null(windows);
@@ -273,7 +277,8 @@ int main(void)
 		cmocka_unit_test(what_is_given_back_is_admitted_once),
 		cmocka_unit_test(a_clock_that_advances_keeps_the_bound_in_every_window),
 		cmocka_unit_test(a_clock_that_jumps_back_keeps_the_bound),
-		cmocka_unit_test(settings_that_swap_with_a_frozen_clock_admit_no_more_than_was_there),
+		cmocka_unit_test(
+			settings_that_swap_with_a_frozen_clock_admit_no_more_than_was_there),
 		cmocka_unit_test(settings_that_swap_under_a_clock_keep_the_bound_of_the_larger),
 	};
 
