@@ -8,7 +8,7 @@
 enum test_bucket_clock {
 	TEST_CLOCK_FROZEN,	/* clock_ns */
 	TEST_CLOCK_REAL,	/* CLOCK_BOOTTIME */
-	TEST_CLOCK_BACK,	/* from clock_ns on, 2 ns a take; every other 64 takes 100 ns back */
+	TEST_CLOCK_BACK,	/* from clock_ns on, 2 ns a take; 100 ns back every other 64 */
 };
 
 /* The row of `run`: one bucket and how to hammer it. */
