@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "methods.h"
+
+static json_t *text_json(const char *text)
+{
+	char ascii[sizeof(((struct krl_rule_info *)0)->name)];
+	json_t *value = json_string(text);
+	size_t i;
+
+	if (value)
+		return value;
+	for (i = 0; text[i] && i < sizeof(ascii) - 1; i++)
+		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	ascii[i] = '\0';
+	return json_string(ascii);
+}
+
+static json_t *row_json(const struct krl_stats_row *row)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}",
+			 "namespace", text_json(row->info.ns),
+			 "name", text_json(row->info.name),
+			 "service", text_json(row->info.service),
+			 "rule", text_json(row->info.rule),
+			 "limit", text_json(row->info.limit),
+			 "maxTokens", (json_int_t)row->settings.max_tokens,
+			 "tokensPerFill", (json_int_t)row->settings.tokens_per_fill,
+			 "fillInterval", (json_int_t)row->settings.fill_interval_ns,
+			 "availableTokens", (json_int_t)row->available,
+			 "totalRequests", (json_int_t)row->total,
+			 "rateLimitedRequests", (json_int_t)row->limited,
+			 "endpoints", (int)row->endpoint_count,
+			 "buckets", (int)row->bucket_count);
+}
+
+json_t *krl_stats_json(const struct krl_stats *stats)
+{
+	static const char *const reason_names[] = {
+#define X(id, name, text) name,
+		KRL_REASONS(X)
+#undef X
+	};
+	json_t *items = json_array(), *reasons = json_object();
+	bool failed = !items || !reasons;
+	size_t i;
+
+	for (i = 0; !failed && i < stats->count; i++)
+		failed = json_array_append_new(items, row_json(&stats->rows[i]));
+	for (i = 0; !failed && i < KRL_REASON_MAX; i++)
+		failed = json_object_set_new(reasons, reason_names[i],
+					     json_integer((json_int_t)stats->reasons[i]));
+	if (failed) {
+		json_decref(items);
+		json_decref(reasons);
+		return NULL;
+	}
+	return json_pack("{s:o, s:o}", "items", items, "reasons", reasons);
+}
+
+void krl_stats_explain(int err, const char *bpffs, char *ret_text, size_t size)
+{
+	switch (err) {
+	case -ENOENT:
+		snprintf(ret_text, size, "nothing is pinned below %s: no agent has run there", bpffs);
+		return;
+	case -EPERM:
+		snprintf(ret_text, size, "no right to read the maps below %s: run as root, for example "
+			 "with sudo", bpffs);
+		return;
+	case -EPROTO:
+		snprintf(ret_text, size, "%s holds the maps of another version than %s", bpffs,
+			 KRL_VERSION);
+		return;
+	default:
+		snprintf(ret_text, size, "reading the maps below %s: %s", bpffs, strerror(-err));
+	}
+}
+
+static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	const struct krl_control_agent *agent = ctx;
+	struct krl_stats stats = {};
+	json_t *result;
+	int err;
+
+	err = krl_stats_read(agent->bpffs, &stats);
+	if (err) {
+		krl_stats_explain(err, agent->bpffs, ret_error, KRL_CONTROL_ERROR_BYTES);
+		return err;
+	}
+	result = krl_stats_json(&stats);
+	krl_stats_free(&stats);
+	if (!result) {
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	*ret_result = result;
+	return 0;
+}
+
+static int answer_version(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	const struct krl_control_agent *agent = ctx;
+	json_t *errors = json_array(), *result;
+	size_t i;
+
+	for (i = 0; i < agent->error_count; i++)
+		json_array_append_new(errors, text_json(agent->errors[i]));
+	result = json_pack("{s:s, s:i, s:o, s:b, s:o}", "version", KRL_VERSION, "pid", (int)getpid(),
+			   "source", text_json(agent->source), "ready", agent->ready, "errors", errors);
+	if (!result) {
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	*ret_result = result;
+	return 0;
+}
+
+const struct krl_control_method krl_control_agent_methods[] = {
+	{ "stats", answer_stats },
+	{ "version", answer_version },
+	{ NULL, NULL },
+};

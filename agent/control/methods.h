@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent answers on its control socket, and the form of it. */
+#ifndef KMESH_RL_CONTROL_METHODS_H
+#define KMESH_RL_CONTROL_METHODS_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "agent/datapath/stats.h"
+#include "server.h"
+
+/* The context of krl_control_agent_methods; the agent keeps it true while it runs. */
+struct krl_control_agent {
+	const char *bpffs;
+	const char *source;		/* as the flag says it, "dir:/etc/kmesh-rl" */
+	bool ready;			/* limits are enforced as the source says */
+	const char *const *errors;	/* the last refused documents and failures, newest last */
+	size_t error_count;
+};
+
+/* "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
+ * "errors": [...]}. */
+extern const struct krl_control_method krl_control_agent_methods[];
+
+/* {"items": [{"namespace", "name", "service", "rule", "limit", "maxTokens", "tokensPerFill",
+ * "fillInterval" (ns), "availableTokens", "totalRequests", "rateLimitedRequests", "endpoints",
+ * "buckets"}], "reasons": {name: count}}. Returns a value that the caller releases, or NULL without
+ * memory. Bytes of names that are not UTF-8 become '?'. */
+json_t *krl_stats_json(const struct krl_stats *stats);
+
+/* A line for people about what krl_stats_read returned. */
+void krl_stats_explain(int err, const char *bpffs, char *ret_text, size_t size);
+
+#endif
