@@ -1,84 +1,140 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh GROUP...: install the packages of the groups that are missing. A thing is looked for by the
-# file or command that is needed, which is fast, and named by its package only when it is missing.
+# deps.sh GROUP...: install the Debian or Ubuntu packages of the groups that are missing. A thing is
+# looked for by the file or command that is needed, which is fast, and named by its package only when
+# it is missing. DEPS=no: say what is missing, and fail.
 set -eu
-
+here=$(dirname "$0")
 missing=
 
 want_command() { # COMMAND PACKAGE
 	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
 }
 
-want_file() { # PACKAGE FILE...
+want_file() { # PACKAGE PATTERN...: one of them
 	package=$1
 	shift
-	for file; do
-		# shellcheck disable=SC2086 # patterns
+	for file in "$@"; do
+		# shellcheck disable=SC2086 # a pattern
 		set -- $file
-		[ -e "$1" ] && return
+		[ ! -e "$1" ] || return 0
 	done
 	missing="$missing $package"
 }
 
-# Ubuntu has bpftool in the kernel's tools.
-bpftool_package=bpftool
-grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && bpftool_package="linux-tools-common linux-tools-generic"
+has_candidate() { # PACKAGE
+	LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+}
 
-for group; do
-	case $group in
+# A package of its own in Debian, part of the kernel's tools in Ubuntu 24.04.
+want_bpftool() {
+	"$here/bpftool.sh" version >/dev/null 2>&1 && return
+	if grep -q '^ID=ubuntu' /etc/os-release && ! has_candidate bpftool; then
+		missing="$missing linux-tools-common linux-tools-generic"
+	else
+		missing="$missing bpftool"
+	fi
+}
+
+want() { # GROUP
+	case $1 in
 	build)
 		want_command cc gcc
 		want_command clang clang
-		want_command bpftool "$bpftool_package"
 		want_command pkg-config pkg-config
 		want_file libc6-dev /usr/include/stdio.h
 		want_file linux-libc-dev /usr/include/linux/bpf.h
 		want_file libbpf-dev /usr/include/bpf/libbpf.h
+		want_file libelf-dev /usr/include/libelf.h
+		want_file zlib1g-dev /usr/include/zlib.h
 		want_file libuv1-dev /usr/include/uv.h
 		want_file libyaml-dev /usr/include/yaml.h
 		want_file libjansson-dev /usr/include/jansson.h
+		want_bpftool
+		;;
+	demo)
+		want_file python3 /usr/bin/python3
+		want_command curl curl
 		;;
 	test)
+		want demo
 		want_file libcmocka-dev /usr/include/cmocka.h
-		want_command python3 python3
-		want_command ip iproute2
-		want_command curl curl
 		want_command nginx nginx-light
+		want_command ip iproute2
 		want_command qemu-system-x86_64 qemu-system-x86
 		want_command cpio cpio
 		want_command depmod kmod
 		want_command busybox busybox-static
-		want_file libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a' \
-			'/usr/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a'
+		;;
+	fuzz)
+		want_file libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 		;;
 	bench)
+		want_file python3 /usr/bin/python3
+		want_command nginx nginx-light
 		want_command wrk wrk
 		;;
+	*)
+		echo "no group $1" >&2
+		exit 2
+		;;
 	esac
-done
+}
 
+for group in "$@"; do
+	want "$group"
+done
 [ -n "$missing" ] || exit 0
-install="apt-get install -y --no-install-recommends$missing"
-if [ "${DEPS:-yes}" = no ]; then
+
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo="sudo "
+install="${sudo}apt-get install -y --no-install-recommends$missing"
+if [ "${DEPS:-yes}" = no ] || ! command -v apt-get >/dev/null 2>&1 ||
+	{ [ -n "$sudo" ] && ! command -v sudo >/dev/null 2>&1; }; then
 	echo "missing packages:$missing" >&2
 	echo "install them with: $install" >&2
 	exit 1
 fi
-sudo=
-if [ "$(id -u)" -ne 0 ]; then
-	command -v sudo >/dev/null || { echo "missing packages:$missing; as root: $install" >&2; exit 1; }
-	sudo=sudo
-fi
 echo "installing:$missing"
-# A daemon that comes with a package (nginx) must not be started: policy-rc.d is asked before.
+
+# nginx comes with a service that starts at once and on every boot. It is wanted as a program only: the
+# first is refused by policy-rc.d, which package scripts ask, the second is undone afterwards.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-	printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
-	$sudo chmod +x $policy
-	trap '$sudo rm -f $policy' EXIT
-fi
-export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -qq
+log=$(mktemp)
+wrote_policy=
+cleanup() {
+	[ -z "$wrote_policy" ] || ${sudo}rm -f $policy
+	rm -f "$log"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+case $missing in
+*nginx*)
+	if [ ! -e $policy ]; then
+		wrote_policy=yes
+		printf '#!/bin/sh\n[ "$1" != nginx ] || exit 101\n' | ${sudo}tee $policy >/dev/null
+		${sudo}chmod 755 $policy
+	fi
+	;;
+esac
+
+apt() {
+	${sudo}env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" \
+		</dev/null >"$log" 2>&1
+}
+
+# The package lists may be missing, or so old that they name files that are gone.
 # shellcheck disable=SC2086 # a list
-$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+apt install -y --no-install-recommends $missing ||
+	{ apt update && apt install -y --no-install-recommends $missing; } || {
+	cat "$log" >&2
+	echo "this failed: $install" >&2
+	exit 1
+}
+
+case $missing in
+*nginx*)
+	${sudo}systemctl disable nginx >/dev/null 2>&1 || ${sudo}update-rc.d nginx disable >/dev/null 2>&1 || true
+	;;
+esac
