@@ -2,7 +2,7 @@
 # kmesh-rl: `make help` lists the targets. Everything built lands in build/; V=1 shows the commands.
 
 CLANG ?= clang
-BPFTOOL ?= $(or $(shell command -v bpftool 2>/dev/null),/usr/sbin/bpftool)
+BPFTOOL ?= tools/dev/bpftool.sh
 PKG_CONFIG ?= pkg-config
 PYTHON ?= /usr/bin/python3
 B := build
@@ -13,23 +13,21 @@ say = @printf '  %-8s %s\n' '$(1)' '$(2)';
 endif
 
 VERSION := $(shell cat VERSION)
-ARCH_INCLUDE := /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
+# Asked when a recipe needs it: the first make installs the compiler and pkg-config itself.
+ARCH_INCLUDE = /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
 LIBS := libbpf libuv yaml-0.1 jansson
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARN)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I. -I$(ARCH_INCLUDE)
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I. -I$(ARCH_INCLUDE)
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
 PKG_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .DEFAULT_GOAL := all
-
-include tools/dev/deps.mk
-include test/test.mk
 
 # --- BPF: one object per hook, linked into one, then a skeleton ---------------------------------
 BPF_SRC := $(wildcard bpf/*.bpf.c)
@@ -68,23 +66,25 @@ $(AGENT): $(B)/obj/agent/main.o $(B)/libkrl.a
 $(TOOL): $(TOOL_OBJ) $(B)/libkrl.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
+include tools/dev/deps.mk
+include test/test.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 all: $(AGENT) $(TOOL) ## build the agent and the command line tool
 
-demo: all ## 15 requests against a limit of 10/minute, on loopback
-	$(Q)tools/dev/demo.sh $(B)
+demo: all | deps-demo ## 15 requests against a limit of 10/minute, on loopback
+	$(Q)$(ROOT) tools/dev/demo.sh $(B)
 
 run: all ## the agent in the foreground on deploy/examples/local
-	$(Q)$(AGENT) --source dir:deploy/examples/local
+	$(Q)$(ROOT) $(AGENT) --source dir:deploy/examples/local
 
 PREFIX ?= /usr/local
 install: all ## install both binaries below PREFIX (/usr/local)
 	install -D -m 0755 $(AGENT) $(DESTDIR)$(PREFIX)/sbin/kmesh-rl-agent
 	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
 
-lint: ## layers, file sizes, formatting of SPDX lines
-	$(Q)tools/dev/lint.sh
+lint: ## layers, licences, sizes, words, tests that are in no table
+	$(Q)tools/dev/lint.sh $(R)
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -2,53 +2,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """cmocka.py SUITE RESULTS BINARY... [-- ARGUMENT...]: run cmocka binaries, write their results.
 
-A binary that crashes, or runs no test, is a failure. Its output is shown only when something failed.
+One line for a binary that is well; the whole output of one that is not. A binary that crashes, hangs,
+runs no test or fewer than it announced is a failure.
 """
 import os
 import re
 import subprocess
 import sys
 
+TIMEOUT_S = 300 * float(os.environ.get("KRL_TIMEOUT_SCALE", "1"))
+# cmocka writes "not ok 3 # SKIP name" for a test that was skipped.
+TEST = re.compile(r"(?P<bad>not )?ok \d+ (?:- |(?P<skip># SKIP ))(?P<name>\S+)\s*(?P<rest>.*)")
+PLAN = re.compile(r"1\.\.(\d+)$")
+
+
+def parse(output):
+    """[verdict, case, reason] of each test that cmocka reports, and how many it announced."""
+    rows, plan, row = [], 0, None
+    for line in output.splitlines():
+        if PLAN.match(line):
+            plan += int(PLAN.match(line)[1])
+        test = TEST.match(line)
+        if test:
+            verdict = "skip" if test["skip"] else "fail" if test["bad"] else "pass"
+            row = [verdict, test["name"], test["rest"]]
+            rows.append(row)
+        elif row and row[0] != "pass" and line.startswith("# ") and "ok - " not in line:
+            row[2] = f"{row[2]} {line[2:]}".strip()
+    return rows, plan
+
 
 def run(binary, arguments):
-    """Lines (verdict, case, reason) of one binary, and what it printed."""
-    name = os.path.basename(binary)
+    """The rows of one binary, and what it printed."""
     try:
         done = subprocess.run([binary, *arguments], env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "tap"},
-                              capture_output=True, text=True, errors="replace", timeout=600, check=False)
-        output, status = done.stdout + done.stderr, done.returncode
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, errors="replace", timeout=TIMEOUT_S, check=False)
+        output, errors, status = done.stdout, done.stderr, f"status {done.returncode}"
     except subprocess.TimeoutExpired as late:
-        output, status = str(late), "time-out"
-    lines = []
-    for line in output.splitlines():
-        found = re.match(r"(not )?ok \d+ - (\S+)(.*)", line)
-        if not found:
-            continue
-        skipped = re.search(r"# SKIP\s*(.*)", found.group(3))
-        verdict = "skip" if skipped else "fail" if found.group(1) else "pass"
-        lines.append((verdict, f"{name}/{found.group(2)}", skipped.group(1) if skipped else ""))
-    if not lines or (status != 0 and not any(verdict == "fail" for verdict, _, _ in lines)):
-        lines.append(("fail", name, f"ended with status {status}"))
-    return lines, output
+        output, errors = ((text or b"").decode(errors="replace") for text in (late.stdout, late.stderr))
+        status = f"a time-out after {TIMEOUT_S:.0f} s"
+    rows, plan = parse(output)
+    if not rows:
+        rows.append(["fail", "(all)", f"ran no test, ended with {status}"])
+    elif len(rows) < plan:
+        rows.append(["fail", "(all)", f"ran {len(rows)} of {plan} tests, ended with {status}"])
+    elif status != "status 0" and all(row[0] != "fail" for row in rows):
+        rows.append(["fail", "(all)", f"ended with {status}"])
+    return rows, output + errors
 
 
 def main():
     suite, results, *rest = sys.argv[1:]
-    arguments = rest[rest.index("--") + 1:] if "--" in rest else []
-    binaries = rest[:rest.index("--")] if "--" in rest else rest
+    split = rest.index("--") if "--" in rest else len(rest)
     os.makedirs(results, exist_ok=True)
     failed = 0
-    with open(f"{results}/{suite}", "w") as file:
-        for binary in binaries:
-            lines, output = run(binary, arguments)
-            counts = {verdict: sum(line[0] == verdict for line in lines) for verdict in ("pass", "fail", "skip")}
-            failed += counts["fail"]
-            print(f"{'FAIL' if counts['fail'] else 'ok'} {os.path.basename(binary)}: "
-                  f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped")
-            if counts["fail"]:
+    with open(os.path.join(results, suite), "w", encoding="utf-8") as file:
+        for binary in rest[:split]:
+            rows, output = run(binary, rest[split + 1:])
+            name = os.path.basename(binary)
+            verdicts = [row[0] for row in rows]
+            bad = verdicts.count("fail")
+            failed += bad
+            if bad:
                 print(output)
-            for verdict, case, reason in lines:
-                file.write(f"{verdict}\t{suite}\t{case}\t{reason}\n")
+            print(f"{'FAIL' if bad else 'ok'} {suite}/{name}: {verdicts.count('pass')} passed, {bad} failed, "
+                  f"{verdicts.count('skip')} skipped", flush=True)
+            for verdict, case, reason in rows:
+                file.write(f"{verdict}\t{suite}/{name}\t{case}\t{reason}\n")
     sys.exit(1 if failed else 0)
 
 

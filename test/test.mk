@@ -1,61 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-# The suites. Each writes lines "pass|fail|skip<TAB>suite<TAB>case<TAB>reason" to build/results/; test
+# The suites. Each writes lines "pass|fail|skip<TAB>suite<TAB>case<TAB>reason" below build/results/; test
 # adds them up.
 
 R := $(B)/results
+
+# What is compiled a second time, for the unit tests (and `make asan`) and for the fuzzers.
 SAN := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-SAN_SRC = $(AGENT_SRC) $(filter-out tools/kmesh-rl/main.c,$(TOOL_SRC))
-SAN_OBJ = $(SAN_SRC:%.c=$(B)/asan/%.o)
+FUZZ_SAN := -O1 -g -std=gnu11 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LIB_SRC := $(AGENT_SRC) $(filter-out tools/kmesh-rl/main.c,$(TOOL_SRC))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(wildcard test/unit/test_*.c))
 PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/prog/*.bpf.c))
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
-$(B)/asan/%.o: %.c VERSION | deps-test $(SKEL)
+# Network namespaces, cgroups and BPF need root. Python's caches stay out of the source tree.
+ROOT = $(if $(filter 0,$(shell id -u)),,sudo) env PYTHONPYCACHEPREFIX=$(CURDIR)/$(B)/pycache
+
+$(B)/asan/obj/%.o: %.c VERSION | deps-test $(SKEL)
 	@mkdir -p $(@D)
 	$(call say,ASAN,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/asan/libkrl.a: $(SAN_OBJ)
+$(B)/asan/libkrl.a: $(LIB_SRC:%.c=$(B)/asan/obj/%.o)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/test/unit/%: test/unit/%.c $(B)/asan/libkrl.a
+$(B)/asan/kmesh-rl-agent: $(B)/asan/obj/agent/main.o $(B)/asan/libkrl.a
+$(B)/asan/kmesh-rl: $(B)/asan/obj/tools/kmesh-rl/main.o $(B)/asan/libkrl.a
+$(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl:
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+$(B)/test/unit/%: $(B)/asan/obj/test/unit/%.o $(B)/asan/libkrl.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) $(PKG_CFLAGS) -MMD -MP $< $(B)/asan/libkrl.a $(PKG_LIBS) -lcmocka -lpthread -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
 
 $(B)/test/prog/%.bpf.o: test/prog/%.bpf.c | deps-test
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/test/prog/%: test/prog/%.c $(PROG_OBJ) $(B)/libkrl.a
+$(B)/test/prog/%: $(B)/obj/test/prog/%.o $(B)/libkrl.a | deps-test $(PROG_OBJ)
 	@mkdir -p $(@D)
-	$(call say,TEST,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP $< $(B)/libkrl.a $(PKG_LIBS) -lcmocka -lpthread -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
 
-$(B)/test/fuzz/%: test/fuzz/%.c $(AGENT_SRC) | deps-test $(SKEL)
+$(B)/fuzz/obj/%.o: %.c VERSION | deps-fuzz $(SKEL)
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$<)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined $(PKG_CFLAGS) $< \
-		$(filter-out agent/datapath/% agent/control/%,$(AGENT_SRC)) $(PKG_LIBS) -o $@
+	$(call say,FUZZ,$<)$(CLANG) $(CPPFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer-no-link $(PKG_CFLAGS) -MMD -MP -c $< -o $@
 
-test: ## all tests; ends with one line of counts
-	$(Q)test/run.sh $(MAKE) $(R)
+$(B)/fuzz/libkrl.a: $(LIB_SRC:%.c=$(B)/fuzz/obj/%.o)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-unit: deps-test $(UNIT) ## unit tests, under ASan and UBSan
-	$(Q)test/cmocka.py unit $(R) $(UNIT)
+$(B)/test/fuzz/%: $(B)/fuzz/obj/test/fuzz/%.o $(B)/fuzz/libkrl.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CLANG) $(FUZZ_SAN) -fsanitize=fuzzer $^ $(PKG_LIBS) -lpthread -o $@
 
-prog: deps-test $(PROG) ## programs loaded, their logic through test-run (root)
-	$(Q)test/cmocka.py prog $(R) $(PROG) -- $(B)/test/prog
-
-e2e: deps-test all ## end-to-end cases on real sockets (root)
-	$(Q)mkdir -p $(R) && $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e
-
-test-kernels: deps-test all $(PROG) ## loading and end-to-end on Debian's 6.1 and 6.12 under qemu
-	$(Q)test/kernels/run.sh $(B) $(R)
-
-fuzz: deps-test $(FUZZ) ## each fuzz target for 30 s
-	$(Q)for f in $(FUZZ); do name=$$(basename $$f); corpus=$(B)/corpus/$$name; mkdir -p $$corpus; \
-		$$f -max_total_time=30 -print_final_stats=1 $$corpus $$(ls -d test/fuzz/corpus/$${name#fuzz_} 2>/dev/null) || exit 1; done
-
-bench: deps-bench all $(PROG_OBJ) ## compare with the unlimited server and with nginx limit_req (root)
-	$(Q)$(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
-
-.PHONY: test unit prog e2e test-kernels fuzz bench
 .SECONDARY:
+
+tests: all $(UNIT) $(PROG) $(PROG_OBJ) # what the suites run
+
+test: deps-test ## all tests; ends with one line of counts
+	$(Q)test/run.sh $(R) $(MAKE)
+
+unit: $(UNIT) ## unit tests, under ASan and UBSan
+	$(Q)$(PYTHON) test/cmocka.py unit $(R) $(UNIT)
+
+prog: $(PROG) $(PROG_OBJ) ## BPF programs loaded, their logic through test-run (root)
+	$(Q)$(ROOT) $(PYTHON) test/cmocka.py prog $(R) $(PROG) -- $(B)/test/prog
+
+e2e: all | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
+	$(Q)mkdir -p $(R)
+	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
+
+test-kernels: all $(PROG) $(PROG_OBJ) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
+	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
+
+asan: $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl ## the end-to-end cases with both binaries under ASan (root)
+	$(Q)$(ROOT) KRL_TIMEOUT_SCALE=2 $(PYTHON) test/e2e/run.py --build $(B)/asan $(if $(ONLY),--only $(ONLY))
+
+fuzz: $(FUZZ) ## each fuzz target for 30 s
+	$(Q)for target in $(FUZZ); do \
+		name=$${target##*/fuzz_}; seeds=$$(ls -d test/fuzz/corpus/$$name 2>/dev/null); \
+		mkdir -p $(B)/fuzz/corpus/$$name; echo "== $$name"; \
+		$$target -max_total_time=30 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus/$$name $$seeds || exit 1; \
+	done
+
+bench: all $(PROG_OBJ) | deps-bench ## beside the unlimited server and nginx limit_req (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
+
+.PHONY: tests test unit prog e2e test-kernels asan fuzz bench
