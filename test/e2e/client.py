@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client that decides itself what goes into which segment, and reads answers strictly."""
 
+import errno
 import fcntl
 import json
 import re
@@ -118,6 +119,14 @@ class Conn:
         for at in range(len(data)):
             self.send_segment(data[at:at + 1])
 
+    def send_unawaited(self, data):
+        """Each byte in a write of its own, mostly a segment each, up to the end of the connection."""
+        try:
+            for at in range(len(data)):
+                self.sock.sendall(data[at:at + 1])
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+
     def send_until_closed(self, pieces):
         """Each piece as a segment, up to the first that the peer no longer takes. Returns how many
         were taken."""
@@ -129,7 +138,12 @@ class Conn:
         return len(pieces)
 
     def shutdown(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        """End this side of the connection, if the peer has not ended it as a whole."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def _broken(self):
         poll = select.poll()

@@ -218,6 +218,14 @@ class Env:
         self.conns.append(conn)
         return conn
 
+    def accepted(self, server):
+        """A connection that @server has accepted: what is sent from now on is judged as it arrives,
+        while segments that wait for accept() may be merged and are then judged as one."""
+        before = len(server.events("accept"))
+        conn = self.connect(server.port)
+        wait_for("the server accepts", lambda: len(server.events("accept")) > before)
+        return conn
+
     def close_conns(self):
         """Close every client connection; returns how many there were."""
         count = len(self.conns)

@@ -13,6 +13,7 @@ taken; standard input takes commands, and its end is the end of the server:
 """
 
 import argparse
+import ctypes
 import errno
 import fcntl
 import http.server
@@ -28,6 +29,9 @@ import isolation
 from session import Recorder, Session
 
 RECV_BYTES = 65536
+
+# As servers on epoll do: socket.accept() would leave the connection blocking for a moment.
+_libc = ctypes.CDLL(None)
 
 
 class EpollServer:
@@ -71,11 +75,10 @@ class EpollServer:
                 self._flush(sock, session)
 
     def _accept(self):
-        try:
-            sock, _ = self.listener.accept()
-        except BlockingIOError:
+        fd = _libc.accept4(self.listener.fileno(), None, None, os.O_NONBLOCK | os.O_CLOEXEC)
+        if fd < 0:
             return
-        sock.setblocking(False)
+        sock = socket.socket(fileno=fd)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.count += 1
         session = Session(self.recorder, self.count)

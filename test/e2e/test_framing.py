@@ -21,7 +21,7 @@ def admitted_at_every_split(env, form):
     server = env.server()
     env.limit(limit=f"{len(cuts)}/day")
     for first, second in cuts:
-        with env.connect() as conn:
+        with env.accepted(server) as conn:
             conn.send_segment(first)
             expect_ok(conn.ask(second), what=f"{first!r} + {second!r}")
     conn = env.connect()
@@ -43,7 +43,7 @@ def refused_at_every_split(env, form):
     expect_ok(env.connect().ask(get("/first")))
     for first, second in cuts:
         in_head = len(first) < head_size
-        with env.connect() as conn:
+        with env.accepted(server) as conn:
             conn.send_segment(first)
             answer = conn.ask(second)
             expect_limited(answer, limit=1, text="1 per 1 day", close=in_head)

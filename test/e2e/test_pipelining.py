@@ -76,7 +76,7 @@ def admitted_pipelines_may_follow_each_other(env):
 def twenty_in_separate_segments(env):
     server = env.server()
     env.limit()
-    conn = env.connect()
+    conn = env.accepted(server)
     sent = conn.send_until_closed(numbered(1, 20))
     expect(sent >= 10, f"only {sent} requests were taken")
     equal(read_pipeline(conn, 10), 10, "answers before the refusal")
@@ -89,7 +89,7 @@ def twenty_in_separate_segments_to_a_slow_server(env):
     """The server answers nothing before all have been sent: the refusal must wait for its turn."""
     server = env.server()
     env.limit()
-    conn = env.connect()
+    conn = env.accepted(server)
     conn.send_segment(get("/gated/1"))
     conn.send_until_closed(numbered(2, 20))
     expect(not conn.has_answer(), "an answer before the server gave its first")
@@ -108,7 +108,7 @@ def twenty_in_separate_segments_to_a_slow_server(env):
 def a_refused_pipeline_waits_for_a_slow_answer(env):
     server = env.server()
     env.limit(limit="2/day")
-    conn = env.connect()
+    conn = env.accepted(server)
     conn.send_segment(get("/gated/1"))
     conn.send_segment(b"".join(numbered(2, 5)))
     expect(not conn.has_answer(), "an answer before the server gave its first")
@@ -126,7 +126,7 @@ def a_refused_pipeline_waits_for_a_slow_answer(env):
 def a_malformed_request_waits_for_a_slow_answer(env):
     server = env.server()
     env.limit()
-    conn = env.connect()
+    conn = env.accepted(server)
     conn.send_segment(get("/gated/1"))
     conn.send_segment(get("/bad", "Content-Length: 1", "Content-Length: 2") + get("/smuggled"))
     expect(not conn.has_answer(), "an answer before the server gave its first")
@@ -146,7 +146,7 @@ def requests_across_segments_in_any_cut(env):
     server = env.server()
     env.limit(limit=f"{3 * len(stream)}/day")
     for at in range(1, len(stream)):
-        with env.connect() as conn:
+        with env.accepted(server) as conn:
             conn.send_segment(stream[:at])
             conn.send_segment(stream[at:])
             for number in range(1, 4):
@@ -165,7 +165,7 @@ def a_limit_reached_across_segments_in_any_cut(env):
     env.limit(limit="1/day")
     expect_ok(env.connect().ask(get("/first")))
     for at in range(1, len(stream)):
-        with env.connect() as conn:
+        with env.accepted(server) as conn:
             conn.send_until_closed([stream[:at], stream[at:]])
             equal(read_pipeline(conn, 0), 0, f"answers when cut at {at}")
     equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
@@ -175,7 +175,7 @@ def a_limit_reached_across_segments_in_any_cut(env):
 def a_whole_stream_in_one_byte_writes(env):
     server = env.server()
     env.limit(limit="3/day")
-    conn = env.connect()
+    conn = env.accepted(server)
     stream = b"".join(numbered(1, 5))
     conn.send_until_closed([stream[at:at + 1] for at in range(len(stream))])
     equal(read_pipeline(conn, 3), 3, "answers before the refusal")

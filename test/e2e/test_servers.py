@@ -145,7 +145,7 @@ def a_body_that_waits_for_accept_is_swallowed(env):
 def server_that_asks_fionread(env):
     server = env.server(fionread=True)
     env.limit(limit="12/day")
-    conn = env.connect()
+    conn = env.accepted(server)
     for number in range(10):
         expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
     body = os.urandom(300000)

@@ -110,8 +110,8 @@ def malformed_requests_byte_by_byte_smuggle_nothing(env):
     env.limit(limit="10000/day")
 
     def check(name, request):
-        with env.connect() as conn:
-            conn.send_until_closed([bytes([byte]) for byte in request])
+        with env.accepted(server) as conn:
+            conn.send_unawaited(request)
             drain(conn)
 
     each({**smuggling.HEADS, **smuggling.BODIES}, check)
