@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Reading the pinned maps: opened read-only, large maps in batches. */
+/* Reading the pinned maps, large ones in batches. */
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -147,9 +147,9 @@ void krl_stats_count_endpoint(struct krl_stats *stats, const struct krl_endpoint
 }
 
 /* Open a pinned map that must have the shape this version knows. Returns its file descriptor. */
-static int open_map(const struct reader *r, const struct map_shape *shape)
+static int open_map(const struct reader *r, const struct map_shape *shape, __u32 file_flags)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = BPF_F_RDONLY);
+	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = file_flags);
 	struct bpf_map_info info = {};
 	__u32 info_bytes = sizeof(info);
 	char path[PATH_MAX];
@@ -184,7 +184,7 @@ static int for_each_row(struct reader *r, const struct map_shape *shape, __u32 r
 	char *keys, *values;
 	int fd, err = 0;
 
-	fd = open_map(r, shape);
+	fd = open_map(r, shape, BPF_F_RDONLY);
 	if (fd < 0)
 		return fd;
 	if (shape->type == BPF_MAP_TYPE_PERCPU_ARRAY)
@@ -219,7 +219,7 @@ static int check_config(const struct reader *r)
 	__u32 key = 0;
 	int fd, err;
 
-	fd = open_map(r, &config_map);
+	fd = open_map(r, &config_map, BPF_F_RDONLY);
 	if (fd < 0)
 		return fd;
 	err = bpf_map_lookup_elem(fd, &key, &config);
@@ -241,7 +241,9 @@ static int read_rules(struct reader *r)
 	size_t i;
 	int fd;
 
-	fd = open_map(r, &rules_map);
+	/* bpf_map_mmap() refuses what is not VM_SHARED, and do_mmap() takes that from a file that is only
+	 * open for reading. */
+	fd = open_map(r, &rules_map, 0);
 	if (fd < 0)
 		return fd;
 	mapped = mmap(NULL, sizeof(struct krl_rule) * KRL_MAX_RULES, PROT_READ, MAP_SHARED, fd, 0);
