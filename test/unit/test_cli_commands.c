@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `get` and `version` as a user meets them: an agent behind a real socket, exit status, both streams. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+#include "agent/control/methods.h"
+#include "tools/kmesh-rl/cli.h"
+
+#define PRINTED_BYTES 8192
+
+/* An agent's socket on a thread, with rows of its own. */
+static struct {
+	char dir[64], path[128];
+	uv_loop_t loop;
+	uv_async_t quit;
+	uv_thread_t thread;
+	struct krl_control *control;
+} agent;
+
+static char out[PRINTED_BYTES], err[PRINTED_BYTES];
+
+static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	static struct krl_stats_row rows[] = {
+		{ .info = { .ns = "default", .name = "web", .limit = "10 per 1 minute" },
+		  .settings = { 10, 10, 60000000000ULL }, .available = 4, .total = 6 },
+		{ .info = { .ns = "shop", .name = "cart", .limit = "5 per 1 second" },
+		  .settings = { 5, 5, 1000000000ULL }, .available = 5 },
+	};
+	struct krl_stats stats = { .rows = rows, .count = 2 };
+
+	*ret_result = krl_stats_json(&stats);
+	return 0;
+}
+
+static int refuse_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "the maps are gone");
+	return -EIO;
+}
+
+static int answer_nonsense(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	*ret_result = json_string("hello");
+	return 0;
+}
+
+static const struct krl_control_method refusing[] = { { "stats", refuse_stats }, { NULL, NULL } };
+static const struct krl_control_method nonsense[] = { { "stats", answer_nonsense }, { NULL, NULL } };
+static struct krl_control_method working[] = { { "stats", answer_stats }, { "version", NULL },
+					       { NULL, NULL } };
+
+static const char *const agent_errors[] = { "a.yaml:3:5: spec.rules: missing" };
+static struct krl_control_agent about = { .bpffs = "/nowhere", .source = "dir:/etc/kmesh-rl",
+					  .ready = true, .errors = agent_errors, .error_count = 1 };
+
+static void on_quit(uv_async_t *async)
+{
+	krl_control_stop(agent.control);
+	uv_close((uv_handle_t *)async, NULL);
+}
+
+static void run_loop(void *arg)
+{
+	uv_run(&agent.loop, UV_RUN_DEFAULT);
+}
+
+static void start(const struct krl_control_method *methods)
+{
+	struct krl_control_options options = { .path = agent.path, .methods = methods, .ctx = &about };
+
+	uv_loop_init(&agent.loop);
+	assert_int_equal(krl_control_start(&agent.loop, &options, &agent.control), 0);
+	uv_async_init(&agent.loop, &agent.quit, on_quit);
+	uv_thread_create(&agent.thread, run_loop, NULL);
+}
+
+static void stop(void)
+{
+	uv_async_send(&agent.quit);
+	uv_thread_join(&agent.thread);
+	assert_int_equal(uv_loop_close(&agent.loop), 0);
+}
+
+static int setup(void **state)
+{
+	const struct krl_control_method *method;
+
+	strcpy(agent.dir, "/tmp/krl-cli-XXXXXX");
+	if (!mkdtemp(agent.dir))
+		return -1;
+	snprintf(agent.path, sizeof(agent.path), "%s/agent.sock", agent.dir);
+	for (method = krl_control_agent_methods; method->name; method++)
+		if (!strcmp(method->name, "version"))
+			working[1].answer = method->answer;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	return rmdir(agent.dir);
+}
+
+static void read_back(FILE *file, char *ret_text)
+{
+	size_t length;
+
+	rewind(file);
+	length = fread(ret_text, 1, PRINTED_BYTES - 1, file);
+	ret_text[length] = '\0';
+	fclose(file);
+}
+
+/* Run a command with both streams caught. */
+static enum krl_cli_exit run(enum krl_cli_exit (*command)(const struct krl_cli *cli), struct krl_cli cli,
+			     const char *resource, const char *name)
+{
+	FILE *caught_out = tmpfile(), *caught_err = tmpfile();
+	int real_out = dup(STDOUT_FILENO), real_err = dup(STDERR_FILENO);
+	enum krl_cli_exit status;
+
+	cli.bpffs = agent.dir;
+	cli.control_socket = agent.path;
+	if (resource)
+		krl_cli_list_add(&cli.words, resource);
+	if (name)
+		krl_cli_list_add(&cli.words, name);
+	fflush(stdout);
+	dup2(fileno(caught_out), STDOUT_FILENO);
+	dup2(fileno(caught_err), STDERR_FILENO);
+	status = command(&cli);
+	fflush(stdout);
+	dup2(real_out, STDOUT_FILENO);
+	dup2(real_err, STDERR_FILENO);
+	close(real_out);
+	close(real_err);
+	read_back(caught_out, out);
+	read_back(caught_err, err);
+	krl_cli_list_free(&cli.words);
+	return status;
+}
+
+static enum krl_cli_exit get(struct krl_cli cli, const char *name)
+{
+	return run(krl_cli_get, cli, "ratelimit-stats", name);
+}
+
+static void the_default_namespace_is_shown(void **state)
+{
+	start(working);
+	assert_int_equal(get((struct krl_cli){}, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "\nweb    default     <none>    <none>   10 per 1 minute   4 "));
+	assert_null(strstr(out, "cart"));
+	assert_string_equal(err, "");
+	stop();
+}
+
+static void every_namespace_or_another_one(void **state)
+{
+	start(working);
+	assert_int_equal(get((struct krl_cli){ .all_namespaces = true }, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "web"));
+	assert_non_null(strstr(out, "cart"));
+	assert_int_equal(get((struct krl_cli){ .ns = "shop" }, "cart"), KRL_CLI_GOOD);
+	assert_null(strstr(out, "web"));
+	assert_non_null(strstr(out, "cart"));
+	stop();
+}
+
+static void none_found_is_said_on_stderr(void **state)
+{
+	start(working);
+	assert_int_equal(get((struct krl_cli){ .ns = "empty" }, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out, "");
+	assert_string_equal(err, "No rate limits found in empty namespace.\n");
+	assert_int_equal(get((struct krl_cli){ .ns = "empty", .output = KRL_CLI_JSON }, NULL),
+			 KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "\"items\": []"));
+	assert_string_equal(err, "");
+	stop();
+}
+
+static void a_name_that_is_not_there_fails(void **state)
+{
+	start(working);
+	assert_int_equal(get((struct krl_cli){}, "x"), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"x\" not found in namespace \"default\"\n");
+	assert_int_equal(get((struct krl_cli){ .output = KRL_CLI_YAML }, "cart"), KRL_CLI_FAILED);
+	assert_string_equal(out, "");
+	assert_int_equal(get((struct krl_cli){ .all_namespaces = true }, "x"), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"x\" not found in any namespace\n");
+	stop();
+}
+
+static void the_agents_refusal_is_passed_on(void **state)
+{
+	start(refusing);
+	assert_int_equal(get((struct krl_cli){}, NULL), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: the agent: the maps are gone\n");
+	stop();
+	start(nonsense);
+	assert_int_equal(get((struct krl_cli){}, NULL), KRL_CLI_FAILED);
+	assert_non_null(strstr(err, "Error: the agent's answer is not understood"));
+	stop();
+}
+
+static void without_agent_and_pins_it_says_so(void **state)
+{
+	assert_int_equal(get((struct krl_cli){}, NULL), KRL_CLI_FAILED);
+	assert_non_null(strstr(err, "Error: nothing is pinned below "));
+	assert_string_equal(out, "");
+}
+
+static void resources_are_suggested(void **state)
+{
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-stat", NULL), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: get \"ratelimit-stat\": did you mean \"ratelimit-stats\"?\n");
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "pods", NULL), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: get \"pods\": expected ratelimit-stats\n");
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, NULL, NULL), KRL_CLI_USAGE);
+}
+
+static void version_shows_both_sides(void **state)
+{
+	char expected[512];
+
+	start(working);
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
+	snprintf(expected, sizeof(expected),
+		 "Client Version: %s\nAgent Version: %s\nAgent: pid %d, source dir:/etc/kmesh-rl, ready\n"
+		 "Agent Error: a.yaml:3:5: spec.rules: missing\n", KRL_VERSION, KRL_VERSION, getpid());
+	assert_string_equal(out, expected);
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .output = KRL_CLI_JSON }, NULL, NULL),
+			 KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "\"ready\": true"));
+	stop();
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "Agent Version: not running\n"));
+	assert_string_equal(err, "");
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, "client", NULL), KRL_CLI_USAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_default_namespace_is_shown),
+		cmocka_unit_test(every_namespace_or_another_one),
+		cmocka_unit_test(none_found_is_said_on_stderr),
+		cmocka_unit_test(a_name_that_is_not_there_fails),
+		cmocka_unit_test(the_agents_refusal_is_passed_on),
+		cmocka_unit_test(without_agent_and_pins_it_says_so),
+		cmocka_unit_test(resources_are_suggested),
+		cmocka_unit_test(version_shows_both_sides),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

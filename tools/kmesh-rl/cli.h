@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share. A command prints its result on stdout and messages on stderr. */
+#ifndef KMESH_RL_TOOL_CLI_H
+#define KMESH_RL_TOOL_CLI_H
+
+#include <jansson.h>
+
+#include "options.h"
+
+enum krl_cli_exit { KRL_CLI_GOOD, KRL_CLI_FAILED, KRL_CLI_USAGE };
+
+enum krl_cli_output { KRL_CLI_TABLE, KRL_CLI_WIDE, KRL_CLI_JSON, KRL_CLI_YAML };
+
+/* The command line, parsed. */
+struct krl_cli {
+	const char *bpffs;		/* NULL: not given */
+	const char *control_socket;	/* NULL: not given */
+	const char *ns;			/* NULL: not given */
+	bool all_namespaces;
+	bool help;
+	int output;			/* enum krl_cli_output */
+	struct krl_cli_list files;	/* of -f */
+	struct krl_cli_list words;	/* after the command */
+};
+
+struct krl_cli_command {
+	const char *name;		/* NULL ends a table */
+	const char *arguments;		/* for the usage line */
+	const char *help;
+	enum krl_cli_exit (*run)(const struct krl_cli *cli);
+	const struct krl_cli_option *options;
+};
+
+extern const struct krl_cli_option krl_cli_get_options[], krl_cli_validate_options[],
+	krl_cli_version_options[];
+extern const struct krl_cli_option krl_cli_no_options[];
+
+enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_version(const struct krl_cli *cli);
+
+/* Print "Error: ..." and return KRL_CLI_FAILED or KRL_CLI_USAGE. */
+enum krl_cli_exit krl_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+enum krl_cli_exit krl_cli_misuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The statistics as krl_stats_json has them: from the agent, or from the pinned maps when none
+ * answers, which is said on stderr. Returns a value that the caller releases, or NULL once the failure
+ * is printed. */
+json_t *krl_cli_fetch_stats(const struct krl_cli *cli);
+
+/* Ask the agent; as krl_control_call, with the defaults of the command line. */
+int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, json_t **ret_result,
+		      char *ret_error);
+
+/* Write @value to @out as @output says, JSON or YAML. Returns 0 or -ENOMEM. */
+int krl_cli_write(const json_t *value, enum krl_cli_output output, FILE *out);
+
+/* The items of @stats in namespace @ns (NULL: any) that are called @name (NULL: any), with the reasons.
+ * A new reference, or NULL without memory or when @stats is not what krl_stats_json makes. */
+json_t *krl_cli_select(json_t *stats, const char *ns, const char *name);
+
+/* Print the items of @stats as a table. Returns 0 or -ENOMEM. */
+int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out);
+
+#endif

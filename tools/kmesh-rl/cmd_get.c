@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/* kmesh-rl get RESOURCE */
+#include <string.h>
+
+#include "cli.h"
+
+#define DEFAULT_NAMESPACE "default"
+
+static const struct krl_cli_choice outputs[] = {
+	{ "table", KRL_CLI_TABLE }, { "wide", KRL_CLI_WIDE }, { "json", KRL_CLI_JSON },
+	{ "yaml", KRL_CLI_YAML },   { NULL, 0 },
+};
+
+const struct krl_cli_option krl_cli_get_options[] = {
+	{ 'n', "namespace", "NAMESPACE", "of the rate limits (" DEFAULT_NAMESPACE ")", KRL_CLI_TEXT,
+	  offsetof(struct krl_cli, ns), NULL },
+	{ 'A', "all-namespaces", NULL, "rate limits of every namespace", KRL_CLI_SWITCH,
+	  offsetof(struct krl_cli, all_namespaces), NULL },
+	{ 'o', "output", "FORMAT", "table (default), wide, json or yaml", KRL_CLI_CHOICE,
+	  offsetof(struct krl_cli, output), outputs },
+	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
+};
+
+static enum krl_cli_exit show(const json_t *chosen, const struct krl_cli *cli, const char *ns)
+{
+	int err;
+
+	if (cli->output == KRL_CLI_JSON || cli->output == KRL_CLI_YAML) {
+		err = krl_cli_write(chosen, cli->output, stdout);
+		return err ? krl_cli_fail("%s", strerror(-err)) : KRL_CLI_GOOD;
+	}
+	if (!json_array_size(json_object_get(chosen, "items"))) {
+		if (ns)
+			fprintf(stderr, "No rate limits found in %s namespace.\n", ns);
+		else
+			fprintf(stderr, "No rate limits found.\n");
+		return KRL_CLI_GOOD;
+	}
+	err = krl_cli_print_stats(chosen, cli->output == KRL_CLI_WIDE, stdout);
+	return err ? krl_cli_fail("%s", strerror(-err)) : KRL_CLI_GOOD;
+}
+
+static enum krl_cli_exit get_ratelimit_stats(const struct krl_cli *cli, const char *name)
+{
+	const char *ns = cli->all_namespaces ? NULL : cli->ns ? cli->ns : DEFAULT_NAMESPACE;
+	json_t *stats = krl_cli_fetch_stats(cli), *chosen;
+	enum krl_cli_exit status;
+
+	if (!stats)
+		return KRL_CLI_FAILED;
+	chosen = krl_cli_select(stats, ns, name);
+	json_decref(stats);
+	if (!chosen)
+		return krl_cli_fail("the agent's answer is not understood: is it of version %s?",
+				    KRL_VERSION);
+	if (!name || json_array_size(json_object_get(chosen, "items")))
+		status = show(chosen, cli, ns);
+	else if (ns)
+		status = krl_cli_fail("rate limit \"%s\" not found in namespace \"%s\"", name, ns);
+	else
+		status = krl_cli_fail("rate limit \"%s\" not found in any namespace", name);
+	json_decref(chosen);
+	return status;
+}
+
+static const struct {
+	const char *name;
+	enum krl_cli_exit (*get)(const struct krl_cli *cli, const char *name);
+} resources[] = {
+	{ "ratelimit-stats", get_ratelimit_stats },
+};
+
+enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
+{
+	const char *resource, *nearest = NULL;
+	size_t i;
+
+	if (!cli->words.count)
+		return krl_cli_misuse("get needs the name of what to show: ratelimit-stats");
+	resource = cli->words.words[0];
+	for (i = 0; i < sizeof(resources) / sizeof(*resources); i++) {
+		nearest = krl_cli_nearer(resource, nearest, resources[i].name);
+		if (strcmp(resource, resources[i].name))
+			continue;
+		if (cli->words.count > 2)
+			return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource,
+					      cli->words.words[2]);
+		return resources[i].get(cli, cli->words.count > 1 ? cli->words.words[1] : NULL);
+	}
+	if (nearest)
+		return krl_cli_misuse("get \"%s\": did you mean \"%s\"?", resource, nearest);
+	return krl_cli_misuse("get \"%s\": expected ratelimit-stats", resource);
+}
