@@ -6,25 +6,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/log.h"
-#include "agent/control/server.h"
+#include "agent/control/methods.h"
 #include "agent/datapath/datapath.h"
-#include "agent/policy/compile.h"
 #include "agent/policy/store.h"
 #include "agent/source/directory.h"
 
 enum { EXIT_GOOD, EXIT_FAILED, EXIT_USAGE };
 
 struct options {
-	const char *source;	/* directory, without "dir:" */
+	const char *source;	/* as given, "dir:PATH" */
 	const char *control_socket;
 	struct krl_datapath_options datapath;
 	bool detach;
+};
+
+struct agent {
+	struct options options;
+	uv_loop_t loop;
+	uv_signal_t sigterm, sigint;
+	struct krl_datapath *datapath;
+	struct krl_responders *responders;
+	struct krl_store *store;
+	struct krl_directory *directory;
+	struct krl_control *control;
+	struct krl_control_agent about;		/* for the control socket */
+	struct krl_diags errors;		/* of the last reading */
 };
 
 static const char usage[] =
@@ -45,3 +56,221 @@ static const char usage[] =
 	"  --help                 print this, and end\n"
 	"\n"
 	"Exit status: 0 good, 1 failed, 2 usage.\n";
+
+static const char *source_path(const struct options *options)
+{
+	return options->source + strlen("dir:");
+}
+
+static int usage_error(const char *what, const char *value)
+{
+	fprintf(stderr, "kmesh-rl-agent: %s%s%s (see --help)\n", what, value ? " " : "", value ? value : "");
+	return EXIT_USAGE;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_options(int argc, char **argv, struct options *ret)
+{
+	enum { SOURCE, BPFFS, CGROUP, CONTROL, LEVEL, FORMAT, DETACH, VERSION, HELP };
+	static const struct option known[] = {
+		{ "source", required_argument, NULL, SOURCE },
+		{ "bpffs", required_argument, NULL, BPFFS },
+		{ "cgroup", required_argument, NULL, CGROUP },
+		{ "control-socket", required_argument, NULL, CONTROL },
+		{ "log-level", required_argument, NULL, LEVEL },
+		{ "log-format", required_argument, NULL, FORMAT },
+		{ "detach", no_argument, NULL, DETACH },
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum krl_log_format format = KRL_LOG_LOGFMT;
+	enum krl_log_level level = KRL_LOG_INFO;
+	int option;
+
+	*ret = (struct options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
+				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
+	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+		switch (option) {
+		case SOURCE:
+			if (strncmp(optarg, "dir:", 4) || !optarg[4])
+				return usage_error("--source: expected dir:PATH, found", optarg);
+			ret->source = optarg;
+			break;
+		case BPFFS:
+			ret->datapath.bpffs = optarg;
+			break;
+		case CGROUP:
+			ret->datapath.cgroup = optarg;
+			break;
+		case CONTROL:
+			ret->control_socket = optarg;
+			break;
+		case LEVEL:
+			if (krl_log_level_parse(optarg, &level))
+				return usage_error("--log-level: expected error, warn, info or debug, found",
+						   optarg);
+			break;
+		case FORMAT:
+			if (krl_log_format_parse(optarg, &format))
+				return usage_error("--log-format: expected logfmt or json, found", optarg);
+			break;
+		case DETACH:
+			ret->detach = true;
+			break;
+		case VERSION:
+			puts("kmesh-rl-agent " KRL_VERSION);
+			return EXIT_GOOD;
+		case HELP:
+			fputs(usage, stdout);
+			return EXIT_GOOD;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc)
+		return usage_error("unexpected argument", argv[optind]);
+	if (!ret->detach && !ret->source)
+		return usage_error("--source dir:PATH is missing", NULL);
+	krl_log_configure(level, format);
+	return -1;
+}
+
+static void log_lines(enum krl_log_level level, const char *msg, const struct krl_diags *lines)
+{
+	size_t i;
+
+	for (i = 0; i < lines->count; i++)
+		krl_log(level, msg, "at", "%s", lines->lines[i]);
+}
+
+/* Bring the kernel to what the directory says now. What is wrong with it is logged; the rest is done. */
+static void apply(void *arg)
+{
+	struct agent *a = arg;
+	struct krl_reconcile_result done = { 0 };
+	struct krl_diags notes = { 0 };
+	struct krl_error error = { 0 };
+	struct krl_plan plan = { 0 };
+	int err;
+
+	krl_diags_clear(&a->errors);
+	err = krl_source_read(source_path(&a->options), a->store, &a->errors);
+	if (err)
+		krl_diags_add(&a->errors, source_path(&a->options), 0, 0,
+			      "%s: the limits in force stay", strerror(-err));
+	else
+		err = krl_store_compile(a->store, &plan, &a->errors, &notes);
+	log_lines(KRL_LOG_ERROR, "refused", &a->errors);
+	log_lines(KRL_LOG_WARN, "waiting", &notes);
+	if (!err)
+		err = krl_datapath_reconcile(a->datapath, &plan, &done, &error);
+	if (*error.text) {
+		krl_log_error("not in the kernel", "error", "%s", error.text);
+		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
+	}
+	if (!err)
+		krl_log_info("limits applied", "changes",
+			     "rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added,
+			     done.rules_changed, done.rules_removed, done.endpoints_added,
+			     done.endpoints_changed, done.endpoints_removed);
+	a->about.ready = !err;
+	a->about.errors = (const char *const *)a->errors.lines;
+	a->about.error_count = a->errors.count;
+	krl_plan_clear(&plan);
+	krl_diags_clear(&notes);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	uv_stop(handle->loop);
+}
+
+static int start(struct agent *a, struct krl_error *error)
+{
+	struct krl_control_options control = { .path = a->options.control_socket,
+					       .methods = krl_control_agent_methods,
+					       .ctx = &a->about };
+	int err;
+
+	uv_signal_start(&a->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&a->sigint, on_signal, SIGINT);
+	a->about.bpffs = a->options.datapath.bpffs;
+	a->about.source = a->options.source;
+	a->store = krl_store_new();
+	if (!a->store) {
+		snprintf(error->text, sizeof(error->text), "out of memory");
+		return -ENOMEM;
+	}
+	err = krl_datapath_open(&a->options.datapath, &a->datapath, error);
+	if (!err)
+		err = krl_responders_open(a->datapath, &a->loop, &a->responders, error);
+	if (err)
+		return err;
+	err = krl_directory_open(&a->loop, source_path(&a->options), apply, a, &a->directory);
+	if (err) {
+		snprintf(error->text, sizeof(error->text), "watching %s: %s", source_path(&a->options),
+			 strerror(-err));
+		return err;
+	}
+	err = krl_control_start(&a->loop, &control, &a->control);
+	if (err) {
+		snprintf(error->text, sizeof(error->text), "control socket %s: %s",
+			 a->options.control_socket, strerror(-err));
+		return err;
+	}
+	apply(a);
+	return 0;
+}
+
+static void stop(struct agent *a)
+{
+	krl_control_stop(a->control);
+	krl_directory_close(a->directory);
+	krl_responders_close(a->responders);
+	krl_datapath_close(a->datapath);
+	krl_store_free(a->store);
+	krl_diags_clear(&a->errors);
+	uv_close((uv_handle_t *)&a->sigterm, NULL);
+	uv_close((uv_handle_t *)&a->sigint, NULL);
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&a->loop);
+}
+
+static int detach(const struct options *options)
+{
+	struct krl_error error = { 0 };
+
+	if (!krl_datapath_detach(&options->datapath, &error))
+		return EXIT_GOOD;
+	fprintf(stderr, "kmesh-rl-agent: %s\n", error.text);
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct krl_error error = { 0 };
+	struct agent agent = { 0 };
+	int status;
+
+	status = parse_options(argc, argv, &agent.options);
+	if (status >= 0)
+		return status;
+	if (agent.options.detach)
+		return detach(&agent.options);
+	uv_loop_init(&agent.loop);
+	uv_signal_init(&agent.loop, &agent.sigterm);
+	uv_signal_init(&agent.loop, &agent.sigint);
+	status = EXIT_GOOD;
+	if (start(&agent, &error)) {
+		fprintf(stderr, "kmesh-rl-agent: %s\n", error.text);
+		status = EXIT_FAILED;
+	} else {
+		krl_log_info("agent started", "source", "%s", agent.options.source);
+		uv_run(&agent.loop, UV_RUN_DEFAULT);
+		krl_log_info("agent stopped, limits stay in force", "bpffs", "%s",
+			     agent.options.datapath.bpffs);
+	}
+	stop(&agent);
+	return status;
+}

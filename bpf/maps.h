@@ -52,7 +52,8 @@ KRL_EXTERN struct {
 	__type(value, struct krl_bucket);
 } krl_buckets SEC(".maps");
 
-/* One per rule, for the descriptors that found krl_buckets full. last_topup_ns 0: not used yet. */
+/* One per rule, for the descriptors that found krl_buckets full. The agent writes it full with the
+ * rule. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KRL_MAX_RULES);

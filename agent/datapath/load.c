@@ -27,16 +27,16 @@ static const char *const pinned_maps[] = {
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
-static char libbpf_said[256];
+static char libbpf_said[KRL_ERROR_BYTES / 2];
 
 static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	char line[1024];
+	char line[sizeof(libbpf_said)];
 
 	vsnprintf(line, sizeof(line), fmt, args);
 	line[strcspn(line, "\n")] = '\0';
 	if (level == LIBBPF_WARN && strncmp(line, "libbpf: failed to load object", 29))
-		snprintf(libbpf_said, sizeof(libbpf_said), "%s", line);
+		memcpy(libbpf_said, line, sizeof(line));
 	return 0;
 }
 

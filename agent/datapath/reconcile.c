@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/lib/bucket.h"
 #include "internal.h"
 
 #define NO_SLOT UINT32_MAX
@@ -27,6 +29,14 @@ struct pass {
 	struct krl_reconcile_result result;
 };
 
+
+static __u64 boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
 
 static bool same_rule(const struct krl_rule_info *info, const struct krl_plan_rule *rule)
 {
@@ -111,10 +121,11 @@ static int write_info(struct pass *p, __u32 slot, __u32 id, const struct krl_pla
 	return bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_rule_info), &slot, info, BPF_ANY);
 }
 
-/* A row that is taken anew must not inherit the counters of the rule before. */
-static int clear_counters(struct pass *p, __u32 slot)
+/* A row that is taken anew must not inherit the counters of the rule before; its overflow bucket starts
+ * full, as every bucket. */
+static int clear_row(struct pass *p, __u32 slot, const struct krl_settings *settings)
 {
-	struct krl_bucket unused = {};
+	struct krl_bucket overflow = krl_bucket_full(settings, boot_ns());
 	void *zero;
 	int err;
 
@@ -123,7 +134,7 @@ static int clear_counters(struct pass *p, __u32 slot)
 		return -ENOMEM;
 	err = bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_rule_stats), &slot, zero, BPF_ANY);
 	if (!err)
-		err = bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_overflow), &slot, &unused,
+		err = bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_overflow), &slot, &overflow,
 					  BPF_ANY);
 	free(zero);
 	return err;
@@ -154,7 +165,7 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 	slot = (*next_free)++;
 	p->slots[n] = slot;
 	p->keep[slot] = true;
-	err = clear_counters(p, slot);
+	err = clear_row(p, slot, &rule->settings);
 	if (!err)
 		err = write_info(p, slot, p->dp->last_rule_id + 1, rule);
 	if (err)

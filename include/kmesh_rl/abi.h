@@ -22,15 +22,15 @@ enum {
 	KRL_LIMIT_TEXT_BYTES = 64,
 };
 
-/* Parameters of a token bucket; see docs/architecture.md "The bucket". */
+/* Parameters of a token bucket; see docs/bucket.md. */
 struct krl_settings {
 	__u64 max_tokens;	/* 1 .. 2^63-1 */
 	__u64 tokens_per_fill;	/* 1 .. 2^63-1 */
 	__u64 fill_interval_ns;	/* 1 .. 2^63-1 */
 };
 
-/* last_topup_ns is CLOCK_BOOTTIME; its top bit is set while one CPU refills. tokens may be negative
- * (debt). Only the functions of bpf/lib/bucket.h read or write the two. */
+/* last_topup_ns is CLOCK_BOOTTIME with flags in its two top bits. tokens may be negative (debt). Only
+ * the functions of bpf/lib/bucket.h read or write the two. */
 struct krl_bucket {
 	__u64 last_topup_ns;
 	__s64 tokens;

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "decode_kinds.h"
+#include "limit.h"
+
+/* Rule @rule counts on @key. */
+struct placement {
+	struct krl_endpoint_key key;
+	__u32 flags;
+	__u32 rule;
+};
+
+struct compiler {
+	const struct krl_source_document *documents;	/* sorted by who they are, then by file */
+	size_t count;
+	struct krl_plan *plan;
+	struct placement *placements;
+	size_t placement_count;
+	struct krl_diags *errors, *notes;
+	bool no_memory;
+};
+
+static int compare_identity(const struct krl_document *a, const struct krl_document *b)
+{
+	int order = (int)a->kind - (int)b->kind;
+
+	if (!order)
+		order = strcmp(a->ns, b->ns);
+	return order ? order : strcmp(a->name, b->name);
+}
+
+static int compare_documents(const void *a, const void *b)
+{
+	const struct krl_source_document *x = a, *y = b;
+	int order = compare_identity(x->document, y->document);
+
+	if (!order)
+		order = strcmp(x->file, y->file);
+	return order ? order : (x->document->line > y->document->line) - (x->document->line < y->document->line);
+}
+
+static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule)
+{
+	struct placement *p = krl_list_add(&c->placements, &c->placement_count, sizeof(*p));
+
+	if (!p) {
+		c->no_memory = true;
+		return;
+	}
+	p->key = *key;
+	p->flags = flags;
+	p->rule = rule;
+}
+
+/* Does @port of an EndpointSlice belong to the Service's @service_port? Kubernetes names them alike; a
+ * hand-written slice may only have the number. */
+static bool port_matches(const struct krl_service_port *service_port, const struct krl_slice_port *port)
+{
+	if (*service_port->name || *port->name || *service_port->target_name)
+		return !strcmp(service_port->name, port->name) ||
+		       (*service_port->target_name && !strcmp(service_port->target_name, port->name));
+	return service_port->target_port == port->port;
+}
+
+static bool port_wanted(const struct krl_target *target, const struct krl_service *service,
+			const struct krl_slice_port *port)
+{
+	size_t i;
+
+	if (!service)
+		return !target->port || target->port == port->port;
+	for (i = 0; i < service->port_count; i++)
+		if ((!target->port || target->port == service->ports[i].port) &&
+		    port_matches(&service->ports[i], port))
+			return true;
+	return false;
+}
+
+static const struct krl_service *find_service(const struct compiler *c, const char *ns, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->documents[i].document->kind == KRL_KIND_SERVICE &&
+		    !strcmp(c->documents[i].document->ns, ns) &&
+		    !strcmp(c->documents[i].document->name, name))
+			return &c->documents[i].document->service;
+	return NULL;
+}
+
+/* Call place() for every rule from @first on, on every endpoint of the target's service. Returns how
+ * many endpoints there are. */
+static size_t place_service(struct compiler *c, const struct krl_source_document *source,
+			    const struct krl_target *target, __u32 flags, size_t first)
+{
+	const struct krl_service *service = find_service(c, source->document->ns, target->service);
+	size_t i, p, a, r, found = 0;
+
+	for (i = 0; i < c->count; i++) {
+		const struct krl_document *d = c->documents[i].document;
+		const struct krl_slice *slice = &d->slice;
+
+		if (d->kind != KRL_KIND_SLICE || strcmp(d->ns, source->document->ns) ||
+		    strcmp(slice->service, target->service))
+			continue;
+		for (p = 0; p < slice->port_count; p++) {
+			if (!port_wanted(target, service, &slice->ports[p]))
+				continue;
+			for (a = 0; a < slice->addr_count; a++) {
+				struct krl_endpoint_key key = { .port = slice->ports[p].port };
+
+				memcpy(key.addr, slice->addrs[a], sizeof(key.addr));
+				for (r = 0; r < target->rule_count; r++)
+					place(c, &key, flags, first + r);
+				found++;
+			}
+		}
+	}
+	return found;
+}
+
+static void add_rule(struct compiler *c, const struct krl_document *document,
+		     const struct krl_target *target, const struct krl_rule_spec *spec)
+{
+	struct krl_plan_rule *rule;
+
+	rule = krl_list_add(&c->plan->rules, &c->plan->rule_count, sizeof(*rule));
+	if (!rule) {
+		c->no_memory = true;
+		return;
+	}
+	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
+	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
+	snprintf(rule->service, sizeof(rule->service), "%s", target->service);
+	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
+	rule->settings = spec->settings;
+	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
+}
+
+static int compare_placements(const void *a, const void *b)
+{
+	const struct placement *x = a, *y = b;
+	int order = memcmp(&x->key, &y->key, sizeof(x->key));
+
+	return order ? order : (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+/* Would the placements from before and those since @from fit the maps together? Endpoints that two
+ * RateLimits share make this pass over all of them. */
+static bool placements_fit(struct compiler *c, char *why, size_t size)
+{
+	size_t i, run = 0, endpoints = 0;
+
+	qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+	for (i = 0; i < c->placement_count; i++) {
+		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
+					 sizeof(c->placements[i].key));
+
+		if (same && c->placements[i].rule == c->placements[i - 1].rule)
+			continue;
+		run = same ? run + 1 : 1;
+		endpoints += !same;
+		if (run > KRL_MAX_ENDPOINT_RULES) {
+			snprintf(why, size, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+			return false;
+		}
+	}
+	snprintf(why, size, "more than %d endpoints", KRL_MAX_ENDPOINTS);
+	return endpoints <= KRL_MAX_ENDPOINTS;
+}
+
+/* Drop what was added since @rules: placements of earlier rules stay. */
+static void roll_back(struct compiler *c, size_t rules)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < c->placement_count; i++)
+		if (c->placements[i].rule < rules)
+			c->placements[kept++] = c->placements[i];
+	c->placement_count = kept;
+	c->plan->rule_count = rules;
+}
+
+static void compile_rate_limit(struct compiler *c, const struct krl_source_document *source)
+{
+	const struct krl_document *d = source->document;
+	__u32 flags = d->rate_limit.fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
+	size_t before = c->plan->rule_count, first, i, e, r;
+	char why[64];
+
+	for (i = 0; i < d->rate_limit.target_count; i++) {
+		const struct krl_target *target = &d->rate_limit.targets[i];
+
+		first = c->plan->rule_count;
+		for (r = 0; r < target->rule_count; r++)
+			add_rule(c, d, target, &target->rules[r]);
+		for (e = 0; e < target->endpoint_count; e++)
+			for (r = 0; r < target->rule_count; r++)
+				place(c, &target->endpoints[e], flags, first + r);
+		if (*target->service && !place_service(c, source, target, flags, first))
+			krl_diags_add(c->notes, source->file, d->line, 1,
+				      "RateLimit %s/%s waits: service %s has no ready endpoint%s", d->ns, d->name,
+				      target->service, target->port ? " on its port" : "");
+	}
+	if (c->no_memory)
+		return;
+	if (c->plan->rule_count > KRL_MAX_RULES)
+		snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
+	else if (placements_fit(c, why, sizeof(why)))
+		return;
+	krl_diags_add(c->errors, source->file, d->line, 1, "RateLimit %s/%s: %s", d->ns, d->name, why);
+	roll_back(c, before);
+}
+
+static void group_endpoints(struct compiler *c)
+{
+	struct krl_plan_endpoint *endpoint = NULL;
+	size_t i;
+
+	qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+	for (i = 0; i < c->placement_count && !c->no_memory; i++) {
+		const struct placement *p = &c->placements[i];
+
+		if (!endpoint || memcmp(&endpoint->key, &p->key, sizeof(p->key))) {
+			endpoint = krl_list_add(&c->plan->endpoints, &c->plan->endpoint_count,
+						sizeof(*endpoint));
+			if (!endpoint) {
+				c->no_memory = true;
+				return;
+			}
+			endpoint->key = p->key;
+		}
+		endpoint->flags |= p->flags;
+		if (!endpoint->rule_count || endpoint->rules[endpoint->rule_count - 1] != p->rule)
+			endpoint->rules[endpoint->rule_count++] = p->rule;
+	}
+}
+
+/* Of documents with one identity, the one in the file that sorts first counts. Returns how many are
+ * left. */
+static size_t drop_repeated(struct krl_source_document *sorted, size_t count, struct krl_diags *errors)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < count; i++) {
+		const struct krl_document *d = sorted[i].document;
+
+		if (kept && !compare_identity(d, sorted[kept - 1].document))
+			krl_diags_add(errors, sorted[i].file, d->line, 1,
+				      "%s/%s is at %s:%zu already, which counts", d->ns, d->name,
+				      sorted[kept - 1].file, sorted[kept - 1].document->line);
+		else
+			sorted[kept++] = sorted[i];
+	}
+	return kept;
+}
+
+int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
+		struct krl_diags *errors, struct krl_diags *notes)
+{
+	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
+				 .retain_all = ret->retain_all };
+	struct compiler c = { .plan = &plan, .errors = errors, .notes = notes };
+	struct krl_source_document *sorted;
+	size_t i;
+
+	sorted = calloc(count + 1, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	if (count)
+		memcpy(sorted, documents, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), compare_documents);
+	c.documents = sorted;
+	c.count = drop_repeated(sorted, count, errors);
+	for (i = 0; i < c.count; i++)
+		if (sorted[i].document->kind == KRL_KIND_RATE_LIMIT)
+			compile_rate_limit(&c, &sorted[i]);
+	group_endpoints(&c);
+	free(c.placements);
+	free(sorted);
+	if (c.no_memory) {
+		free(plan.rules);
+		free(plan.endpoints);
+		return -ENOMEM;
+	}
+	*ret = plan;
+	return 0;
+}
+
+void krl_plan_clear(struct krl_plan *plan)
+{
+	free(plan->rules);
+	free(plan->endpoints);
+	free(plan->retain);
+	*plan = (struct krl_plan){ 0 };
+}

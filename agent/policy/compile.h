@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From documents to what the maps shall hold. No I/O. */
+#ifndef KMESH_RL_COMPILE_H
+#define KMESH_RL_COMPILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <kmesh_rl/abi.h>
+
+#include "diag.h"
+#include "model.h"
+
+/* A rule is the same as before when the four names are: it keeps its buckets and counters. */
+struct krl_plan_rule {
+	char ns[64];
+	char name[256];
+	char service[256];	/* "" for a target by address */
+	char rule[64];
+	char limit[KRL_LIMIT_TEXT_BYTES];
+	struct krl_settings settings;
+};
+
+struct krl_plan_endpoint {
+	struct krl_endpoint_key key;
+	__u32 flags;		/* KRL_ENDPOINT_... */
+	__u32 rule_count;
+	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */
+};
+
+/* A RateLimit that is refused now and was not read before: what the maps hold of it stays. */
+struct krl_plan_retain {
+	char ns[64];
+	char name[256];
+};
+
+struct krl_plan {
+	struct krl_plan_rule *rules;
+	size_t rule_count;
+	struct krl_plan_endpoint *endpoints;
+	size_t endpoint_count;
+	struct krl_plan_retain *retain;
+	size_t retain_count;
+	bool retain_all;	/* some document could not even be named */
+};
+
+/* A document and the file it is from. */
+struct krl_source_document {
+	const char *file;
+	const struct krl_document *document;
+};
+
+/* Compile @documents, in any order; their order does not matter. A RateLimit that is in force twice,
+ * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
+ * endpoint here counts nowhere, with a line in @notes. The caller releases @ret with krl_plan_clear.
+ * Leaves retain and retain_all alone. 0, or -ENOMEM. */
+int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
+		struct krl_diags *errors, struct krl_diags *notes);
+
+void krl_plan_clear(struct krl_plan *plan);
+
+#endif

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which kind a document is, and who it is; the kinds' own fields are in decode_rate_limit.c and
+ * decode_service.c. */
+#include "decode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decode_kinds.h"
+
+#define MAX_DOCUMENTS 4096
+
+static const struct {
+	enum krl_kind kind;
+	const char *name;
+	const char *api_version;
+	void (*read)(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
+} kinds[] = {
+	{ KRL_KIND_RATE_LIMIT, "RateLimit", "kmesh.net/v1alpha1", krl_decode_rate_limit },
+	{ KRL_KIND_SERVICE, "Service", "v1", krl_decode_service },
+	{ KRL_KIND_SLICE, "EndpointSlice", "discovery.k8s.io/v1", krl_decode_slice },
+};
+
+#define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
+
+/* DNS-1123 subdomain: lower case letters, digits, '-' and '.'. */
+static bool is_dns_name(const char *text)
+{
+	size_t i, len = strlen(text);
+	bool edge;
+
+	for (i = 0; i < len; i++) {
+		edge = i == 0 || i == len - 1 || text[i - 1] == '.' || text[i + 1] == '.';
+		if ((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9'))
+			continue;
+		if (edge || (text[i] != '-' && text[i] != '.'))
+			return false;
+	}
+	return len > 0;
+}
+
+static void read_dns_name(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret)
+{
+	const char *text = krl_node_text(node);
+
+	if (!text || strlen(text) >= size || !is_dns_name(text))
+		krl_reader_expected(reader, node,
+				    "a name of lower case letters, digits, '-' and '.'");
+	else
+		snprintf(ret, size, "%s", text);
+}
+
+static void read_name(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_document *document = out;
+
+	read_dns_name(reader, node, sizeof(document->name), document->name);
+}
+
+static void read_namespace(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_document *document = out;
+
+	read_dns_name(reader, node, sizeof(document->ns), document->ns);
+}
+
+/* What the API server adds to metadata is not ours to judge. */
+static const struct krl_field metadata_fields[] = {
+	{ "name", read_name },	   { "namespace", read_namespace }, { "labels", NULL },
+	{ "annotations", NULL },   { "uid", NULL },		    { "resourceVersion", NULL },
+	{ "generation", NULL },	   { "creationTimestamp", NULL },   { "managedFields", NULL },
+	{ "ownerReferences", NULL }, { "finalizers", NULL },	    { "deletionTimestamp", NULL },
+	{ "generateName", NULL },  { "selfLink", NULL },	    { "deletionGracePeriodSeconds", NULL },
+	{ NULL, NULL },
+};
+
+void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_document *document = out;
+	size_t before = reader->errors;
+
+	krl_reader_mapping(reader, node, metadata_fields, document);
+	if (!*document->name && reader->errors == before)
+		krl_reader_error(reader, node, "name is missing");
+}
+
+static const char *text_of(struct krl_reader *reader, yaml_node_t *root, const char *key)
+{
+	yaml_node_t *node = krl_reader_get(reader, root, key);
+	const char *text = node ? krl_node_text(node) : NULL;
+
+	return text ? text : "";
+}
+
+/* Returns the place in kinds, or KIND_COUNT for one that is none of ours. */
+static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
+{
+	const char *name = text_of(reader, root, "kind");
+	const char *api_version = text_of(reader, root, "apiVersion");
+	yaml_node_t *node = krl_reader_get(reader, root, "apiVersion");
+	size_t i;
+
+	if (root->type != YAML_MAPPING_NODE) {
+		krl_reader_expected(reader, root, "a mapping with apiVersion and kind");
+		return KIND_COUNT;
+	}
+	if (!*name || !*api_version) {
+		krl_reader_error(reader, root, "%s is missing", *name ? "apiVersion" : "kind");
+		return KIND_COUNT;
+	}
+	for (i = 0; i < KIND_COUNT; i++) {
+		if (strcmp(kinds[i].name, name))
+			continue;
+		if (!strcmp(kinds[i].api_version, api_version))
+			return i;
+		if (kinds[i].kind == KRL_KIND_RATE_LIMIT)
+			krl_reader_error(reader, node, "apiVersion: expected \"%s\", found \"%.80s\"",
+					 kinds[i].api_version, api_version);
+	}
+	return KIND_COUNT;
+}
+
+static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
+{
+	struct krl_decoded *entry, *grown;
+	struct krl_document *document;
+	size_t at = find_kind(reader, root);
+
+	if (at == KIND_COUNT && !reader->errors)
+		return 0;
+	grown = realloc(file->documents, (file->count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	file->documents = grown;
+	entry = &grown[file->count++];
+	memset(entry, 0, sizeof(*entry));
+	if (at == KIND_COUNT)
+		return 0;
+	document = calloc(1, sizeof(*document));
+	if (!document)
+		return -ENOMEM;
+	document->kind = kinds[at].kind;
+	document->line = root->start_mark.line + 1;
+	snprintf(document->ns, sizeof(document->ns), "default");
+	kinds[at].read(reader, root, document);
+	entry->kind = document->kind;
+	entry->named = *document->name != '\0';
+	memcpy(entry->ns, document->ns, sizeof(entry->ns));
+	memcpy(entry->name, document->name, sizeof(entry->name));
+	if (reader->errors)
+		krl_document_free(document);
+	else
+		entry->document = document;
+	return 0;
+}
+
+int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
+	       struct krl_diags *diags)
+{
+	yaml_document_t document;
+	yaml_parser_t parser;
+	yaml_node_t *root;
+	int err = 0;
+
+	if (len > KRL_MAX_FILE_BYTES) {
+		krl_diags_add(diags, file, 0, 0, "larger than %d bytes", KRL_MAX_FILE_BYTES);
+		ret->cut = true;
+		return 0;
+	}
+	if (!yaml_parser_initialize(&parser))
+		return -ENOMEM;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (!err && ret->count < MAX_DOCUMENTS) {
+		struct krl_reader reader = { .file = file, .document = &document, .diags = diags };
+
+		if (!yaml_parser_load(&parser, &document)) {
+			krl_diags_add(diags, file, parser.problem_mark.line + 1,
+				      parser.problem_mark.column + 1, "YAML: %s",
+				      parser.problem ? parser.problem : "cannot be read");
+			ret->cut = true;
+			break;
+		}
+		root = yaml_document_get_root_node(&document);
+		if (!root) {
+			yaml_document_delete(&document);
+			break;
+		}
+		if (root->type != YAML_SCALAR_NODE || root->data.scalar.length)
+			err = decode_root(&reader, root, ret);
+		yaml_document_delete(&document);
+	}
+	yaml_parser_delete(&parser);
+	return err;
+}
+
+void krl_decoded_file_clear(struct krl_decoded_file *file)
+{
+	size_t i;
+
+	for (i = 0; i < file->count; i++)
+		krl_document_free(file->documents[i].document);
+	free(file->documents);
+	*file = (struct krl_decoded_file){ 0 };
+}
+
+void krl_document_free(struct krl_document *document)
+{
+	size_t i;
+
+	if (!document)
+		return;
+	switch (document->kind) {
+	case KRL_KIND_RATE_LIMIT:
+		for (i = 0; i < document->rate_limit.target_count; i++) {
+			free(document->rate_limit.targets[i].endpoints);
+			free(document->rate_limit.targets[i].rules);
+		}
+		free(document->rate_limit.targets);
+		break;
+	case KRL_KIND_SERVICE:
+		free(document->service.ports);
+		break;
+	case KRL_KIND_SLICE:
+		free(document->slice.ports);
+		free(document->slice.addrs);
+		break;
+	}
+	free(document);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From YAML text to documents. No I/O. */
+#ifndef KMESH_RL_DECODE_H
+#define KMESH_RL_DECODE_H
+
+#include "diag.h"
+#include "model.h"
+
+#define KRL_MAX_FILE_BYTES (1 << 20)
+
+/* What became of one document of a file. */
+struct krl_decoded {
+	struct krl_document *document;	/* NULL: refused */
+	enum krl_kind kind;		/* of a refused one, when named */
+	bool named;			/* the identity of a refused one is known */
+	char ns[64];
+	char name[256];
+};
+
+struct krl_decoded_file {
+	struct krl_decoded *documents;
+	size_t count;
+	bool cut;		/* a syntax error: what follows it could not be read */
+};
+
+/* Decode the @len bytes at @text, from the file called @file in complaints. Documents of kinds that
+ * do not concern us are passed over. The caller releases @ret with krl_decoded_file_clear, documents
+ * that it took over set to NULL. 0, or -ENOMEM. */
+int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
+	       struct krl_diags *diags);
+
+void krl_decoded_file_clear(struct krl_decoded_file *file);
+
+#endif

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RateLimit, both forms of the Kmesh document included: spec.service with spec.rules, and
+ * spec.services[] each with rules. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "decode_kinds.h"
+#include "limit.h"
+
+#define PORT_MAX 65535
+
+/* A rule while it is read. */
+struct rule_reader {
+	struct krl_rule_spec *rule;
+	bool max_tokens, tokens_per_fill, fill_interval, limit;
+};
+
+/* A target while it is read: spec itself, or an item of spec.services. */
+struct target_reader {
+	struct krl_document *document;
+	struct krl_target *target;
+	bool service, services, endpoints, port, rules;
+};
+
+/* Fields of the resource that are not enforced yet are refused, never passed over in silence. */
+static void read_unsupported(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_reader_error(reader, node, "not supported yet");
+}
+
+/* Only @value is supported so far. */
+static void read_only(struct krl_reader *reader, yaml_node_t *node, const char *value)
+{
+	const char *text = krl_node_text(node);
+
+	if (!text || strcmp(text, value))
+		krl_reader_error(reader, node, "only %s is supported yet, found \"%.80s\"", value,
+				 text ? text : "");
+}
+
+static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Requests");
+}
+
+static void read_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Enforce");
+}
+
+static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Node");
+}
+
+static void read_direction(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Inbound");
+}
+
+static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+
+	krl_reader_string(reader, node, sizeof(r->rule->name), r->rule->name);
+}
+
+static void read_max_tokens(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	uint64_t value;
+
+	r->max_tokens = true;
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		r->rule->settings.max_tokens = value;
+}
+
+static void read_tokens_per_fill(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	uint64_t value;
+
+	r->tokens_per_fill = true;
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		r->rule->settings.tokens_per_fill = value;
+}
+
+static void read_fill_interval(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	const char *text = krl_node_text(node);
+	uint64_t value;
+	__u64 ns;
+
+	r->fill_interval = true;
+	if (text && *text && text[strspn(text, "0123456789")] && text[0] != '-' && text[0] != '+') {
+		if (krl_duration_parse(text, &ns))
+			krl_reader_expected(reader, node,
+					    "nanoseconds from 1 to 9223372036854775807 or a duration such "
+					    "as 500ms, 1s or 1h30m");
+		else
+			r->rule->settings.fill_interval_ns = ns;
+	} else if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value)) {
+		r->rule->settings.fill_interval_ns = value;
+	}
+}
+
+static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		settings->tokens_per_fill = value;
+}
+
+static void read_limit_unit(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	const char *text = krl_node_text(node);
+	__u64 ns;
+
+	if (!text || krl_unit_parse(text, &ns))
+		krl_reader_expected(reader, node, "Second, Minute, Hour, Day, Week, Month or Year");
+	else
+		settings->fill_interval_ns = ns;
+}
+
+static void read_limit_burst(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		settings->max_tokens = value;
+}
+
+static const struct krl_field limit_fields[] = {
+	{ "requests", read_limit_requests },
+	{ "unit", read_limit_unit },
+	{ "burst", read_limit_burst },
+	{ NULL, NULL },
+};
+
+static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	struct krl_settings *settings = &r->rule->settings;
+	size_t before = reader->errors;
+
+	r->limit = true;
+	if (krl_node_text(node)) {
+		if (krl_limit_parse(krl_node_text(node), settings))
+			krl_reader_expected(reader, node,
+					    "a limit such as 10/minute, 10 per 1 minute or {requests: 10, "
+					    "unit: Minute}");
+		return;
+	}
+	krl_reader_mapping(reader, node, limit_fields, settings);
+	if (reader->errors != before)
+		return;
+	if (!settings->tokens_per_fill)
+		krl_reader_error(reader, node, "requests is missing");
+	if (!settings->fill_interval_ns)
+		krl_reader_error(reader, node, "unit is missing");
+	if (!settings->max_tokens)
+		settings->max_tokens = settings->tokens_per_fill;
+}
+
+static const struct krl_field rule_fields[] = {
+	{ "name", read_rule_name },
+	{ "maxTokens", read_max_tokens },
+	{ "tokensPerFill", read_tokens_per_fill },
+	{ "fillInterval", read_fill_interval },
+	{ "limit", read_limit },
+	{ "count", read_count },
+	{ "mode", read_mode },
+	{ "scope", read_scope },
+	{ "clientSelectors", read_unsupported },
+	{ "response", read_unsupported },
+	{ NULL, NULL },
+};
+
+static void check_rule(struct krl_reader *reader, yaml_node_t *node, const struct rule_reader *r)
+{
+	bool parameters = r->max_tokens || r->tokens_per_fill || r->fill_interval;
+
+	if (r->limit && parameters)
+		krl_reader_error(reader, node,
+				 "limit stands alone: not with maxTokens, tokensPerFill or fillInterval");
+	else if (!r->limit && !parameters)
+		krl_reader_error(reader, node,
+				 "limit is missing (or maxTokens, tokensPerFill and fillInterval)");
+	else if (!r->limit && !r->max_tokens)
+		krl_reader_error(reader, node, "maxTokens is missing");
+	else if (!r->limit && !r->tokens_per_fill)
+		krl_reader_error(reader, node, "tokensPerFill is missing");
+	else if (!r->limit && !r->fill_interval)
+		krl_reader_error(reader, node, "fillInterval is missing");
+}
+
+static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+	struct rule_reader r = { 0 };
+	size_t before = reader->errors, i, at = t->target->rule_count;
+
+	r.rule = krl_list_add(&t->target->rules, &t->target->rule_count, sizeof(*r.rule));
+	if (!r.rule)
+		return;
+	krl_reader_mapping(reader, node, rule_fields, &r);
+	if (reader->errors == before)
+		check_rule(reader, node, &r);
+	if (!*r.rule->name)
+		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", at);
+	for (i = 0; i < at; i++)
+		if (!strcmp(t->target->rules[i].name, r.rule->name))
+			krl_reader_error(reader, node, "the name %s is given to rules[%zu] as well",
+					 r.rule->name, i);
+	if (t->target->rule_count == KRL_MAX_ENDPOINT_RULES + 1)
+		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+}
+
+static void read_rules(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->rules = true;
+	krl_reader_sequence(reader, node, read_rule, t);
+	if (node->type == YAML_SEQUENCE_NODE && !t->target->rule_count)
+		krl_reader_error(reader, node, "expected at least one rule");
+}
+
+static void read_service_name(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->service = true;
+	krl_reader_string(reader, node, sizeof(t->target->service), t->target->service);
+}
+
+static void read_port(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+	uint64_t value;
+
+	t->port = true;
+	if (krl_reader_integer(reader, node, 1, PORT_MAX, &value))
+		t->target->port = value;
+}
+
+static void read_endpoint_ip(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_endpoint_key *key = out;
+	const char *text = krl_node_text(node);
+
+	if (!text || krl_address_parse(text, key->addr))
+		krl_reader_expected(reader, node, "an IPv4 or IPv6 address");
+}
+
+static void read_endpoint_port(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_endpoint_key *key = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, PORT_MAX, &value))
+		key->port = value;
+}
+
+static const struct krl_field endpoint_fields[] = {
+	{ "ip", read_endpoint_ip },
+	{ "port", read_endpoint_port },
+	{ NULL, NULL },
+};
+
+static void read_endpoint(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+	struct krl_endpoint_key *key;
+	size_t before = reader->errors;
+
+	key = krl_list_add(&t->target->endpoints, &t->target->endpoint_count, sizeof(*key));
+	if (!key)
+		return;
+	krl_reader_mapping(reader, node, endpoint_fields, key);
+	if (reader->errors != before)
+		return;
+	if (!krl_reader_get(reader, node, "ip"))
+		krl_reader_error(reader, node, "ip is missing");
+	if (!key->port)
+		krl_reader_error(reader, node, "port is missing");
+}
+
+static void read_endpoints(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->endpoints = true;
+	krl_reader_sequence(reader, node, read_endpoint, t);
+	if (node->type == YAML_SEQUENCE_NODE && !t->target->endpoint_count)
+		krl_reader_error(reader, node, "expected at least one endpoint");
+}
+
+static struct krl_target *add_target(struct krl_document *document)
+{
+	return krl_list_add(&document->rate_limit.targets, &document->rate_limit.target_count,
+			    sizeof(struct krl_target));
+}
+
+static const struct krl_field service_fields[] = {
+	{ "name", read_service_name },
+	{ "port", read_port },
+	{ "rules", read_rules },
+	{ NULL, NULL },
+};
+
+static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *spec = out, t = { .document = spec->document };
+	struct krl_rate_limit *limit = &spec->document->rate_limit;
+	size_t before = reader->errors, i;
+
+	t.target = add_target(spec->document);
+	if (!t.target)
+		return;
+	krl_reader_mapping(reader, node, service_fields, &t);
+	if (reader->errors == before && !t.service)
+		krl_reader_error(reader, node, "name is missing");
+	if (reader->errors == before && !t.rules)
+		krl_reader_error(reader, node, "rules is missing");
+	for (i = 0; i + 1 < limit->target_count && reader->errors == before; i++)
+		if (!strcmp(limit->targets[i].service, t.target->service))
+			krl_reader_error(reader, node, "the service %s is in services[%zu] as well",
+					 t.target->service, i);
+}
+
+static void read_services(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->services = true;
+	krl_reader_sequence(reader, node, read_service, t);
+	if (node->type == YAML_SEQUENCE_NODE && !t->document->rate_limit.target_count)
+		krl_reader_error(reader, node, "expected at least one service");
+}
+
+static void read_failure_policy(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+	const char *text = krl_node_text(node);
+
+	if (text && !strcmp(text, "Closed"))
+		t->document->rate_limit.fail_closed = true;
+	else if (!text || strcmp(text, "Open"))
+		krl_reader_expected(reader, node, "Open or Closed");
+}
+
+static const struct krl_field spec_fields[] = {
+	{ "service", read_service_name },
+	{ "port", read_port },
+	{ "services", read_services },
+	{ "endpoints", read_endpoints },
+	{ "rules", read_rules },
+	{ "failurePolicy", read_failure_policy },
+	{ "direction", read_direction },
+	{ "targetRefs", read_unsupported },
+	{ "ruleMatch", read_unsupported },
+	{ "clientIP", read_unsupported },
+	{ "responseHeaders", read_unsupported },
+	{ "headerStyle", read_unsupported },
+	{ NULL, NULL },
+};
+
+static void check_spec(struct krl_reader *reader, yaml_node_t *node, const struct target_reader *t)
+{
+	if (t->service + t->services + t->endpoints == 0)
+		krl_reader_error(reader, node, "one of service, services and endpoints is missing");
+	else if (t->service + t->services + t->endpoints > 1)
+		krl_reader_error(reader, node, "only one of service, services and endpoints may be given");
+	else if (t->services && (t->rules || t->port))
+		krl_reader_error(reader, node, "%s belongs into each of services",
+				 t->rules ? "rules" : "port");
+	else if (t->endpoints && t->port)
+		krl_reader_error(reader, node, "port belongs into each of endpoints");
+	else if (!t->services && !t->rules)
+		krl_reader_error(reader, node, "rules is missing");
+}
+
+static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_document *document = out;
+	struct krl_target single = { 0 }, *added;
+	struct target_reader t = { .document = document, .target = &single };
+	size_t before = reader->errors;
+
+	krl_reader_mapping(reader, node, spec_fields, &t);
+	if (reader->errors == before)
+		check_spec(reader, node, &t);
+	added = t.services ? NULL : add_target(document);
+	if (added) {
+		*added = single;
+	} else {
+		free(single.endpoints);
+		free(single.rules);
+	}
+}
+
+static const struct krl_field fields[] = {
+	{ "apiVersion", NULL }, { "kind", NULL }, { "metadata", krl_decode_metadata },
+	{ "spec", read_spec },	{ "status", NULL }, { NULL, NULL },
+};
+
+void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
+{
+	krl_reader_mapping(reader, root, fields, document);
+	if (!krl_reader_get(reader, root, "metadata"))
+		krl_reader_error(reader, root, "metadata is missing");
+	if (!krl_reader_get(reader, root, "spec"))
+		krl_reader_error(reader, root, "spec is missing");
+}

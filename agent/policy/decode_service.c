@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Service and EndpointSlice, as far as they tell where a service's sockets are. They are Kubernetes'
+ * own documents: fields that do not concern us are passed over. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decode_kinds.h"
+
+#define PORT_MAX 65535
+
+int krl_address_parse(const char *text, __u8 ret[16])
+{
+	static const __u8 mapped[12] = { [10] = 0xff, [11] = 0xff };
+	__u8 v4[4];
+
+	if (inet_pton(AF_INET, text, v4) == 1) {
+		memcpy(ret, mapped, sizeof(mapped));
+		memcpy(ret + sizeof(mapped), v4, sizeof(v4));
+		return 0;
+	}
+	return inet_pton(AF_INET6, text, ret) == 1 ? 0 : -EINVAL;
+}
+
+void *krl_list_add(void *list, size_t *count, size_t size)
+{
+	void **base = list, *grown = realloc(*base, (*count + 1) * size);
+
+	if (!grown)
+		return NULL;
+	*base = grown;
+	return memset((char *)grown + (*count)++ * size, 0, size);
+}
+
+/* The string under @key, at most @size - 1 bytes, or what @ret had. */
+static void read_text(struct krl_reader *reader, yaml_node_t *node, const char *key, size_t size, char *ret)
+{
+	yaml_node_t *value = krl_reader_get(reader, node, key);
+
+	if (value && krl_node_text(value) && *krl_node_text(value))
+		krl_reader_string(reader, value, size, ret);
+}
+
+static bool is_tcp(struct krl_reader *reader, yaml_node_t *node)
+{
+	char protocol[8] = "TCP";
+
+	read_text(reader, node, "protocol", sizeof(protocol), protocol);
+	return !strcmp(protocol, "TCP");
+}
+
+static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_service *service = out;
+	struct krl_service_port *port;
+	yaml_node_t *value = krl_reader_get(reader, node, "port");
+	uint64_t number;
+
+	if (!value) {
+		krl_reader_error(reader, node, "port is missing");
+		return;
+	}
+	if (!is_tcp(reader, node) || !krl_reader_integer(reader, value, 1, PORT_MAX, &number))
+		return;
+	port = krl_list_add(&service->ports, &service->port_count, sizeof(*port));
+	if (!port)
+		return;
+	port->port = port->target_port = number;
+	read_text(reader, node, "name", sizeof(port->name), port->name);
+	value = krl_reader_get(reader, node, "targetPort");
+	if (!value)
+		return;
+	if (krl_node_text(value) && strspn(krl_node_text(value), "0123456789") != strlen(krl_node_text(value)))
+		krl_reader_string(reader, value, sizeof(port->target_name), port->target_name);
+	else if (krl_reader_integer(reader, value, 1, PORT_MAX, &number))
+		port->target_port = number;
+}
+
+void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
+{
+	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
+	yaml_node_t *ports = krl_reader_get(reader, krl_reader_get(reader, root, "spec"), "ports");
+
+	snprintf(reader->path, sizeof(reader->path), "metadata");
+	krl_decode_metadata(reader, metadata ? metadata : root, document);
+	snprintf(reader->path, sizeof(reader->path), "spec.ports");
+	if (ports)
+		krl_reader_sequence(reader, ports, read_service_port, &document->service);
+	*reader->path = '\0';
+}
+
+static void read_slice_port(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	yaml_node_t *value = krl_reader_get(reader, node, "port");
+	struct krl_slice *slice = out;
+	struct krl_slice_port *port;
+	uint64_t number;
+
+	if (!value || !is_tcp(reader, node) || !krl_reader_integer(reader, value, 1, PORT_MAX, &number))
+		return;
+	port = krl_list_add(&slice->ports, &slice->port_count, sizeof(*port));
+	if (!port)
+		return;
+	port->port = number;
+	read_text(reader, node, "name", sizeof(port->name), port->name);
+}
+
+static void read_address(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	const char *text = krl_node_text(node);
+	struct krl_slice *slice = out;
+	__u8 addr[16], (*added)[16];
+
+	if (!text || krl_address_parse(text, addr)) {
+		krl_reader_expected(reader, node, "an IPv4 or IPv6 address");
+		return;
+	}
+	added = krl_list_add(&slice->addrs, &slice->addr_count, sizeof(*slice->addrs));
+	if (added)
+		memcpy(*added, addr, sizeof(addr));
+}
+
+/* Ready unless it says otherwise, as Kubernetes has it. */
+static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	yaml_node_t *conditions = krl_reader_get(reader, node, "conditions");
+	yaml_node_t *ready = krl_reader_get(reader, conditions, "ready");
+	yaml_node_t *addresses = krl_reader_get(reader, node, "addresses");
+
+	if (ready && krl_node_text(ready) && !strcmp(krl_node_text(ready), "false"))
+		return;
+	if (addresses)
+		krl_reader_sequence(reader, addresses, read_address, out);
+	else
+		krl_reader_error(reader, node, "addresses is missing");
+}
+
+void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
+{
+	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
+	yaml_node_t *ports = krl_reader_get(reader, root, "ports");
+	yaml_node_t *endpoints = krl_reader_get(reader, root, "endpoints");
+
+	snprintf(reader->path, sizeof(reader->path), "metadata");
+	krl_decode_metadata(reader, metadata ? metadata : root, document);
+	read_text(reader, krl_reader_get(reader, metadata, "labels"), "kubernetes.io/service-name",
+		  sizeof(document->slice.service), document->slice.service);
+	snprintf(reader->path, sizeof(reader->path), "ports");
+	if (ports)
+		krl_reader_sequence(reader, ports, read_slice_port, &document->slice);
+	snprintf(reader->path, sizeof(reader->path), "endpoints");
+	if (endpoints)
+		krl_reader_sequence(reader, endpoints, read_slice_endpoint, &document->slice);
+	*reader->path = '\0';
+}

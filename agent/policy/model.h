@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decoded documents. Strings are NUL-terminated and as long as the ABI allows; lists are owned by the
+ * document, which krl_document_free releases. */
+#ifndef KMESH_RL_MODEL_H
+#define KMESH_RL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <kmesh_rl/abi.h>
+
+enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
+
+struct krl_rule_spec {
+	char name[64];
+	struct krl_settings settings;
+};
+
+/* What a group of rules protects: a service by name, or addresses. */
+struct krl_target {
+	char service[256];		/* "" with addresses */
+	__u16 port;			/* of the service; 0: all of them */
+	struct krl_endpoint_key *endpoints;
+	size_t endpoint_count;
+	struct krl_rule_spec *rules;
+	size_t rule_count;
+};
+
+struct krl_rate_limit {
+	bool fail_closed;
+	struct krl_target *targets;
+	size_t target_count;
+};
+
+struct krl_service_port {
+	char name[64];
+	char target_name[64];	/* "" when the target is a number */
+	__u16 port;
+	__u16 target_port;
+};
+
+struct krl_service {
+	struct krl_service_port *ports;
+	size_t port_count;
+};
+
+struct krl_slice_port {
+	char name[64];
+	__u16 port;
+};
+
+/* An EndpointSlice: the ready addresses, each on every port. */
+struct krl_slice {
+	char service[256];
+	struct krl_slice_port *ports;
+	size_t port_count;
+	__u8 (*addrs)[16];
+	size_t addr_count;
+};
+
+struct krl_document {
+	enum krl_kind kind;
+	char ns[64];
+	char name[256];
+	size_t line;		/* where it begins in its file, from 1 */
+	union {
+		struct krl_rate_limit rate_limit;
+		struct krl_service service;
+		struct krl_slice slice;
+	};
+};
+
+/* Accepts NULL. */
+void krl_document_free(struct krl_document *document);
+
+#endif

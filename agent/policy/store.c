@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "decode.h"
+#include "decode_kinds.h"
+
+struct file {
+	char *name;
+	struct krl_decoded_file decoded;	/* the documents, and who was refused */
+	bool offered;
+	bool was_whole;		/* every document of it has been read once: none is unknown to us */
+};
+
+struct krl_store {
+	struct file *files;
+	size_t count;
+};
+
+struct krl_store *krl_store_new(void)
+{
+	return calloc(1, sizeof(struct krl_store));
+}
+
+static void file_clear(struct file *file)
+{
+	krl_decoded_file_clear(&file->decoded);
+	free(file->name);
+}
+
+void krl_store_free(struct krl_store *store)
+{
+	size_t i;
+
+	if (!store)
+		return;
+	for (i = 0; i < store->count; i++)
+		file_clear(&store->files[i]);
+	free(store->files);
+	free(store);
+}
+
+void krl_store_begin(struct krl_store *store)
+{
+	size_t i;
+
+	for (i = 0; i < store->count; i++)
+		store->files[i].offered = false;
+}
+
+static struct file *find_file(struct krl_store *store, const char *name)
+{
+	struct file *file;
+	size_t i;
+
+	for (i = 0; i < store->count; i++)
+		if (!strcmp(store->files[i].name, name))
+			return &store->files[i];
+	file = krl_list_add(&store->files, &store->count, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->name = strdup(name);
+	if (!file->name) {
+		store->count--;
+		return NULL;
+	}
+	return file;
+}
+
+static bool is_whole(const struct krl_decoded_file *decoded)
+{
+	size_t i;
+
+	for (i = 0; i < decoded->count; i++)
+		if (!decoded->documents[i].document)
+			return false;
+	return !decoded->cut;
+}
+
+static struct krl_decoded *find_document(struct krl_decoded_file *file, const struct krl_document *document)
+{
+	size_t i;
+
+	for (i = 0; i < file->count; i++)
+		if (file->documents[i].named && file->documents[i].kind == document->kind &&
+		    !strcmp(file->documents[i].ns, document->ns) &&
+		    !strcmp(file->documents[i].name, document->name))
+			return &file->documents[i];
+	return NULL;
+}
+
+static bool has_unnamed(const struct krl_decoded_file *file)
+{
+	size_t i;
+
+	for (i = 0; i < file->count; i++)
+		if (!file->documents[i].document && !file->documents[i].named)
+			return true;
+	return file->cut;
+}
+
+/* Bring the good documents of @old that are refused in @new, or that may be among what could not be
+ * read of it, over to @new. */
+static int keep_previous(struct krl_decoded_file *old, struct krl_decoded_file *new)
+{
+	bool unnamed = has_unnamed(new);
+	struct krl_decoded *entry;
+	size_t i;
+
+	for (i = 0; i < old->count; i++) {
+		struct krl_document *document = old->documents[i].document;
+
+		if (!document)
+			continue;
+		entry = find_document(new, document);
+		if (entry && entry->document)
+			continue;
+		if (!entry) {
+			if (!unnamed)
+				continue;
+			entry = krl_list_add(&new->documents, &new->count, sizeof(*entry));
+			if (!entry)
+				return -ENOMEM;
+			*entry = old->documents[i];
+		}
+		entry->document = document;
+		old->documents[i].document = NULL;
+	}
+	return 0;
+}
+
+int krl_store_file(struct krl_store *store, const char *name, const char *text, size_t len,
+		   struct krl_diags *errors)
+{
+	struct krl_decoded_file decoded = { 0 };
+	struct file *file = find_file(store, name);
+	bool whole;
+	int err;
+
+	if (!file)
+		return -ENOMEM;
+	file->offered = true;
+	err = krl_decode(name, text, len, &decoded, errors);
+	whole = is_whole(&decoded);
+	if (!err && !whole)
+		err = keep_previous(&file->decoded, &decoded);
+	if (err) {
+		krl_decoded_file_clear(&decoded);
+		return err;
+	}
+	krl_decoded_file_clear(&file->decoded);
+	file->decoded = decoded;
+	file->was_whole |= whole;
+	return 0;
+}
+
+int krl_store_unreadable(struct krl_store *store, const char *name)
+{
+	struct file *file = find_file(store, name);
+
+	if (!file)
+		return -ENOMEM;
+	file->offered = true;
+	file->decoded.cut = true;
+	return 0;
+}
+
+void krl_store_commit(struct krl_store *store)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < store->count; i++) {
+		if (store->files[i].offered)
+			store->files[kept++] = store->files[i];
+		else
+			file_clear(&store->files[i]);
+	}
+	store->count = kept;
+}
+
+void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused)
+{
+	size_t i, d, valid = 0, refused = 0;
+
+	for (i = 0; i < store->count; i++) {
+		for (d = 0; d < store->files[i].decoded.count; d++) {
+			if (store->files[i].decoded.documents[d].document)
+				valid++;
+			else
+				refused++;
+		}
+		refused += store->files[i].decoded.cut;
+	}
+	*ret_valid = valid;
+	*ret_refused = refused;
+}
+
+/* Who is refused and has no good version here. */
+static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
+{
+	struct krl_plan_retain *retain;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		const struct file *file = &store->files[i];
+
+		if (!file->was_whole && has_unnamed(&file->decoded))
+			plan->retain_all = true;
+		for (d = 0; d < file->decoded.count; d++) {
+			const struct krl_decoded *entry = &file->decoded.documents[d];
+
+			if (entry->document || !entry->named)
+				continue;
+			/* Without its Service or slice a RateLimit has no endpoints: keep them all. */
+			if (entry->kind != KRL_KIND_RATE_LIMIT) {
+				plan->retain_all = true;
+				continue;
+			}
+			retain = krl_list_add(&plan->retain, &plan->retain_count, sizeof(*retain));
+			if (!retain)
+				return -ENOMEM;
+			snprintf(retain->ns, sizeof(retain->ns), "%s", entry->ns);
+			snprintf(retain->name, sizeof(retain->name), "%s", entry->name);
+		}
+	}
+	return 0;
+}
+
+int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struct krl_diags *errors,
+		      struct krl_diags *notes)
+{
+	struct krl_source_document *documents = NULL, *added;
+	struct krl_plan plan = { 0 };
+	size_t count = 0, i, d;
+	int err = 0;
+
+	for (i = 0; i < store->count && !err; i++)
+		for (d = 0; d < store->files[i].decoded.count && !err; d++) {
+			if (!store->files[i].decoded.documents[d].document)
+				continue;
+			added = krl_list_add(&documents, &count, sizeof(*added));
+			if (!added) {
+				err = -ENOMEM;
+				break;
+			}
+			added->file = store->files[i].name;
+			added->document = store->files[i].decoded.documents[d].document;
+		}
+	if (!err)
+		err = fill_retain(store, &plan);
+	if (!err)
+		err = krl_compile(documents, count, &plan, errors, notes);
+	free(documents);
+	if (err)
+		krl_plan_clear(&plan);
+	else
+		*ret = plan;
+	return err;
+}

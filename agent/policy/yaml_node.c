@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "yaml_node.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_FIELDS 64
+#define NAME_BYTES 64
+
+void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
+{
+	char text[768];
+	va_list args;
+
+	if (reader->errors++ >= KRL_MAX_DOCUMENT_DIAGS)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	krl_diags_add(reader->diags, reader->file, node->start_mark.line + 1, node->start_mark.column + 1,
+		      "%s%s%s", reader->path, *reader->path ? ": " : "", text);
+}
+
+const char *krl_node_text(const yaml_node_t *node)
+{
+	return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
+}
+
+void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what)
+{
+	const char *text = krl_node_text(node);
+
+	if (node->type == YAML_MAPPING_NODE)
+		krl_reader_error(reader, node, "expected %s, found a mapping", what);
+	else if (node->type == YAML_SEQUENCE_NODE)
+		krl_reader_error(reader, node, "expected %s, found a list", what);
+	else if (!text || (!*text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE))
+		krl_reader_error(reader, node, "expected %s, found nothing", what);
+	else
+		krl_reader_error(reader, node, "expected %s, found \"%.80s\"%s", what, text,
+				 strlen(text) > 80 ? "..." : "");
+}
+
+/* Edits (insert, delete, replace) from @a to @b, ignoring case; names are short. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[NAME_BYTES + 1], la = strlen(a), lb = strlen(b), i, j, above, left, cost;
+
+	if (la > NAME_BYTES || lb > NAME_BYTES)
+		return SIZE_MAX;
+	for (j = 0; j <= lb; j++)
+		row[j] = j;
+	for (i = 1; i <= la; i++) {
+		above = row[0];
+		row[0] = i;
+		for (j = 1; j <= lb; j++) {
+			left = row[j];
+			cost = above + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20));
+			if (row[j] + 1 < cost)
+				cost = row[j] + 1;
+			if (row[j - 1] + 1 < cost)
+				cost = row[j - 1] + 1;
+			row[j] = cost;
+			above = left;
+		}
+	}
+	return row[lb];
+}
+
+static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const char *name,
+			  const struct krl_field *fields)
+{
+	const struct krl_field *f, *nearest = NULL;
+	size_t best = SIZE_MAX, d;
+
+	for (f = fields; f->name; f++) {
+		d = distance(name, f->name);
+		if (d < best) {
+			best = d;
+			nearest = f;
+		}
+	}
+	if (nearest && best <= strlen(nearest->name) / 2)
+		krl_reader_error(reader, key, "unknown field, did you mean %s?", nearest->name);
+	else
+		krl_reader_error(reader, key, "unknown field");
+}
+
+static size_t path_push(struct krl_reader *reader, const char *fmt, ...)
+{
+	size_t len = strlen(reader->path);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(reader->path + len, sizeof(reader->path) - len, fmt, args);
+	va_end(args);
+	return len;
+}
+
+void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
+			void *out)
+{
+	bool seen[MAX_FIELDS] = { false };
+	const struct krl_field *f;
+	yaml_node_pair_t *pair;
+	yaml_node_t *key, *value;
+	const char *name;
+	size_t len;
+
+	if (node->type != YAML_MAPPING_NODE) {
+		krl_reader_expected(reader, node, "a mapping");
+		return;
+	}
+	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+		key = yaml_document_get_node(reader->document, pair->key);
+		value = yaml_document_get_node(reader->document, pair->value);
+		name = krl_node_text(key);
+		if (!name) {
+			krl_reader_error(reader, key, "expected a field name");
+			continue;
+		}
+		len = path_push(reader, "%s%.60s", *reader->path ? "." : "", name);
+		for (f = fields; f->name && strcmp(f->name, name); f++)
+			;
+		if (!f->name)
+			unknown_field(reader, key, name, fields);
+		else if (seen[f - fields])
+			krl_reader_error(reader, key, "given twice");
+		else if (f->read)
+			f->read(reader, value, out);
+		if (f->name)
+			seen[f - fields] = true;
+		reader->path[len] = '\0';
+	}
+}
+
+void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field_fn read, void *out)
+{
+	yaml_node_item_t *item;
+	size_t len;
+
+	if (node->type != YAML_SEQUENCE_NODE) {
+		krl_reader_expected(reader, node, "a list");
+		return;
+	}
+	for (item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
+		len = path_push(reader, "[%td]", item - node->data.sequence.items.start);
+		read(reader, yaml_document_get_node(reader->document, *item), out);
+		reader->path[len] = '\0';
+	}
+}
+
+yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const char *key)
+{
+	yaml_node_pair_t *pair;
+	const char *name;
+
+	if (!node || node->type != YAML_MAPPING_NODE)
+		return NULL;
+	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+		name = krl_node_text(yaml_document_get_node(reader->document, pair->key));
+		if (name && !strcmp(name, key))
+			return yaml_document_get_node(reader->document, pair->value);
+	}
+	return NULL;
+}
+
+bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
+			uint64_t *ret)
+{
+	const char *text = krl_node_text(node);
+	char what[80], *end = NULL;
+	uint64_t value = 0;
+
+	errno = 0;
+	if (text && *text >= '0' && *text <= '9' && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+		value = strtoull(text, &end, 10);
+	if (!end || *end || errno || value < min || value > max) {
+		snprintf(what, sizeof(what), "an integer from %llu to %llu", (unsigned long long)min,
+			 (unsigned long long)max);
+		krl_reader_expected(reader, node, what);
+		return false;
+	}
+	*ret = value;
+	return true;
+}
+
+bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret)
+{
+	const char *text = krl_node_text(node);
+	char what[80];
+
+	if (!text || !*text || strlen(text) >= size || strlen(text) != node->data.scalar.length) {
+		snprintf(what, sizeof(what), "a string of 1 to %zu bytes", size - 1);
+		krl_reader_expected(reader, node, what);
+		return false;
+	}
+	snprintf(ret, size, "%s", text);
+	return true;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a YAML tree by a table of fields. Every complaint carries file, line, column, and the path of
+ * the field. */
+#ifndef KMESH_RL_YAML_NODE_H
+#define KMESH_RL_YAML_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <yaml.h>
+
+#include "diag.h"
+
+#define KRL_PATH_BYTES 256
+#define KRL_MAX_DOCUMENT_DIAGS 20
+
+/* Where in a document the reader is. */
+struct krl_reader {
+	const char *file;
+	yaml_document_t *document;
+	struct krl_diags *diags;
+	size_t errors;
+	char path[KRL_PATH_BYTES];
+};
+
+typedef void (*krl_field_fn)(struct krl_reader *reader, yaml_node_t *node, void *out);
+
+struct krl_field {
+	const char *name;
+	krl_field_fn read;	/* NULL: accepted and not looked at */
+};
+
+/* Complain about @node; "PATH: " comes first. */
+void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* "expected WHAT, found FOUND", FOUND being the scalar in quotes or the kind of @node. */
+void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what);
+
+/* Read the mapping @node by @fields (ended by a NULL name), each with @out. An unknown field, one given
+ * twice, or no mapping is an error. */
+void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
+			void *out);
+
+/* Call @read for each item of the sequence @node, with the path "[i]" appended. */
+void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field_fn read, void *out);
+
+/* The value under @key of the mapping @node, or NULL. */
+yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const char *key);
+
+/* The text of the scalar @node, or NULL. */
+const char *krl_node_text(const yaml_node_t *node);
+
+/* Unquoted decimal integer from @min to @max; else an error. */
+bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
+			uint64_t *ret);
+
+/* A string of 1 to @size - 1 bytes, copied to @ret; else an error. */
+bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "directory.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+/* Changes that come together are one: an editor writes, renames and removes within this time. */
+#define SETTLE_MS 10
+#define MISSING_MS 1000
+
+#define INSIDE (IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | \
+		IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define AROUND (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
+
+struct krl_directory {
+	char *path;
+	char parent[PATH_MAX];
+	char name[NAME_MAX + 1];
+	int fd;
+	int inside;		/* watch descriptor of the directory, -1 while it is missing */
+	int around;		/* ... and of the one it is in, which tells when it is replaced */
+	uv_poll_t *poll;
+	uv_timer_t *settle;
+	uv_timer_t *missing;
+	krl_directory_fn changed;
+	void *arg;
+};
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void close_handle(void *handle)
+{
+	if (handle)
+		uv_close(handle, on_handle_closed);
+}
+
+/* Watch what is at the path now: another directory may have taken the name. */
+static void watch(struct krl_directory *d)
+{
+	int inside = inotify_add_watch(d->fd, d->path, INSIDE);
+
+	if (d->inside >= 0 && d->inside != inside)
+		inotify_rm_watch(d->fd, d->inside);
+	d->inside = inside;
+	d->around = inotify_add_watch(d->fd, d->parent, AROUND);
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+	struct krl_directory *d = timer->data;
+
+	watch(d);
+	d->changed(d->arg);
+}
+
+static void settle(struct krl_directory *d);
+
+static void on_missing(uv_timer_t *timer)
+{
+	struct krl_directory *d = timer->data;
+
+	if (d->inside < 0)
+		settle(d);
+}
+
+static void settle(struct krl_directory *d)
+{
+	/* Not started again while it runs: a file that changes all the time is read all the same. */
+	if (!uv_is_active((uv_handle_t *)d->settle))
+		uv_timer_start(d->settle, on_settled, SETTLE_MS, 0);
+}
+
+static void on_events(uv_poll_t *poll, int status, int events)
+{
+	struct krl_directory *d = poll->data;
+	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	const struct inotify_event *event;
+	bool ours = false;
+	ssize_t n;
+	char *at;
+
+	while ((n = read(d->fd, buf, sizeof(buf))) > 0)
+		for (at = buf; at < buf + n; at += sizeof(*event) + event->len) {
+			event = (const struct inotify_event *)at;
+			if (event->wd == d->inside && event->mask & (IN_IGNORED | IN_MOVE_SELF))
+				d->inside = -1;
+			ours |= event->wd != d->around || (event->len && !strcmp(event->name, d->name));
+		}
+	if (ours)
+		settle(d);
+}
+
+static void *new_handle(size_t size, void *owner)
+{
+	uv_handle_t *handle = calloc(1, size);
+
+	if (handle)
+		handle->data = owner;
+	return handle;
+}
+
+static int split_path(struct krl_directory *d)
+{
+	char copy[PATH_MAX];
+	size_t len = strlen(d->path);
+
+	if (!len || len >= sizeof(copy))
+		return -ENAMETOOLONG;
+	memcpy(copy, d->path, len + 1);
+	snprintf(d->parent, sizeof(d->parent), "%s", dirname(copy));
+	memcpy(copy, d->path, len + 1);
+	snprintf(d->name, sizeof(d->name), "%s", basename(copy));
+	return 0;
+}
+
+static int start(struct krl_directory *d, uv_loop_t *loop)
+{
+	int err;
+
+	d->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (d->fd < 0)
+		return -errno;
+	d->poll = new_handle(sizeof(*d->poll), d);
+	d->settle = new_handle(sizeof(*d->settle), d);
+	d->missing = new_handle(sizeof(*d->missing), d);
+	err = d->poll && d->settle && d->missing ? uv_poll_init(loop, d->poll, d->fd) : -ENOMEM;
+	if (err) {
+		/* Not known to the loop yet. */
+		free(d->poll);
+		free(d->settle);
+		free(d->missing);
+		d->poll = NULL;
+		d->settle = d->missing = NULL;
+		return err;
+	}
+	uv_timer_init(loop, d->settle);
+	uv_timer_init(loop, d->missing);
+	watch(d);
+	uv_timer_start(d->missing, on_missing, MISSING_MS, MISSING_MS);
+	return uv_poll_start(d->poll, UV_READABLE, on_events);
+}
+
+int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn changed, void *arg,
+		       struct krl_directory **ret)
+{
+	struct krl_directory *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->fd = d->inside = d->around = -1;
+	d->changed = changed;
+	d->arg = arg;
+	d->path = strdup(path);
+	err = d->path ? split_path(d) : -ENOMEM;
+	if (!err)
+		err = start(d, loop);
+	if (err) {
+		krl_directory_close(d);
+		return err;
+	}
+	*ret = d;
+	return 0;
+}
+
+void krl_directory_close(struct krl_directory *d)
+{
+	if (!d)
+		return;
+	close_handle(d->poll);
+	close_handle(d->settle);
+	close_handle(d->missing);
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d->path);
+	free(d);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents from files: read a directory into a store, and follow its changes. */
+#ifndef KMESH_RL_DIRECTORY_H
+#define KMESH_RL_DIRECTORY_H
+
+#include <uv.h>
+
+#include "agent/policy/diag.h"
+#include "agent/policy/store.h"
+
+/* Read *.yaml, *.yml and *.json of the directory @path (or the file @path, or standard input for "-")
+ * into @store, as one reading: what is not there any more is gone from @store. Files whose name begins
+ * with a dot are passed over; links are followed. Complaints go to @errors. 0, or -errno when @path
+ * itself cannot be read: @store is as before then. */
+int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors);
+
+struct krl_directory;
+typedef void (*krl_directory_fn)(void *arg);
+
+/* Watch the directory @path on @loop, by inotify: files written, renamed, removed, and the directory
+ * itself removed, made again or replaced, a link to it included. @changed is called soon after a
+ * change, once for several that come together, and once a second while @path does not exist. The
+ * caller closes *@ret. 0, or -errno. */
+int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn changed, void *arg,
+		       struct krl_directory **ret);
+void krl_directory_close(struct krl_directory *directory);
+
+#endif

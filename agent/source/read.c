@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/policy/decode.h"
+#include "directory.h"
+
+/* At most KRL_MAX_FILE_BYTES + 1 bytes, so that the decoder sees when there are more. */
+static int read_all(int fd, char **ret_text, size_t *ret_len)
+{
+	size_t len = 0, size = 4096;
+	char *text = malloc(size), *grown;
+	ssize_t n;
+
+	while (text) {
+		n = read(fd, text + len, size - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			n = -errno;
+			free(text);
+			return n;
+		}
+		len += n;
+		if (n == 0 || len > KRL_MAX_FILE_BYTES) {
+			*ret_text = text;
+			*ret_len = len;
+			return 0;
+		}
+		if (len < size)
+			continue;
+		size *= 2;
+		grown = realloc(text, size);
+		if (!grown)
+			free(text);
+		text = grown;
+	}
+	return -ENOMEM;
+}
+
+static int read_fd(int fd, const char *label, struct krl_store *store, struct krl_diags *errors)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int err;
+
+	err = read_all(fd, &text, &len);
+	if (!err)
+		err = krl_store_file(store, label, text, len, errors);
+	free(text);
+	return err;
+}
+
+static int read_file(const char *path, struct krl_store *store, struct krl_diags *errors)
+{
+	int fd, err;
+
+	/* Not to wait for a writer, should a FIFO be there. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	err = read_fd(fd, path, store, errors);
+	close(fd);
+	return err;
+}
+
+static int is_document(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+
+	return entry->d_name[0] != '.' && dot &&
+	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
+}
+
+static int read_directory(const char *path, struct krl_store *store, struct krl_diags *errors)
+{
+	struct dirent **entries;
+	char file[PATH_MAX];
+	struct stat st;
+	int count, i, err;
+
+	count = scandir(path, &entries, is_document, alphasort);
+	if (count < 0)
+		return -errno;
+	krl_store_begin(store);
+	for (i = 0; i < count; i++) {
+		snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
+		free(entries[i]);
+		if (!stat(file, &st) && S_ISDIR(st.st_mode))
+			continue;
+		err = read_file(file, store, errors);
+		/* Removed since the directory was read. */
+		if (!err || err == -ENOENT)
+			continue;
+		krl_diags_add(errors, file, 0, 0, "%s", strerror(-err));
+		krl_store_unreadable(store, file);
+	}
+	free(entries);
+	krl_store_commit(store);
+	return 0;
+}
+
+int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors)
+{
+	struct stat st;
+	int err;
+
+	if (!strcmp(path, "-")) {
+		krl_store_begin(store);
+		err = read_fd(STDIN_FILENO, "stdin", store, errors);
+		krl_store_commit(store);
+		return err;
+	}
+	if (stat(path, &st))
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return read_directory(path, store, errors);
+	krl_store_begin(store);
+	err = read_file(path, store, errors);
+	krl_store_commit(store);
+	return err;
+}
