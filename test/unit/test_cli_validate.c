@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `validate` as a user meets it: files, directories, standard input. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tools/kmesh-rl/cli.h"
+
+#define PRINTED_BYTES 8192
+#define LIMIT(name, tokens)                                                                          \
+	"apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: " name "}\nspec:\n"       \
+	"  endpoints: [{ip: 127.0.0.1, port: 8080}]\n  rules:\n"                                     \
+	"    - maxTokens: " tokens "\n      tokensPerFill: 1\n      fillInterval: 1000000000\n"
+
+static char dir[64], out[PRINTED_BYTES], err[PRINTED_BYTES];
+
+static int setup(void **state)
+{
+	strcpy(dir, "/tmp/krl-validate-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/a.yaml", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/b.yaml", dir);
+	unlink(path);
+	return rmdir(dir);
+}
+
+/* Returns the path, in one of two buffers that are used in turn. */
+static const char *write_file(const char *name, const char *text)
+{
+	static char paths[2][128];
+	static int turn;
+	FILE *file;
+
+	turn = !turn;
+	snprintf(paths[turn], sizeof(paths[turn]), "%s/%s", dir, name);
+	file = fopen(paths[turn], "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	return paths[turn];
+}
+
+static void read_back(FILE *file, char *ret_text)
+{
+	size_t length;
+
+	rewind(file);
+	length = fread(ret_text, 1, PRINTED_BYTES - 1, file);
+	ret_text[length] = '\0';
+	fclose(file);
+}
+
+/* Validate up to two paths (NULL: none) with @input as standard input. */
+static enum krl_cli_exit validate(const char *first, const char *second, const char *input)
+{
+	FILE *streams[3] = { tmpfile(), tmpfile(), tmpfile() };
+	struct krl_cli cli = {};
+	enum krl_cli_exit status;
+	int real[3], fd;
+
+	if (first)
+		krl_cli_list_add(&cli.files, first);
+	if (second)
+		krl_cli_list_add(&cli.files, second);
+	fputs(input, streams[0]);
+	rewind(streams[0]);
+	fflush(stdout);
+	for (fd = 0; fd < 3; fd++) {
+		real[fd] = dup(fd);
+		dup2(fileno(streams[fd]), fd);
+	}
+	status = krl_cli_validate(&cli);
+	fflush(stdout);
+	for (fd = 0; fd < 3; fd++) {
+		dup2(real[fd], fd);
+		close(real[fd]);
+	}
+	fclose(streams[0]);
+	read_back(streams[1], out);
+	read_back(streams[2], err);
+	krl_cli_list_free(&cli.files);
+	return status;
+}
+
+static void good_documents_are_counted(void **state)
+{
+	const char *file = write_file("a.yaml", LIMIT("one", "10") "---\n" LIMIT("two", "10"));
+
+	assert_int_equal(validate(file, NULL, ""), KRL_CLI_GOOD);
+	assert_string_equal(out, "2 documents valid, 0 refused\n");
+	assert_string_equal(err, "");
+}
+
+static void a_refused_document_is_located(void **state)
+{
+	const char *file = write_file("a.yaml", LIMIT("one", "10") "---\n" LIMIT("two", "\"ten\""));
+	char expected[512];
+
+	assert_int_equal(validate(file, NULL, ""), KRL_CLI_FAILED);
+	assert_string_equal(out, "1 documents valid, 1 refused\n");
+	snprintf(expected, sizeof(expected),
+		 "%s:17:18: spec.rules[0].maxTokens: expected an integer from 1 to "
+		 "9223372036854775807, found \"ten\"\n", file);
+	assert_string_equal(err, expected);
+}
+
+static void a_directory_and_a_file_add_up(void **state)
+{
+	const char *bad = write_file("a.yaml", LIMIT("one", "0"));
+
+	write_file("b.yaml", LIMIT("two", "10"));
+	assert_int_equal(validate(dir, bad, ""), KRL_CLI_FAILED);
+	assert_string_equal(out, "1 documents valid, 2 refused\n");
+}
+
+static void a_limit_that_is_there_twice_is_refused(void **state)
+{
+	write_file("a.yaml", LIMIT("one", "10"));
+	write_file("b.yaml", LIMIT("one", "10"));
+	assert_int_equal(validate(dir, NULL, ""), KRL_CLI_FAILED);
+	assert_string_equal(out, "1 documents valid, 1 refused\n");
+	assert_non_null(strstr(err, "one"));
+}
+
+static void standard_input_is_read(void **state)
+{
+	assert_int_equal(validate("-", NULL, LIMIT("one", "10")), KRL_CLI_GOOD);
+	assert_string_equal(out, "1 documents valid, 0 refused\n");
+	assert_int_equal(validate("-", NULL, "kind: [\n"), KRL_CLI_FAILED);
+	assert_string_equal(out, "0 documents valid, 1 refused\n");
+	assert_int_equal(validate("-", "-", ""), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: -f - can be given once\n");
+}
+
+static void what_cannot_be_read_fails(void **state)
+{
+	const char *file = write_file("a.yaml", LIMIT("one", "10"));
+
+	assert_int_equal(validate("/proc/self/nothing-here", file, ""), KRL_CLI_FAILED);
+	assert_string_equal(out, "1 documents valid, 0 refused\n");
+	assert_string_equal(err, "Error: /proc/self/nothing-here: No such file or directory\n");
+	assert_int_equal(validate(NULL, NULL, ""), KRL_CLI_USAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(good_documents_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_document_is_located, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_directory_and_a_file_add_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_limit_that_is_there_twice_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(standard_input_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_read_fails, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
