@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""matrix.py BUILD RESULTS: the prog and the end-to-end suites on other kernels.
+
+Each kernel boots under qemu, without KVM, from an initramfs with the suites. A guest that hangs, or
+powers off before it has reported the end of its suites, is a failure. What a guest prints is in
+BUILD/kernels/SERIES.log.
+"""
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import fetch
+import initramfs
+
+SERIES = ["6.1", "6.12"]
+TIMEOUT_S = 600
+HERE = os.path.dirname(os.path.abspath(__file__))
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off"
+
+
+def boot(kernel, archive, log, results):
+    """Run the guest to its end; returns how that came, in words."""
+    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1536",
+               "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
+               "-serial", f"file:{log}", "-serial", f"file:{results}",
+               "-kernel", kernel.image, "-initrd", archive, "-append", COMMAND_LINE]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"killed after {TIMEOUT_S} s"
+    return f"qemu ended with status {done.returncode} {done.stdout.strip()}".strip()
+
+
+def read(results, ended):
+    """[verdict, suite, case, reason] of each line of the guest, and the failure to come to the end."""
+    with open(results, encoding="utf-8", errors="replace") as file:
+        lines = [line.rstrip("\r\n") for line in file]
+    rows = [line.split("\t") for line in lines if line.count("\t") == 3]
+    if lines[-1:] != ["end"]:
+        last = "/".join(rows[-1][1:3]) if rows else "nothing"
+        rows.append(["fail", "boot", "(all)", f"no end of the suites after {last}: {ended}"])
+    return rows
+
+
+def run(series, build, base):
+    """The rows of one kernel."""
+    directory = os.path.join(build, "kernels")
+    try:
+        kernel = fetch.kernel(series, directory)
+    except fetch.Missing as missing:
+        return [["skip", "boot", "(all)", str(missing)]]
+    except RuntimeError as error:
+        return [["fail", "boot", "(all)", " ".join(str(error).split())]]
+    stage = initramfs.Stage(os.path.join(directory, f"{series}.root"))
+    initramfs.modules(stage, kernel)
+    archive, log, results = (os.path.join(directory, f"{series}.{end}") for end in ("cpio", "log", "results"))
+    initramfs.build_archive(archive, [base(), stage])
+    open(results, "w", encoding="utf-8").close()
+    return read(results, boot(kernel, archive, log, results))
+
+
+def main():
+    build, directory = (os.path.abspath(path) for path in sys.argv[1:])
+    os.makedirs(directory, exist_ok=True)
+    os.makedirs(os.path.join(build, "kernels"), exist_ok=True)
+    stages = []
+
+    def base():
+        if not stages:
+            stages.append(initramfs.Stage(os.path.join(build, "kernels", "root")))
+            initramfs.base(stages[0], build, HERE)
+        return stages[0]
+
+    failed = 0
+    with open(os.path.join(directory, "test-kernels"), "w", encoding="utf-8") as file:
+        for series in SERIES:
+            began = time.monotonic()
+            if platform.machine() != "x86_64":
+                rows = [["skip", "boot", "(all)", f"the guests are x86-64, this machine is {platform.machine()}"]]
+            else:
+                rows = run(series, build, base)
+            for verdict, suite, case, reason in rows:
+                if verdict == "fail":
+                    print(f"FAIL kernel-{series}/{suite}/{case}: {reason}")
+                file.write(f"{verdict}\tkernel-{series}/{suite}\t{case}\t{reason}\n")
+            verdicts = [row[0] for row in rows]
+            failed += verdicts.count("fail")
+            print(f"{'FAIL' if 'fail' in verdicts else 'ok'} kernel-{series}: {verdicts.count('pass')} passed, "
+                  f"{verdicts.count('fail')} failed, {verdicts.count('skip')} skipped, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
