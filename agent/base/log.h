@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One line per event on stderr:
- *
- *	krl_log_info("limits in force", "rules", "%zu", rules, "source", "%s", path);
- *	time=2026-01-02T03:04:05.678Z level=info msg="limits in force" rules=3 source=/etc/kmesh-rl
- *
- * After the message come a key, a printf format and its arguments, as often as needed.
- */
+/* Log lines on stderr, as logfmt or JSON, one a call. */
 #ifndef KMESH_RL_LOG_H
 #define KMESH_RL_LOG_H
 
+#include <stdbool.h>
+
 enum krl_log_level { KRL_LOG_ERROR, KRL_LOG_WARN, KRL_LOG_INFO, KRL_LOG_DEBUG };
+enum krl_log_format { KRL_LOG_LOGFMT, KRL_LOG_JSON };
 
-/* "error", "warn", "info" (as it starts) or "debug". Returns 0, or -EINVAL. */
-int krl_log_set_level(const char *name);
+/* Lines below @level are not written. */
+void krl_log_configure(enum krl_log_level level, enum krl_log_format format);
 
-/* "logfmt" (as it starts) or "json". Returns 0, or -EINVAL. */
-int krl_log_set_format(const char *name);
+/* 0 with *ret set, or -EINVAL. */
+int krl_log_level_parse(const char *text, enum krl_log_level *ret);
+int krl_log_format_parse(const char *text, enum krl_log_format *ret);
 
-/* As the macros below, which end the arguments with the NULL that is expected. */
-void krl_log(enum krl_log_level level, const char *message, ...) __attribute__((sentinel));
+/* @msg, then pairs of a key and a format with its arguments: ("rule added", "rule", "%s", name).
+ * One pair at most; more belong into the value's format. @key may be NULL. */
+void krl_log(enum krl_log_level level, const char *msg, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
-#define krl_log_error(...) krl_log(KRL_LOG_ERROR, __VA_ARGS__, NULL)
-#define krl_log_warn(...) krl_log(KRL_LOG_WARN, __VA_ARGS__, NULL)
-#define krl_log_info(...) krl_log(KRL_LOG_INFO, __VA_ARGS__, NULL)
-#define krl_log_debug(...) krl_log(KRL_LOG_DEBUG, __VA_ARGS__, NULL)
+#define krl_log_error(msg, key, ...) krl_log(KRL_LOG_ERROR, msg, key, __VA_ARGS__)
+#define krl_log_warn(msg, key, ...) krl_log(KRL_LOG_WARN, msg, key, __VA_ARGS__)
+#define krl_log_info(msg, key, ...) krl_log(KRL_LOG_INFO, msg, key, __VA_ARGS__)
+#define krl_log_debug(msg, key, ...) krl_log(KRL_LOG_DEBUG, msg, key, __VA_ARGS__)
 
 #endif
