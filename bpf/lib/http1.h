@@ -74,8 +74,16 @@ static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 		krl_http_token_add(h, c);
 		return KRL_HTTP_BEGIN;
 	}
-	if (h->flags & KRL_HTTP_UPGRADE_ASKED && c != '\n')
-		return KRL_HTTP_UPGRADED;
+	if (h->flags & KRL_HTTP_UPGRADE_ASKED) {
+		/* Some servers skip 0x85 and 0xa0 before a request, which some character sets take for
+		 * white space; no WebSocket frame begins so. */
+		if (c & 0x80)
+			return c == 0x85 || c == 0xa0 ? KRL_HTTP_BAD : KRL_HTTP_UPGRADED;
+		if (c <= 2 || c == 0x40) {
+			h->state = KRL_HTTP_FRAME;
+			return KRL_HTTP_NOTHING;
+		}
+	}
 	if (first && c == 0x16)
 		return KRL_HTTP_TLS;
 	return KRL_HTTP_BAD;
@@ -93,8 +101,9 @@ static __always_inline int krl_http_method_byte(struct krl_http *h, __u8 c)
 		h->state = KRL_HTTP_TARGET_START;
 		return KRL_HTTP_NOTHING;
 	}
-	/* RFC 6455, 5.1: a client's frame has its mask bit in the second byte. */
-	if (h->flags & KRL_HTTP_UPGRADE_ASKED && h->token_len == 1 && c & 0x80)
+	/* RFC 6455, 5.2 and RFC 7692: a fragment that is compressed begins with 0x41 or 0x42. */
+	if (h->flags & KRL_HTTP_UPGRADE_ASKED && h->token_len == 1 &&
+	    (h->token[0] == 'a' || h->token[0] == 'b') && c & 0x80)
 		return KRL_HTTP_UPGRADED;
 	return KRL_HTTP_BAD;
 }
@@ -203,6 +212,9 @@ static __always_inline int krl_http_byte(struct krl_http *h, __u8 c)
 		return krl_http_first_byte(h, c);
 	case KRL_HTTP_START_LF:
 		return krl_http_expect(h, c, '\n', KRL_HTTP_START);
+	case KRL_HTTP_FRAME:
+		/* RFC 6455, 5.1: a client's frame has its mask bit in the second byte. */
+		return c & 0x80 ? KRL_HTTP_UPGRADED : KRL_HTTP_BAD;
 	case KRL_HTTP_METHOD:
 		return krl_http_method_byte(h, c);
 	case KRL_HTTP_TARGET_START:

@@ -9,6 +9,7 @@
 enum krl_http_state {
 	KRL_HTTP_START,		/* between two messages; empty lines are skipped (section 2.2) */
 	KRL_HTTP_START_LF,
+	KRL_HTTP_FRAME,		/* after an Upgrade, the first byte of what may be a WebSocket frame */
 	KRL_HTTP_METHOD,
 	KRL_HTTP_TARGET_START,
 	KRL_HTTP_TARGET,
