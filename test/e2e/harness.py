@@ -48,7 +48,9 @@ class Server:
 
     def __init__(self, process, record, port):
         self.process = process
-        self.record = record
+        self.record = open(record, "rb")
+        self.partial = b""
+        self.kinds = {}
         self.port = port
 
     @property
@@ -60,9 +62,12 @@ class Server:
         self.process.stdin.flush()
 
     def events(self, kind):
-        with open(self.record, encoding="utf-8") as record:
-            events = [json.loads(line) for line in record if line.endswith("\n")]
-        return [event for event in events if event["event"] == kind]
+        """What is on record by now of @kind, in order."""
+        *lines, self.partial = (self.partial + self.record.read()).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            self.kinds.setdefault(event["event"], []).append(event)
+        return list(self.kinds.get(kind, []))
 
     def requests(self):
         return [(event["method"], event["target"]) for event in self.events("request")]
@@ -202,9 +207,10 @@ class Env:
         """Start a server; an option is its flag, as raw=True for --raw."""
         self.count += 1
         record = os.path.join(self.root, f"server{self.count}.record")
-        args = [sys.executable, "-B", os.path.join(HERE, "servers.py"), kind, "--port", str(port),
+        args = [sys.executable, os.path.join(HERE, "servers.py"), kind, "--port", str(port),
                 "--host", host, "--record", record]
         args += [f"--{name.replace('_', '-')}" for name, wanted in options.items() if wanted]
+        open(record, "wb").close()
         process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.processes.append(process)
         expect(process.stdout.readline() == b"ready\n", f"the {kind} server did not start")

@@ -6,10 +6,6 @@ deadline, for machines that are slow.
     run.py --build build [--only SUBSTRING] [--results FILE] [--list]
 """
 
-import sys
-
-sys.dont_write_bytecode = True  # the checkout stays as it is
-
 import argparse
 import glob
 import importlib
@@ -18,6 +14,7 @@ import os
 import select
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import traceback

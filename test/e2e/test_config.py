@@ -145,6 +145,7 @@ def kmesh_example(env, name):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     env.write(name, text)
+    text = re.sub(r"^#.*\n", "", text, flags=re.M)
     namespace = re.search(r"namespace: *([\w-]+)", text)
     return text, namespace[1] if namespace else "default"
 

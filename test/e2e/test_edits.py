@@ -168,7 +168,7 @@ def an_invalid_value_is_located(env):
     env.write("limit.yaml", ratelimit("limit", PORT, rules=[bucket_rule("ten", 1, 10**9)]))
     text = wait_for("the error is logged",
                     lambda: re.search(r".*limit\.yaml:(\d+):(\d+): (.*)", agent.text()))
-    equal(text[1], "7", "line of the error")
+    equal((text[1], text[2]), ("8", "30"), "line and column of the error")
     expect("spec.rules[0].maxTokens: expected an integer from 1 to 9223372036854775807, found"
            in text[3] and "ten" in text[3], f"the error says: {text[0]}")
     equal(admitted(env, 7), 5, "admitted by the limit that stays in force")
