@@ -116,6 +116,15 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_commands SEC(".maps");
 
+/* An AF_UNIX socket whose pipe is broken. Redirecting there fails with -EIO in sk_psock_skb_redirect
+ * (net/core/skmsg.c): the skb is dropped, and unlike with SK_DROP the server is not woken. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_sink SEC(".maps");
+
 /* Cookies of the connections whose answer waits for a datagram to carry it. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);

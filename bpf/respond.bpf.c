@@ -117,22 +117,31 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 	return conn->quiet >= KRL_DRAIN_QUIET;
 }
 
+/* Make the datagram one that breaks the pipe it is redirected to: sending nothing is a hard error to
+ * sk_psock_backlog (net/core/skmsg.c), which puts EPIPE on the socket and sends nothing more. */
+static __always_inline long krl_break(struct __sk_buff *skb)
+{
+	return bpf_skb_change_tail(skb, 0, 0);
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_command(struct __sk_buff *skb)
 {
 	struct krl_command command;
 	struct krl_conn *conn;
+	__u32 zero = 0;
 
 	if (bpf_skb_load_bytes(skb, 0, &command, sizeof(command)))
 		return SK_DROP;
+	if (command.kind == KRL_COMMAND_BREAK_SINK)
+		return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
 	conn = bpf_map_lookup_elem(&krl_conns, &command.cookie);
 	if (!conn)
 		return SK_DROP;
 	switch (command.kind) {
 	case KRL_COMMAND_CLOSE:
-		/* Sending nothing is a hard error to sk_psock_backlog: it puts EPIPE on the socket,
-		 * the server reads that and closes, and FIN follows the answer. */
-		if (conn->phase < KRL_PHASE_DRAIN || bpf_skb_change_tail(skb, 0, 0))
+		/* The server reads EPIPE and closes, and FIN follows the answer. */
+		if (conn->phase < KRL_PHASE_DRAIN || krl_break(skb))
 			return SK_DROP;
 		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
 	case KRL_COMMAND_DRAIN:

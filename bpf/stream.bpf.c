@@ -9,6 +9,10 @@
 
 #define KRL_NS_PER_S 1000000000ULL
 
+/* An agent that went round its loop this lately is there to carry an answer; it does so five times in
+ * that time. */
+#define KRL_ALIVE_NS (KRL_NS_PER_S / 2)
+
 /* Spaces, to pad the compact answer. */
 static const char krl_spaces[64] = "                                                                ";
 
@@ -17,11 +21,22 @@ static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
 	return BPF_CORE_READ((struct sk_buff *)skb, sk);
 }
 
-static __always_inline void krl_send_event(__u64 cookie, __u32 kind)
+static __always_inline int krl_send_event(__u64 cookie, __u32 kind)
 {
 	struct krl_event event = { .cookie = cookie, .kind = kind };
 
-	bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+	return bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+}
+
+/* Drop the skb; the server need not know. Left out when more skbs wait, since the kernel stops taking
+ * them at an error (net/ipv4/tcp.c, tcp_read_skb) and goes on only with the next that arrives. */
+static __always_inline int krl_drop(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+
+	if (krl_sock_backlog(krl_skb_sock(skb)))
+		return SK_DROP;
+	return bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
 }
 
 struct krl_pad {
@@ -71,15 +86,35 @@ lost:
 	return SK_DROP;
 }
 
+/* Let the agent carry conn->answer, so that the server is not woken for nothing: one that waits in a
+ * blocking recv() would get EAGAIN. Returns 0, or -1 without an agent that is awake. */
+static __always_inline int krl_answer_unseen(struct krl_conn *conn, __u64 cookie,
+					     const struct krl_config *config)
+{
+	if (conn->judge.now_ns - config->alive_ns > KRL_ALIVE_NS)
+		return -1;
+	conn->answer.queued = 1;
+	if (bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY) ||
+	    krl_send_event(cookie, KRL_EVENT_CARRY)) {
+		conn->answer.queued = 0;
+		return -1;
+	}
+	return 0;
+}
+
 /* Send conn->answer in place of this skb. */
 static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
 	__u32 zero = 0, responder;
 	struct krl_config *config;
 
+	if (conn->blocks)
+		krl_count(KRL_REASON_BLOCKING_READER);
 	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
+		if (conn->blocks && !krl_answer_unseen(conn, cookie, config))
+			return krl_drop(skb);
 		responder = bpf_get_smp_processor_id() % config->responders;
 		if (bpf_sk_redirect_hash(skb, &krl_bounce, &responder, 0) == SK_PASS) {
 			conn->answer.queued = 1;
@@ -112,7 +147,7 @@ static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_con
 		return krl_answer(skb, conn, cookie);
 	conn->phase = KRL_PHASE_DRAIN;
 	krl_send_event(cookie, KRL_EVENT_DRAIN);
-	return SK_DROP;
+	return krl_drop(skb);
 }
 
 /* Bytes while an answer is on its way: the client did not wait for it. It becomes the last one; whoever
@@ -172,7 +207,8 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 		return krl_answer(skb, conn, cookie);
 	}
 	if (conn->http.state != KRL_HTTP_START)
-		return SK_DROP;
+		return krl_drop(skb);
+	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	return krl_answer(skb, conn, cookie);
 }
 
@@ -205,7 +241,7 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED)
-		return SK_DROP;
+		return krl_drop(skb);
 	if (conn->answer.queued)
 		return krl_not_waited(conn, cookie);
 	if (conn->phase == KRL_PHASE_SWALLOW)
@@ -241,15 +277,10 @@ int krl_stream(struct __sk_buff *skb)
 	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, nothing_owed);
-	if (krl_sock_blocks(sk)) {
-		/* It is about to read EAGAIN and to close: the answer must be on its way by then. */
-		krl_count(KRL_REASON_BLOCKING_READER);
-		conn->answer.close = 1;
-		return krl_answer(skb, conn, cookie);
-	}
+	conn->blocks = krl_sock_blocks(sk);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
-		return SK_DROP;
+		return krl_drop(skb);
 	}
 	return krl_answer(skb, conn, cookie);
 }

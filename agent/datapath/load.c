@@ -23,7 +23,7 @@ static const char *const pinned_maps[] = {
 	"krl_endpoints", "krl_rules",	  "krl_config",	   "krl_buckets",
 	"krl_overflow",	 "krl_rule_info", "krl_rule_stats", "krl_reasons",
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
-	"krl_commands",	 "krl_answers",	  "krl_events",
+	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -247,6 +247,7 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	empty_sockhash(options->bpffs, "krl_bounce");
 	empty_sockhash(options->bpffs, "krl_responders");
 	empty_sockhash(options->bpffs, "krl_commands");
+	empty_sockhash(options->bpffs, "krl_sink");
 	dir = opendir(options->bpffs);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')

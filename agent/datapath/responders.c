@@ -18,7 +18,8 @@
 
 #define DRAIN_TICK_MS 100
 #define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
-#define CLOCK_TICK_MS 1000
+#define ALIVE_TICK_MS 100	/* a fifth of what the kernel takes for dead */
+#define SPARE_TICKS 10		/* spare carriers once a second */
 #define SPARE_CARRIERS 8
 
 /* A connection whose answer waits. */
@@ -32,12 +33,14 @@ struct krl_responders {
 	struct krl_datapath *dp;
 	struct ring_buffer *events;
 	uv_poll_t *poll;
-	uv_timer_t *clock;
+	uv_timer_t *alive;
+	unsigned int ticks;
 	uv_timer_t *drain;
 	struct waiting *waiting;
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
 	int command[2];
+	int sink[2];
 };
 
 /* libuv frees a handle in a later turn of the loop, maybe after its owner is gone: each is on the heap
@@ -53,8 +56,8 @@ static void close_handle(void *handle)
 		uv_close(handle, on_handle_closed);
 }
 
-/* CLOCK_REALTIME - CLOCK_BOOTTIME, for X-RateLimit-Reset. */
-static void set_wall_offset(struct krl_datapath *dp)
+/* Tell the kernel that the agent is there, and what the wall clock says. */
+static void set_clocks(struct krl_datapath *dp)
 {
 	struct timespec real, boot;
 
@@ -63,25 +66,28 @@ static void set_wall_offset(struct krl_datapath *dp)
 	__atomic_store_n(&dp->config->wall_offset_ns,
 			 (real.tv_sec - boot.tv_sec) * 1000000000LL + real.tv_nsec - boot.tv_nsec,
 			 __ATOMIC_RELAXED);
+	__atomic_store_n(&dp->config->alive_ns, boot.tv_sec * 1000000000ULL + boot.tv_nsec,
+			 __ATOMIC_RELAXED);
 }
 
 /* Each datagram carries one answer. Should one have been lost, when an agent was killed for example,
  * its answer would wait for the next: a few spare ones a second keep the queue from lagging. */
-static void send_spare_carriers(struct krl_responders *r)
+static void send_carriers(struct krl_responders *r, int count)
 {
 	int i;
 
-	for (i = 0; i < SPARE_CARRIERS; i++)
+	for (i = 0; i < count; i++)
 		if (send(r->pairs[i % r->pair_count][0], "", 1, MSG_DONTWAIT) < 0)
-			krl_log_debug("spare carrier not sent", "error", "%s", strerror(errno));
+			krl_log_debug("carrier not sent", "error", "%s", strerror(errno));
 }
 
-static void on_clock(uv_timer_t *timer)
+static void on_alive(uv_timer_t *timer)
 {
 	struct krl_responders *r = timer->data;
 
-	set_wall_offset(r->dp);
-	send_spare_carriers(r);
+	set_clocks(r->dp);
+	if (++r->ticks % SPARE_TICKS == 0)
+		send_carriers(r, SPARE_CARRIERS);
 }
 
 static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
@@ -148,6 +154,9 @@ static int on_event(void *ctx, void *data, size_t size)
 		wait_no_more(r, event->cookie);
 		send_command(r, event->cookie, KRL_COMMAND_CLOSE);
 		break;
+	case KRL_EVENT_CARRY:
+		send_carriers(r, 1);
+		break;
 	case KRL_EVENT_DRAIN:
 		wait_for(r, event->cookie);
 		break;
@@ -178,6 +187,25 @@ static int open_pair(int pair[2], struct bpf_map *in, struct bpf_map *out, __u32
 	return 0;
 }
 
+/* Put a socket into krl_sink and have its pipe broken, by the kernel's own means. */
+static int open_sink(struct krl_responders *r, struct krl_error *ret_error)
+{
+	int err;
+
+	err = open_pair(r->sink, NULL, r->dp->skel->maps.krl_sink, 0, ret_error);
+	if (!err)
+		send_command(r, 0, KRL_COMMAND_BREAK_SINK);
+	return err;
+}
+
+static void close_pair(const int pair[2])
+{
+	if (pair[0] >= 0)
+		close(pair[0]);
+	if (pair[1] >= 0)
+		close(pair[1]);
+}
+
 static int open_pairs(struct krl_responders *r, struct krl_error *ret_error)
 {
 	struct kmesh_rl *skel = r->dp->skel;
@@ -189,7 +217,7 @@ static int open_pairs(struct krl_responders *r, struct krl_error *ret_error)
 	for (; !err && r->pair_count < cpus; r->pair_count++)
 		err = open_pair(r->pairs[r->pair_count], skel->maps.krl_bounce, skel->maps.krl_responders,
 				r->pair_count, ret_error);
-	return err;
+	return err ? err : open_sink(r, ret_error);
 }
 
 static void *new_handle(size_t size, void *owner)
@@ -204,29 +232,29 @@ static void *new_handle(size_t size, void *owner)
 static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_error *ret_error)
 {
 	uv_poll_t *poll = new_handle(sizeof(*poll), r);
-	uv_timer_t *clock = new_handle(sizeof(*clock), r), *drain = new_handle(sizeof(*drain), r);
+	uv_timer_t *alive = new_handle(sizeof(*alive), r), *drain = new_handle(sizeof(*drain), r);
 	int err;
 
 	r->events = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_events), on_event, r, NULL);
-	if (!poll || !clock || !drain || !r->events) {
+	if (!poll || !alive || !drain || !r->events) {
 		free(poll);
-		free(clock);
+		free(alive);
 		free(drain);
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	}
 	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->events));
 	if (err) {
 		free(poll);
-		free(clock);
+		free(alive);
 		free(drain);
 		return krl_error_set(ret_error, -err, "watching krl_events: %s", uv_strerror(err));
 	}
-	uv_timer_init(loop, clock);
+	uv_timer_init(loop, alive);
 	uv_timer_init(loop, drain);
 	r->poll = poll;
-	r->clock = clock;
+	r->alive = alive;
 	r->drain = drain;
-	uv_timer_start(clock, on_clock, CLOCK_TICK_MS, CLOCK_TICK_MS);
+	uv_timer_start(alive, on_alive, ALIVE_TICK_MS, ALIVE_TICK_MS);
 	return uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
@@ -239,9 +267,9 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	if (!r)
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	r->dp = dp;
-	r->command[0] = r->command[1] = -1;
+	r->command[0] = r->command[1] = r->sink[0] = r->sink[1] = -1;
 	memset(r->pairs, -1, sizeof(r->pairs));
-	set_wall_offset(dp);
+	set_clocks(dp);
 	err = start_loop(r, loop, ret_error);
 	if (!err)
 		err = open_pairs(r, ret_error);
@@ -252,7 +280,7 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	/* What asked for an answer while no agent was there has long been given up. */
 	ring_buffer__consume(r->events);
 	__atomic_store_n(&dp->config->responders, r->pair_count, __ATOMIC_RELEASE);
-	send_spare_carriers(r);
+	send_carriers(r, SPARE_CARRIERS);
 	*ret = r;
 	return 0;
 }
@@ -266,22 +294,16 @@ void krl_responders_close(struct krl_responders *r)
 		return;
 	__atomic_store_n(&r->dp->config->responders, 0, __ATOMIC_RELEASE);
 	close_handle(r->poll);
-	close_handle(r->clock);
+	close_handle(r->alive);
 	close_handle(r->drain);
 	while ((w = r->waiting)) {
 		r->waiting = w->next;
 		free(w);
 	}
-	for (i = 0; i < KRL_MAX_RESPONDERS; i++) {
-		if (r->pairs[i][0] >= 0)
-			close(r->pairs[i][0]);
-		if (r->pairs[i][1] >= 0)
-			close(r->pairs[i][1]);
-	}
-	if (r->command[0] >= 0)
-		close(r->command[0]);
-	if (r->command[1] >= 0)
-		close(r->command[1]);
+	for (i = 0; i < KRL_MAX_RESPONDERS; i++)
+		close_pair(r->pairs[i]);
+	close_pair(r->command);
+	close_pair(r->sink);
 	ring_buffer__free(r->events);
 	free(r);
 }

@@ -157,7 +157,8 @@ static bool placements_fit(struct compiler *c, char *why, size_t size)
 {
 	size_t i, run = 0, endpoints = 0;
 
-	qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+	if (c->placement_count)
+		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
 	for (i = 0; i < c->placement_count; i++) {
 		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
 					 sizeof(c->placements[i].key));
@@ -223,6 +224,8 @@ static void group_endpoints(struct compiler *c)
 	struct krl_plan_endpoint *endpoint = NULL;
 	size_t i;
 
+	if (!c->placement_count)
+		return;
 	qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
 	for (i = 0; i < c->placement_count && !c->no_memory; i++) {
 		const struct placement *p = &c->placements[i];

@@ -87,7 +87,8 @@ struct krl_conn {
 	__u8 admitted;		/* some request was admitted */
 	__u8 pipelined;		/* requests were once sent without waiting for answers */
 	__u8 quiet;		/* tries in a row that found the server quiet */
-	__u32 pad;
+	__u8 blocks;		/* the server reads with blocking calls */
+	__u8 pad[3];
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {

@@ -18,8 +18,13 @@ struct socket {
 	struct file *file;
 };
 
+struct sk_buff_head {
+	__u32 qlen;
+};
+
 struct sock {
 	struct socket *sk_socket;
+	struct sk_buff_head sk_receive_queue;
 };
 
 struct tcp_sock {
@@ -43,6 +48,12 @@ static __always_inline int krl_sock_blocks(struct sock *sk)
 	struct file *file = socket ? BPF_CORE_READ(socket, file) : 0;
 
 	return file && !(BPF_CORE_READ(file, f_flags) & KRL_O_NONBLOCK);
+}
+
+/* skbs that wait behind the one being judged. */
+static __always_inline __u32 krl_sock_backlog(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_receive_queue.qlen);
 }
 
 /* TCP sequence number behind the last byte that the server wrote. */

@@ -102,12 +102,14 @@ struct krl_config {
 	__u32 abi_version;
 	__u32 responders;	/* AF_UNIX pairs open now; 0: none, answer in place */
 	__s64 wall_offset_ns;	/* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	__u64 alive_ns;		/* CLOCK_BOOTTIME, when the agent last went round its loop */
 };
 
 /* From the kernel to the agent through krl_events. */
 enum krl_event_kind {
 	KRL_EVENT_CLOSE = 1,	/* the answer on its way is the last: end the connection after it */
 	KRL_EVENT_DRAIN = 2,	/* an answer must wait until the server wrote what it owes */
+	KRL_EVENT_CARRY = 3,	/* an answer needs a datagram to carry it */
 };
 
 struct krl_event {
@@ -121,6 +123,7 @@ struct krl_event {
 enum krl_command_kind {
 	KRL_COMMAND_CLOSE = 1,	/* break the connection: its server reads EPIPE and closes */
 	KRL_COMMAND_DRAIN = 2,	/* send the waiting answer if the server has been quiet */
+	KRL_COMMAND_BREAK_SINK = 3,	/* go into the sink, whose pipe breaks by that */
 };
 
 struct krl_command {
@@ -136,7 +139,7 @@ _Static_assert(sizeof(struct krl_endpoint) == 8 + 8 * KRL_MAX_ENDPOINT_RULES, "A
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 104, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
-_Static_assert(sizeof(struct krl_config) == 16, "ABI");
+_Static_assert(sizeof(struct krl_config) == 24, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 

@@ -18,7 +18,7 @@
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_DRAINED, "answer_drained", "a pipelined request was refused after older answers") \
-	X(BLOCKING_READER, "blocking_reader", "the server reads with blocking calls, closed after a 429")
+	X(BLOCKING_READER, "blocking_reader", "a 429 to a server that reads with blocking calls")
 
 enum krl_reason {
 #define X(id, name, text) KRL_REASON_##id,
