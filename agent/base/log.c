@@ -84,7 +84,8 @@ static void put_pair(FILE *out, const char *key, const char *value)
 
 void krl_log(enum krl_log_level level, const char *msg, const char *key, const char *fmt, ...)
 {
-	char line[4096], value[2048], when[40];
+	/* Each byte of a value may become six. */
+	char line[8192], value[1024], when[40];
 	struct timespec now;
 	struct tm tm;
 	va_list args;

@@ -22,6 +22,8 @@ struct compiler {
 	struct krl_plan *plan;
 	struct placement *placements;
 	size_t placement_count;
+	__u32 *owners;		/* of each rule of the plan, the document it is from */
+	size_t owner_count;
 	struct krl_diags *errors, *notes;
 	bool no_memory;
 };
@@ -58,14 +60,14 @@ static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 
 	p->rule = rule;
 }
 
-/* Does @port of an EndpointSlice belong to the Service's @service_port? Kubernetes names them alike; a
- * hand-written slice may only have the number. */
+/* Does @port of an EndpointSlice belong to the Service's @service_port? Kubernetes gives both the same
+ * name; a slice written by hand may only have the number. */
 static bool port_matches(const struct krl_service_port *service_port, const struct krl_slice_port *port)
 {
-	if (*service_port->name || *port->name || *service_port->target_name)
+	if (*port->name)
 		return !strcmp(service_port->name, port->name) ||
 		       (*service_port->target_name && !strcmp(service_port->target_name, port->name));
-	return service_port->target_port == port->port;
+	return !*service_port->target_name && service_port->target_port == port->port;
 }
 
 static bool port_wanted(const struct krl_target *target, const struct krl_service *service,
@@ -125,16 +127,20 @@ static size_t place_service(struct compiler *c, const struct krl_source_document
 	return found;
 }
 
-static void add_rule(struct compiler *c, const struct krl_document *document,
-		     const struct krl_target *target, const struct krl_rule_spec *spec)
+static void add_rule(struct compiler *c, __u32 at, const struct krl_target *target,
+		     const struct krl_rule_spec *spec)
 {
+	const struct krl_document *document = c->documents[at].document;
 	struct krl_plan_rule *rule;
+	__u32 *owner;
 
 	rule = krl_list_add(&c->plan->rules, &c->plan->rule_count, sizeof(*rule));
-	if (!rule) {
+	owner = krl_list_add(&c->owners, &c->owner_count, sizeof(*owner));
+	if (!rule || !owner) {
 		c->no_memory = true;
 		return;
 	}
+	*owner = at;
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
 	snprintf(rule->service, sizeof(rule->service), "%s", target->service);
@@ -151,56 +157,19 @@ static int compare_placements(const void *a, const void *b)
 	return order ? order : (x->rule > y->rule) - (x->rule < y->rule);
 }
 
-/* Would the placements from before and those since @from fit the maps together? Endpoints that two
- * RateLimits share make this pass over all of them. */
-static bool placements_fit(struct compiler *c, char *why, size_t size)
+static void compile_rate_limit(struct compiler *c, __u32 at)
 {
-	size_t i, run = 0, endpoints = 0;
-
-	if (c->placement_count)
-		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
-	for (i = 0; i < c->placement_count; i++) {
-		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
-					 sizeof(c->placements[i].key));
-
-		if (same && c->placements[i].rule == c->placements[i - 1].rule)
-			continue;
-		run = same ? run + 1 : 1;
-		endpoints += !same;
-		if (run > KRL_MAX_ENDPOINT_RULES) {
-			snprintf(why, size, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
-			return false;
-		}
-	}
-	snprintf(why, size, "more than %d endpoints", KRL_MAX_ENDPOINTS);
-	return endpoints <= KRL_MAX_ENDPOINTS;
-}
-
-/* Drop what was added since @rules: placements of earlier rules stay. */
-static void roll_back(struct compiler *c, size_t rules)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < c->placement_count; i++)
-		if (c->placements[i].rule < rules)
-			c->placements[kept++] = c->placements[i];
-	c->placement_count = kept;
-	c->plan->rule_count = rules;
-}
-
-static void compile_rate_limit(struct compiler *c, const struct krl_source_document *source)
-{
+	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
 	__u32 flags = d->rate_limit.fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
-	size_t before = c->plan->rule_count, first, i, e, r;
-	char why[64];
+	size_t first, i, e, r;
 
 	for (i = 0; i < d->rate_limit.target_count; i++) {
 		const struct krl_target *target = &d->rate_limit.targets[i];
 
 		first = c->plan->rule_count;
 		for (r = 0; r < target->rule_count; r++)
-			add_rule(c, d, target, &target->rules[r]);
+			add_rule(c, at, target, &target->rules[r]);
 		for (e = 0; e < target->endpoint_count; e++)
 			for (r = 0; r < target->rule_count; r++)
 				place(c, &target->endpoints[e], flags, first + r);
@@ -209,24 +178,80 @@ static void compile_rate_limit(struct compiler *c, const struct krl_source_docum
 				      "RateLimit %s/%s waits: service %s has no ready endpoint%s", d->ns, d->name,
 				      target->service, target->port ? " on its port" : "");
 	}
-	if (c->no_memory)
-		return;
-	if (c->plan->rule_count > KRL_MAX_RULES)
-		snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
-	else if (placements_fit(c, why, sizeof(why)))
-		return;
-	krl_diags_add(c->errors, source->file, d->line, 1, "RateLimit %s/%s: %s", d->ns, d->name, why);
-	roll_back(c, before);
 }
 
+/* Refuse the RateLimit that rule @rule is from. */
+static void refuse(struct compiler *c, bool *refused, __u32 rule, const char *why)
+{
+	__u32 at = c->owners[rule];
+	const struct krl_source_document *source = &c->documents[at];
+
+	if (refused[at])
+		return;
+	refused[at] = true;
+	krl_diags_add(c->errors, source->file, source->document->line, 1, "RateLimit %s/%s: %s",
+		      source->document->ns, source->document->name, why);
+}
+
+/* What goes past a limit of the maps is refused, RateLimits that sort later first. */
+static void refuse_excess(struct compiler *c, bool *refused)
+{
+	size_t i, run = 0, endpoints = 0;
+	char why[64];
+
+	snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
+	for (i = KRL_MAX_RULES; i < c->plan->rule_count; i++)
+		refuse(c, refused, i, why);
+	for (i = 0; i < c->placement_count; i++) {
+		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
+					 sizeof(c->placements[i].key));
+
+		if (same && c->placements[i].rule == c->placements[i - 1].rule)
+			continue;
+		run = same ? run + 1 : 1;
+		endpoints += !same;
+		snprintf(why, sizeof(why), "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+		if (run > KRL_MAX_ENDPOINT_RULES)
+			refuse(c, refused, c->placements[i].rule, why);
+		snprintf(why, sizeof(why), "more than %d endpoints", KRL_MAX_ENDPOINTS);
+		if (endpoints > KRL_MAX_ENDPOINTS)
+			refuse(c, refused, c->placements[i].rule, why);
+	}
+}
+
+/* Take the rules of refused RateLimits out again, and move the others together. */
+static int drop_refused(struct compiler *c, const bool *refused)
+{
+	__u32 *moved = calloc(c->plan->rule_count + 1, sizeof(*moved));
+	size_t i, kept = 0;
+
+	if (!moved)
+		return -ENOMEM;
+	for (i = 0; i < c->plan->rule_count; i++) {
+		if (refused[c->owners[i]]) {
+			moved[i] = UINT32_MAX;
+			continue;
+		}
+		c->plan->rules[kept] = c->plan->rules[i];
+		moved[i] = kept++;
+	}
+	c->plan->rule_count = kept;
+	for (i = kept = 0; i < c->placement_count; i++) {
+		c->placements[kept] = c->placements[i];
+		c->placements[kept].rule = moved[c->placements[i].rule];
+		kept += c->placements[kept].rule != UINT32_MAX;
+	}
+	c->placement_count = kept;
+	free(moved);
+	return 0;
+}
+
+/* Placements are sorted by endpoint: one run is one endpoint. */
 static void group_endpoints(struct compiler *c)
 {
 	struct krl_plan_endpoint *endpoint = NULL;
 	size_t i;
 
-	if (!c->placement_count)
-		return;
-	qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
 	for (i = 0; i < c->placement_count && !c->no_memory; i++) {
 		const struct placement *p = &c->placements[i];
 
@@ -243,6 +268,29 @@ static void group_endpoints(struct compiler *c)
 		if (!endpoint->rule_count || endpoint->rules[endpoint->rule_count - 1] != p->rule)
 			endpoint->rules[endpoint->rule_count++] = p->rule;
 	}
+}
+
+static int compile_all(struct compiler *c)
+{
+	bool *refused = calloc(c->count + 1, sizeof(*refused));
+	int err = 0;
+	size_t i;
+
+	if (!refused)
+		return -ENOMEM;
+	for (i = 0; i < c->count && !c->no_memory; i++)
+		if (c->documents[i].document->kind == KRL_KIND_RATE_LIMIT)
+			compile_rate_limit(c, i);
+	if (c->placement_count)
+		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+	if (!c->no_memory) {
+		refuse_excess(c, refused);
+		err = drop_refused(c, refused);
+	}
+	free(refused);
+	if (!err && !c->no_memory)
+		group_endpoints(c);
+	return c->no_memory ? -ENOMEM : err;
 }
 
 /* Of documents with one identity, the one in the file that sorts first counts. Returns how many are
@@ -271,26 +319,25 @@ int krl_compile(const struct krl_source_document *documents, size_t count, struc
 				 .retain_all = ret->retain_all };
 	struct compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
-	size_t i;
+	int err;
 
 	sorted = calloc(count + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
-	if (count)
+	if (count) {
 		memcpy(sorted, documents, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), compare_documents);
+		qsort(sorted, count, sizeof(*sorted), compare_documents);
+	}
 	c.documents = sorted;
 	c.count = drop_repeated(sorted, count, errors);
-	for (i = 0; i < c.count; i++)
-		if (sorted[i].document->kind == KRL_KIND_RATE_LIMIT)
-			compile_rate_limit(&c, &sorted[i]);
-	group_endpoints(&c);
+	err = compile_all(&c);
 	free(c.placements);
+	free(c.owners);
 	free(sorted);
-	if (c.no_memory) {
+	if (err) {
 		free(plan.rules);
 		free(plan.endpoints);
-		return -ENOMEM;
+		return err;
 	}
 	*ret = plan;
 	return 0;

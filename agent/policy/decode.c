@@ -156,6 +156,37 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	return 0;
 }
 
+/* Anchors and aliases make a small file as large as one likes, and libyaml slow: they are refused, before
+ * the tree is built. Returns true when there is none, or when the text cannot be read at all, which the
+ * next pass explains. */
+static bool has_no_anchor(const char *file, const char *text, size_t len, struct krl_diags *diags)
+{
+	const unsigned char *anchor;
+	yaml_parser_t parser;
+	yaml_event_t event;
+	bool end = false, good = true;
+
+	if (!yaml_parser_initialize(&parser))
+		return true;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (!end && good && yaml_parser_parse(&parser, &event)) {
+		anchor = event.type == YAML_ALIAS_EVENT		     ? event.data.alias.anchor
+			 : event.type == YAML_SCALAR_EVENT	     ? event.data.scalar.anchor
+			 : event.type == YAML_SEQUENCE_START_EVENT ? event.data.sequence_start.anchor
+			 : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.anchor
+								     : NULL;
+		if (anchor) {
+			krl_diags_add(diags, file, event.start_mark.line + 1, event.start_mark.column + 1,
+				      "YAML: anchors and aliases are not supported, found \"%.80s\"", anchor);
+			good = false;
+		}
+		end = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return good;
+}
+
 int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
 	       struct krl_diags *diags)
 {
@@ -166,6 +197,10 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 
 	if (len > KRL_MAX_FILE_BYTES) {
 		krl_diags_add(diags, file, 0, 0, "larger than %d bytes", KRL_MAX_FILE_BYTES);
+		ret->cut = true;
+		return 0;
+	}
+	if (!has_no_anchor(file, text, len, diags)) {
 		ret->cut = true;
 		return 0;
 	}

@@ -60,6 +60,16 @@ static void read_direction(struct krl_reader *reader, yaml_node_t *node, void *o
 	read_only(reader, node, "Inbound");
 }
 
+static void read_response_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Limited");
+}
+
+static void read_header_style(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	read_only(reader, node, "Classic");
+}
+
 static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct rule_reader *r = out;
@@ -207,6 +217,10 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct rule_reader r = { 0 };
 	size_t before = reader->errors, i, at = t->target->rule_count;
 
+	if (at == KRL_MAX_ENDPOINT_RULES) {
+		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+		return;
+	}
 	r.rule = krl_list_add(&t->target->rules, &t->target->rule_count, sizeof(*r.rule));
 	if (!r.rule)
 		return;
@@ -219,8 +233,6 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 		if (!strcmp(t->target->rules[i].name, r.rule->name))
 			krl_reader_error(reader, node, "the name %s is given to rules[%zu] as well",
 					 r.rule->name, i);
-	if (t->target->rule_count == KRL_MAX_ENDPOINT_RULES + 1)
-		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
 }
 
 static void read_rules(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -332,7 +344,7 @@ static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out
 		krl_reader_error(reader, node, "rules is missing");
 	for (i = 0; i + 1 < limit->target_count && reader->errors == before; i++)
 		if (!strcmp(limit->targets[i].service, t.target->service))
-			krl_reader_error(reader, node, "the service %s is in services[%zu] as well",
+			krl_reader_error(reader, node, "the service %s is in services[%zu] already",
 					 t.target->service, i);
 }
 
@@ -368,8 +380,8 @@ static const struct krl_field spec_fields[] = {
 	{ "targetRefs", read_unsupported },
 	{ "ruleMatch", read_unsupported },
 	{ "clientIP", read_unsupported },
-	{ "responseHeaders", read_unsupported },
-	{ "headerStyle", read_unsupported },
+	{ "responseHeaders", read_response_headers },
+	{ "headerStyle", read_header_style },
 	{ NULL, NULL },
 };
 

@@ -142,6 +142,7 @@ void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_d
 	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
 	yaml_node_t *ports = krl_reader_get(reader, root, "ports");
 	yaml_node_t *endpoints = krl_reader_get(reader, root, "endpoints");
+	char type[16] = "";
 
 	snprintf(reader->path, sizeof(reader->path), "metadata");
 	krl_decode_metadata(reader, metadata ? metadata : root, document);
@@ -151,7 +152,9 @@ void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_d
 	if (ports)
 		krl_reader_sequence(reader, ports, read_slice_port, &document->slice);
 	snprintf(reader->path, sizeof(reader->path), "endpoints");
-	if (endpoints)
+	read_text(reader, root, "addressType", sizeof(type), type);
+	/* Names (addressType: FQDN) are no endpoints on this node. */
+	if (endpoints && strcmp(type, "FQDN"))
 		krl_reader_sequence(reader, endpoints, read_slice_endpoint, &document->slice);
 	*reader->path = '\0';
 }

@@ -123,15 +123,18 @@ int krl_limit_parse(const char *text, struct krl_settings *ret)
 
 void krl_limit_text(const struct krl_settings *s, char *ret, size_t size)
 {
+	char burst[40];
 	__u64 count;
 	size_t i, len;
 
-	/* Weeks, months and years only when they fit: "30 days" says more than "1 month" and 4 days. */
 	for (i = 0; s->fill_interval_ns % units[i].ns; i++)
 		;
 	count = s->fill_interval_ns / units[i].ns;
 	len = snprintf(ret, size, "%llu per %llu %s%s", (unsigned long long)s->tokens_per_fill,
 		       (unsigned long long)count, units[i].name, count == 1 ? "" : "s");
-	if (s->max_tokens != s->tokens_per_fill && len < size)
-		snprintf(ret + len, size - len, ", burst %llu", (unsigned long long)s->max_tokens);
+	if (s->max_tokens == s->tokens_per_fill)
+		return;
+	/* Only the longest numbers do not fit; half a number would be worse than none. */
+	if (len + snprintf(burst, sizeof(burst), ", burst %llu", (unsigned long long)s->max_tokens) < size)
+		strcat(ret, burst);
 }

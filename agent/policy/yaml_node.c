@@ -26,7 +26,9 @@ void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const 
 
 const char *krl_node_text(const yaml_node_t *node)
 {
-	return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
+	const char *text = (const char *)node->data.scalar.value;
+
+	return node->type == YAML_SCALAR_NODE && strlen(text) == node->data.scalar.length ? text : NULL;
 }
 
 void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what)
@@ -37,7 +39,9 @@ void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, con
 		krl_reader_error(reader, node, "expected %s, found a mapping", what);
 	else if (node->type == YAML_SEQUENCE_NODE)
 		krl_reader_error(reader, node, "expected %s, found a list", what);
-	else if (!text || (!*text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE))
+	else if (!text)
+		krl_reader_error(reader, node, "expected %s, found text with a zero byte", what);
+	else if (!*text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
 		krl_reader_error(reader, node, "expected %s, found nothing", what);
 	else
 		krl_reader_error(reader, node, "expected %s, found \"%.80s\"%s", what, text,
@@ -176,7 +180,9 @@ bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t m
 	uint64_t value = 0;
 
 	errno = 0;
-	if (text && *text >= '0' && *text <= '9' && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+	/* A leading zero would make it octal in YAML 1.1. */
+	if (text && *text >= '0' && *text <= '9' && (*text != '0' || !text[1]) &&
+	    node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
 		value = strtoull(text, &end, 10);
 	if (!end || *end || errno || value < min || value > max) {
 		snprintf(what, sizeof(what), "an integer from %llu to %llu", (unsigned long long)min,
@@ -193,7 +199,7 @@ bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size
 	const char *text = krl_node_text(node);
 	char what[80];
 
-	if (!text || !*text || strlen(text) >= size || strlen(text) != node->data.scalar.length) {
+	if (!text || !*text || strlen(text) >= size) {
 		snprintf(what, sizeof(what), "a string of 1 to %zu bytes", size - 1);
 		krl_reader_expected(reader, node, what);
 		return false;

@@ -47,7 +47,7 @@ void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field
 /* The value under @key of the mapping @node, or NULL. */
 yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const char *key);
 
-/* The text of the scalar @node, or NULL. */
+/* The text of the scalar @node; NULL for another kind of node, and for text with a zero byte. */
 const char *krl_node_text(const yaml_node_t *node);
 
 /* Unquoted decimal integer from @min to @max; else an error. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Changes that come together are one: an editor writes, renames and removes within this time. */
@@ -68,7 +69,10 @@ static void on_missing(uv_timer_t *timer)
 {
 	struct krl_directory *d = timer->data;
 
-	if (d->inside < 0)
+	if (d->inside >= 0)
+		return;
+	watch(d);
+	if (d->inside >= 0)
 		settle(d);
 }
 
@@ -77,6 +81,18 @@ static void settle(struct krl_directory *d)
 	/* Not started again while it runs: a file that changes all the time is read all the same. */
 	if (!uv_is_active((uv_handle_t *)d->settle))
 		uv_timer_start(d->settle, on_settled, SETTLE_MS, 0);
+}
+
+/* A file that was just made is open still: it is read when it is closed. A link is there at once. */
+static bool being_written(const struct krl_directory *d, const struct inotify_event *event)
+{
+	char file[PATH_MAX];
+	struct stat st;
+
+	if (!(event->mask & IN_CREATE) || !event->len)
+		return false;
+	snprintf(file, sizeof(file), "%s/%s", d->path, event->name);
+	return !lstat(file, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
 static void on_events(uv_poll_t *poll, int status, int events)
@@ -93,7 +109,8 @@ static void on_events(uv_poll_t *poll, int status, int events)
 			event = (const struct inotify_event *)at;
 			if (event->wd == d->inside && event->mask & (IN_IGNORED | IN_MOVE_SELF))
 				d->inside = -1;
-			ours |= event->wd != d->around || (event->len && !strcmp(event->name, d->name));
+			ours |= event->wd == d->around ? event->len && !strcmp(event->name, d->name)
+						       : !being_written(d, event);
 		}
 	if (ours)
 		settle(d);
@@ -152,9 +169,13 @@ static int start(struct krl_directory *d, uv_loop_t *loop)
 int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn changed, void *arg,
 		       struct krl_directory **ret)
 {
-	struct krl_directory *d = calloc(1, sizeof(*d));
+	struct krl_directory *d;
+	struct stat st;
 	int err;
 
+	if (!stat(path, &st) && !S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	d->fd = d->inside = d->around = -1;

@@ -19,8 +19,8 @@ typedef void (*krl_directory_fn)(void *arg);
 
 /* Watch the directory @path on @loop, by inotify: files written, renamed, removed, and the directory
  * itself removed, made again or replaced, a link to it included. @changed is called soon after a
- * change, once for several that come together, and once a second while @path does not exist. The
- * caller closes *@ret. 0, or -errno. */
+ * change, once for several that come together. @path may be missing at first. The caller closes *@ret.
+ * 0, or -errno; -ENOTDIR for another kind of file. */
 int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn changed, void *arg,
 		       struct krl_directory **ret);
 void krl_directory_close(struct krl_directory *directory);
