@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The walk over an skb and the writing of an answer, as the datapath compiles them, in a program that
+ * test-run can run: sk_skb programs cannot be. */
+#define KRL_DEFINE_MAPS
+#include "bpf/maps.h"
+#include "bpf/lib/answer.h"
+#include "bpf/lib/scan.h"
+
+/* The connection that the packets of a test belong to, one after another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct krl_conn);
+} test_conn SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct krl_text);
+} test_text SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct krl_rule);
+} test_rule SEC(".maps");
+
+SEC("tc")
+int scan_packet(struct __sk_buff *skb)
+{
+	struct krl_conn *conn;
+	__u32 zero = 0;
+
+	conn = bpf_map_lookup_elem(&test_conn, &zero);
+	if (conn)
+		krl_scan(skb, conn);
+	return 0;
+}
+
+SEC("tc")
+int write_answer(struct __sk_buff *skb)
+{
+	struct krl_rule *rule;
+	struct krl_conn *conn;
+	struct krl_text *text;
+	__u32 zero = 0;
+
+	conn = bpf_map_lookup_elem(&test_conn, &zero);
+	text = bpf_map_lookup_elem(&test_text, &zero);
+	rule = bpf_map_lookup_elem(&test_rule, &zero);
+	if (conn && text && rule)
+		krl_answer_write(text, &conn->answer, rule->limit_text, rule->limit_text_len);
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
