@@ -25,6 +25,7 @@ from client import Failure
 
 CASE_DEADLINE_S = 180 * harness.SCALE
 LOG_LINES = 25
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def load_cases():
@@ -83,7 +84,7 @@ class Child:
         if self.pid:
             os.close(writing)
             return
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         try:
             verdict = run_isolated(function, build, self.bpffs, self.cgroup, self.root)
@@ -140,6 +141,8 @@ def run_case(function, build, number):
 
 
 def on_signal(number, _):
+    for other in ENDING:
+        signal.signal(other, signal.SIG_IGN)
     if Child.running:
         Child.running.kill()
         Child.running.sweep()
@@ -163,7 +166,7 @@ def main():
     if not cases:
         print(f"no case has {options.only!r} in its name", file=sys.stderr)
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, on_signal)
 
     failed = 0

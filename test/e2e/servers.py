@@ -197,6 +197,7 @@ def run_http(listener, recorder):
     server.socket.close()
     server.socket = listener
     server.daemon_threads = True
+    server.handle_error = lambda *connection: None  # the record says how a connection ended
     server.serve_forever()
 
 
