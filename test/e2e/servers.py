@@ -19,6 +19,7 @@ import fcntl
 import http.server
 import os
 import selectors
+import signal
 import socket
 import struct
 import sys
@@ -234,6 +235,7 @@ def main():
     parser.add_argument("--new-network", action="store_true", help="in a network namespace of its own")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.new_network:
         isolation.new_network()
     recorder = Recorder(options.record, options.raw)
