@@ -6,11 +6,11 @@ Each kernel boots under qemu, without KVM, from an initramfs with the suites. A 
 powers off before it has reported the end of its suites, is a failure. What a guest prints is in
 BUILD/kernels/SERIES.log.
 """
+import concurrent.futures
 import os
 import platform
 import subprocess
 import sys
-import time
 
 import fetch
 import initramfs
@@ -46,52 +46,56 @@ def read(results, ended):
     return rows
 
 
-def run(series, build, base):
-    """The rows of one kernel."""
+def prepare(series, build, base):
+    """The kernel of @series and the archive for it; or the row that says why not."""
     directory = os.path.join(build, "kernels")
+    if platform.machine() != "x86_64":
+        return None, ["skip", "boot", "(all)", f"the guests are x86-64, this machine is {platform.machine()}"]
     try:
         kernel = fetch.kernel(series, directory)
     except fetch.Missing as missing:
-        return [["skip", "boot", "(all)", str(missing)]]
+        return None, ["skip", "boot", "(all)", str(missing)]
     except RuntimeError as error:
-        return [["fail", "boot", "(all)", " ".join(str(error).split())]]
+        return None, ["fail", "boot", "(all)", " ".join(str(error).split())]
     stage = initramfs.Stage(os.path.join(directory, f"{series}.root"))
     initramfs.modules(stage, kernel)
-    archive, log, results = (os.path.join(directory, f"{series}.{end}") for end in ("cpio", "log", "results"))
-    initramfs.build_archive(archive, [base(), stage])
+    initramfs.build_archive(os.path.join(directory, f"{series}.cpio"), [base, stage])
+    return kernel, None
+
+
+def run(series, build, kernel):
+    """The rows of one guest."""
+    archive, log, results = (os.path.join(build, "kernels", f"{series}.{end}") for end in ("cpio", "log", "results"))
     open(results, "w", encoding="utf-8").close()
     return read(results, boot(kernel, archive, log, results))
+
+
+def report(series, rows, file):
+    """Write and print the rows of one kernel; returns how many are failures."""
+    for verdict, suite, case, reason in rows:
+        if verdict == "fail":
+            print(f"FAIL kernel-{series}/{suite}/{case}: {reason}")
+        file.write(f"{verdict}\tkernel-{series}/{suite}\t{case}\t{reason}\n")
+    verdicts = [row[0] for row in rows]
+    failed = verdicts.count("fail")
+    print(f"{'FAIL' if failed else 'ok'} kernel-{series}: {verdicts.count('pass')} passed, {failed} failed, "
+          f"{verdicts.count('skip')} skipped", flush=True)
+    return failed
 
 
 def main():
     build, directory = (os.path.abspath(path) for path in sys.argv[1:])
     os.makedirs(directory, exist_ok=True)
-    os.makedirs(os.path.join(build, "kernels"), exist_ok=True)
-    stages = []
-
-    def base():
-        if not stages:
-            stages.append(initramfs.Stage(os.path.join(build, "kernels", "root")))
-            initramfs.base(stages[0], build, HERE)
-        return stages[0]
-
-    failed = 0
-    with open(os.path.join(directory, "test-kernels"), "w", encoding="utf-8") as file:
-        for series in SERIES:
-            began = time.monotonic()
-            if platform.machine() != "x86_64":
-                rows = [["skip", "boot", "(all)", f"the guests are x86-64, this machine is {platform.machine()}"]]
-            else:
-                rows = run(series, build, base)
-            for verdict, suite, case, reason in rows:
-                if verdict == "fail":
-                    print(f"FAIL kernel-{series}/{suite}/{case}: {reason}")
-                file.write(f"{verdict}\tkernel-{series}/{suite}\t{case}\t{reason}\n")
-            verdicts = [row[0] for row in rows]
-            failed += verdicts.count("fail")
-            print(f"{'FAIL' if 'fail' in verdicts else 'ok'} kernel-{series}: {verdicts.count('pass')} passed, "
-                  f"{verdicts.count('fail')} failed, {verdicts.count('skip')} skipped, "
-                  f"{time.monotonic() - began:.0f} s", flush=True)
+    base = initramfs.Stage(os.path.join(build, "kernels", "root"))
+    initramfs.base(base, build, HERE)
+    prepared = {series: prepare(series, build, base) for series in SERIES}
+    # A guest keeps one CPU busy: its suites do one thing after another.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        guests = {series: pool.submit(run, series, build, kernel)
+                  for series, (kernel, _) in prepared.items() if kernel}
+        with open(os.path.join(directory, "test-kernels"), "w", encoding="utf-8") as file:
+            failed = sum(report(series, guests[series].result() if series in guests else [prepared[series][1]], file)
+                         for series in SERIES)
     return 1 if failed else 0
 
 
