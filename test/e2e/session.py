@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the test servers do with a connection, whatever way they read it."""
 
+import functools
 import hashlib
 import json
 import os
@@ -28,7 +29,8 @@ class Recorder:
 
 class Session:
     """One connection's requests and answers, without the socket: bytes go in by received(), what is
-    to be sent gathers in .out, .close says that the connection ends after it."""
+    to be sent gathers in .out, .close says that the connection ends after it. Until the release, /gated
+    gets no answer, and /half gets one without the second half of its body."""
 
     def __init__(self, recorder, conn):
         self.recorder = recorder
@@ -51,8 +53,8 @@ class Session:
     def release(self):
         self.released = True
         if self.gated:
-            request, self.gated = self.gated, None
-            self._answer(request)
+            self.gated()
+            self.gated = None
             self._advance()
 
     def _advance(self):
@@ -65,7 +67,7 @@ class Session:
                     return
                 self.recorder.request(self.conn, request.method, request.target, request.body)
                 if request.target.startswith("/gated") and not self.released:
-                    self.gated = request
+                    self.gated = functools.partial(self._answer, request)
                 else:
                     self._answer(request)
         except BadRequest as error:
@@ -90,5 +92,9 @@ class Session:
         elif request.minor == 0:
             self.out += b"Connection: keep-alive\r\n"
         self.out += b"\r\n"
-        if request.method != "HEAD":
-            self.out += body
+        if request.method == "HEAD":
+            return
+        half = len(body) // 2 if request.target == "/half" and not self.released else len(body)
+        self.out += body[:half]
+        if body[half:]:
+            self.gated = functools.partial(self.out.extend, body[half:])

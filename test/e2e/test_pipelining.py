@@ -3,7 +3,7 @@
 and a refusal is the last thing on its connection."""
 
 from client import equal, expect, expect_limited, expect_ok, get, post
-from harness import case
+from harness import case, wait_for
 
 
 def numbered(first, last):
@@ -143,6 +143,51 @@ def a_malformed_request_waits_for_a_slow_answer(env):
         equal(answer.status, 400, "status behind the slow answer")
         conn.expect_eof()
     equal(env.settled(server).requests(), [("GET", "/gated/1")], "requests that reached the server")
+
+
+def refused_elsewhere(env, server):
+    """What was refused on another connection before this one has its answer by now."""
+    equal(env.accepted(server).ask(get("/elsewhere")).status, 429, "status on another connection")
+
+
+@case
+def a_refusal_does_not_cut_into_an_answer(env):
+    """The server has sent half of an answer, and the client has it, when the next request comes."""
+    server = env.server()
+    env.limit(limit="1/day")
+    conn = env.accepted(server)
+    conn.send_segment(get("/half"))
+    wait_for("half of the answer is there", conn.has_answer)
+    conn.send_until_closed([get("/over")])
+    refused_elsewhere(env, server)
+    server.command("release")
+    expect_ok(conn.response(), "/half")
+    answer = conn.response_or_eof()
+    if answer:
+        expect_limited(answer, limit=1, text="1 per 1 day", close=True)
+        conn.expect_eof()
+    equal(env.settled(server).requests(), [("GET", "/half")], "requests that reached the server")
+
+
+@case
+def an_interim_answer_is_not_the_answer(env):
+    """100 Continue was sent, the answer waits: a refusal must not go before it."""
+    server = env.server()
+    env.limit(limit="1/day")
+    conn = env.accepted(server)
+    equal(conn.ask(get("/gated", "Expect: 100-continue", "Content-Length: 5", method="POST")).status,
+          100, "interim status")
+    conn.send_segment(b"hello")
+    conn.send_until_closed([get("/over")])
+    refused_elsewhere(env, server)
+    expect(not conn.has_answer(), "a refusal before the server's own answer")
+    server.command("release")
+    expect_ok(conn.response(), "/gated")
+    answer = conn.response_or_eof()
+    if answer:
+        expect_limited(answer, limit=1, text="1 per 1 day", close=True)
+        conn.expect_eof()
+    equal(env.settled(server).requests(), [("POST", "/gated")], "requests that reached the server")
 
 
 @case
