@@ -31,10 +31,14 @@ struct {
 static __always_inline struct krl_text_slot *krl_text_slot_take(void)
 {
 	struct krl_text_slot *slot;
-	__u32 i;
+	__u32 i, key;
 
 	for (i = 0; i < KRL_TEXT_SLOTS; i++) {
-		slot = bpf_map_lookup_elem(&krl_answer_text, &i);
+		/* A copy, which the compiler takes for another value: 6.1's verifier does not follow a
+		 * counter whose address is taken. */
+		key = i;
+		KRL_OPAQUE(key);
+		slot = bpf_map_lookup_elem(&krl_answer_text, &key);
 		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
 			return slot;
 	}
@@ -57,11 +61,9 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 		return SK_DROP;
 	if (rule) {
 		krl_answer_write(&slot->text, &conn->answer, rule->limit_text, rule->limit_text_len);
-		len = slot->text.len;
-		KRL_OPAQUE(len);
-		if (len && len <= KRL_TEXT_BYTES)
-			failed = bpf_skb_change_tail(skb, len, 0) ||
-				 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
+		len = KRL_BOUNDED(slot->text.len, KRL_TEXT_BYTES);
+		failed = bpf_skb_change_tail(skb, len, 0) ||
+			 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
 	}
 	slot->busy = 0;
 	if (failed) {
@@ -80,6 +82,7 @@ int krl_respond(struct __sk_buff *skb)
 	__u64 cookie;
 	int i;
 
+#pragma unroll
 	for (i = 0; i < KRL_RESPOND_TRIES; i++) {
 		if (bpf_map_pop_elem(&krl_answers, &cookie))
 			return SK_DROP;

@@ -52,9 +52,9 @@ static long krl_pad_step(__u32 i, void *ctx)
 
 	if (n > sizeof(krl_spaces))
 		n = sizeof(krl_spaces);
-	KRL_OPAQUE(n);
-	if (n == 0 || n > sizeof(krl_spaces))
+	if (n == 0)
 		return 1;
+	n = KRL_BOUNDED(n, sizeof(krl_spaces));
 	if (bpf_skb_store_bytes(p->skb, p->off, krl_spaces, n, 0))
 		return 1;
 	p->off += n;
@@ -70,9 +70,8 @@ static __noinline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn
 
 	if (krl_answer_write_compact(t, &conn->answer, skb->len))
 		goto lost;
-	len = t->len;
-	KRL_OPAQUE(len);
-	if (len == 0 || len > KRL_TEXT_BYTES || bpf_skb_store_bytes(skb, 0, t->bytes, len, 0))
+	len = KRL_BOUNDED(t->len, KRL_TEXT_BYTES);
+	if (bpf_skb_store_bytes(skb, 0, t->bytes, len, 0))
 		goto lost;
 	pad.off = len;
 	pad.end = skb->len - 4;

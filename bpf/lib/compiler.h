@@ -15,6 +15,15 @@
 /* Makes the compiler forget what it knows of @x, so that a check the verifier needs stays. */
 #define KRL_OPAQUE(x) __asm__ volatile("" : "+r"(x))
 
+/* @n, which is known to be 1 .. @max (a power of two), in a form in which the verifier of every kernel
+ * knows it too: 6.1's learns nothing from n != 0. */
+#define KRL_BOUNDED(n, max)                                                                        \
+	({                                                                                         \
+		__u32 krl_n = (n) - 1;                                                             \
+		KRL_OPAQUE(krl_n);                                                                 \
+		(krl_n & ((max) - 1)) + 1;                                                         \
+	})
+
 #define KRL_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define KRL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KRL_UNLIKELY(x) __builtin_expect(!!(x), 0)

@@ -22,8 +22,10 @@ static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn 
 
 	if (n > KRL_WINDOW_BYTES)
 		n = KRL_WINDOW_BYTES;
-	KRL_OPAQUE(n);
-	if (n == 0 || n > KRL_WINDOW_BYTES || bpf_skb_load_bytes(skb, s->off, conn->window, n))
+	if (n == 0)
+		return 1;
+	n = KRL_BOUNDED(n, KRL_WINDOW_BYTES);
+	if (bpf_skb_load_bytes(skb, s->off, conn->window, n))
 		return 1;
 	s->window_off = s->off;
 	s->window_len = n;
