@@ -181,7 +181,7 @@ def detach_removes_everything(env):
     expect_ok(conn.ask(get("/2")))
     equal(conn.ask(get("/over")).status, 429, "status over the limit")
     half = env.connect()
-    half.send_segment(get("/half")[:10])
+    half.send_segment(get("/parted")[:10])
     agent.terminate()
     result = env.detach()
     equal(result.returncode, 0, f"exit status of --detach ({result.stderr!r})")
@@ -189,7 +189,7 @@ def detach_removes_everything(env):
     for number in range(10):
         expect_ok(conn.ask(get(f"/open/{number}")), f"/open/{number}")
         expect_ok(env.connect().ask(get(f"/new/{number}")), f"/new/{number}")
-    expect_ok(half.ask(get("/half")[10:]), "/half")
+    expect_ok(half.ask(get("/parted")[10:]), "/parted")
     equal(len(env.settled(server).requests()), 23, "requests that reached the server")
     equal(env.detach().returncode, 0, "exit status of a second --detach")
 
