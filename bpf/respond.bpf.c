@@ -7,7 +7,7 @@
 #include "lib/kernel.h"
 
 /* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
-#define KRL_DRAIN_QUIET 5
+#define KRL_DRAIN_QUIET 20
 
 /* Entries of the queue that one datagram looks at, for one whose answer is still wanted. */
 #define KRL_RESPOND_TRIES 8
@@ -93,31 +93,61 @@ int krl_respond(struct __sk_buff *skb)
 	return SK_DROP;
 }
 
+/* How far the server and the kernel have written on a connection, and whether the client has all that
+ * was written since @since. Returns 0, or -1 when the socket is gone. */
+static __always_inline int krl_written(__u64 cookie, __u32 since, __u32 *ret_write_seq, int *ret_answered)
+{
+	struct bpf_sock *sk;
+	struct sock *tcp;
+
+	sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+	if (!sk)
+		return -1;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (tcp) {
+		*ret_write_seq = krl_sock_write_seq(tcp);
+		*ret_answered = krl_sock_answered(tcp, since);
+	}
+	bpf_sk_release(sk);
+	return tcp ? 0 : -1;
+}
+
 /* Is the server done with the requests that it got before the refused one? It wrote something since
  * the last was admitted, the client has all of it, and nothing came for a while. */
 static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 {
-	__u32 write_seq = 0;
-	struct bpf_sock *sk;
-	struct sock *tcp;
-	int answered = 0;
+	__u32 write_seq;
+	int answered;
 
-	sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
-	if (!sk)
+	if (krl_written(cookie, conn->admit_seq, &write_seq, &answered))
 		return 0;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (tcp) {
-		write_seq = krl_sock_write_seq(tcp);
-		answered = krl_sock_answered(tcp, conn->admit_seq);
-	}
-	bpf_sk_release(sk);
 	if (!answered || write_seq != conn->drain_seq) {
 		conn->drain_seq = write_seq;
 		conn->quiet = 0;
 		return 0;
 	}
 	conn->quiet++;
+	conn->answer_seq = write_seq;
 	return conn->quiet >= KRL_DRAIN_QUIET;
+}
+
+/* May the connection be ended? Not before its last answer is written: the agent may be told of it
+ * before the worker that carries it comes to that, and asks again then. */
+static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
+{
+	__u32 write_seq;
+	int answered;
+
+	/* Closing while the client still sends would be answered with RST (RFC 9112, 9.6). */
+	if (conn->late) {
+		conn->late = 0;
+		return 0;
+	}
+	if (conn->phase == KRL_PHASE_DRAIN)
+		return 1;
+	return conn->phase == KRL_PHASE_CLOSED &&
+	       !krl_written(cookie, conn->answer_seq, &write_seq, &answered) &&
+	       write_seq != conn->answer_seq;
 }
 
 /* Make the datagram one that breaks the pipe it is redirected to: sending nothing is a hard error to
@@ -144,7 +174,7 @@ int krl_command(struct __sk_buff *skb)
 	switch (command.kind) {
 	case KRL_COMMAND_CLOSE:
 		/* The server reads EPIPE and closes, and FIN follows the answer. */
-		if (conn->phase < KRL_PHASE_DRAIN || krl_break(skb))
+		if (!krl_ended(conn, command.cookie) || krl_break(skb))
 			return SK_DROP;
 		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
 	case KRL_COMMAND_DRAIN:

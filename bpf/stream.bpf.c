@@ -110,6 +110,7 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 	if (conn->blocks)
 		krl_count(KRL_REASON_BLOCKING_READER);
 	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
+	conn->answer_seq = krl_sock_write_seq(krl_skb_sock(skb));
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
 		if (conn->blocks && !krl_answer_unseen(conn, cookie, config))
@@ -134,7 +135,7 @@ static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct 
 {
 	if (!conn->admitted)
 		return 1;
-	return !conn->pipelined && krl_sock_answered(sk, conn->admit_seq);
+	return !conn->pipelined && !conn->interim && krl_sock_answered(sk, conn->admit_seq);
 }
 
 /* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. */
@@ -175,6 +176,13 @@ static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *
 	return SK_PASS;
 }
 
+/* Was framing lost inside the body of the one request that the server is at? */
+static __always_inline int krl_broken_body(const struct krl_conn *conn)
+{
+	return conn->admitted && !conn->pipelined && !conn->scan.begins &&
+	       conn->http.state >= KRL_HTTP_BODY;
+}
+
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					  int nothing_owed)
 {
@@ -193,6 +201,16 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	krl_count(KRL_REASON_BAD_REQUEST);
 	conn->answer.status = KRL_ANSWER_400;
 	conn->answer.no_body = 0;
+	if (krl_broken_body(conn)) {
+		/* The server waits for the rest, so no answer of its own will come: the 400 is the
+		 * answer, unless the server said something already. Then the connection just ends. */
+		if (krl_sock_write_seq(krl_skb_sock(skb)) != conn->admit_seq) {
+			conn->phase = KRL_PHASE_DRAIN;
+			krl_send_event(cookie, KRL_EVENT_CLOSE);
+			return krl_drop(skb);
+		}
+		nothing_owed = 1;
+	}
 	return krl_refuse_last(skb, conn, cookie, nothing_owed);
 }
 
@@ -239,8 +257,10 @@ int krl_stream(struct __sk_buff *skb)
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
-	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED)
+	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {
+		conn->late = 1;
 		return krl_drop(skb);
+	}
 	if (conn->answer.queued)
 		return krl_not_waited(conn, cookie);
 	if (conn->phase == KRL_PHASE_SWALLOW)
@@ -266,6 +286,7 @@ int krl_stream(struct __sk_buff *skb)
 	if (!krl_admit(endpoint, &conn->judge)) {
 		conn->admit_seq = krl_sock_write_seq(sk);
 		conn->admitted = 1;
+		conn->interim = !!(conn->scan.flags & KRL_HTTP_EXPECT);
 		if (!single)
 			conn->pipelined |= conn->scan.begins > 1 || conn->scan.heads > 1;
 		return SK_PASS;

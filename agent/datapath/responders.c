@@ -16,17 +16,19 @@
 #include "agent/base/log.h"
 #include "internal.h"
 
-#define DRAIN_TICK_MS 100
+#define WAITING_TICK_MS 100
 #define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
+#define CLOSE_TRIES 20		/* two seconds for the client to stop sending */
 #define ALIVE_TICK_MS 100	/* a fifth of what the kernel takes for dead */
 #define SPARE_TICKS 10		/* spare carriers once a second */
 #define SPARE_CARRIERS 8
 
-/* A connection whose answer waits. */
+/* A connection whose answer waits for the server, or whose end waits for the answer. */
 struct waiting {
 	struct waiting *next;
 	__u64 cookie;
-	unsigned int tries;
+	unsigned int tries;	/* left */
+	__u32 command;		/* to repeat; a drain that ran out of tries becomes a close */
 };
 
 struct krl_responders {
@@ -35,7 +37,7 @@ struct krl_responders {
 	uv_poll_t *poll;
 	uv_timer_t *alive;
 	unsigned int ticks;
-	uv_timer_t *drain;
+	uv_timer_t *timer;	/* of what is waiting */
 	struct waiting *waiting;
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
@@ -98,48 +100,48 @@ static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
 		krl_log_warn("command to the kernel failed", "error", "%s", strerror(errno));
 }
 
-static void on_drain(uv_timer_t *timer)
+static void on_waiting(uv_timer_t *timer)
 {
 	struct krl_responders *r = timer->data;
 	struct waiting **at = &r->waiting, *w;
 
 	while ((w = *at)) {
-		if (w->tries++ < DRAIN_TRIES) {
-			send_command(r, w->cookie, KRL_COMMAND_DRAIN);
+		send_command(r, w->cookie, w->command);
+		if (--w->tries) {
 			at = &w->next;
-			continue;
-		}
-		send_command(r, w->cookie, KRL_COMMAND_CLOSE);
-		*at = w->next;
-		free(w);
-	}
-	if (!r->waiting)
-		uv_timer_stop(r->drain);
-}
-
-static void wait_for(struct krl_responders *r, __u64 cookie)
-{
-	struct waiting *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return;
-	w->cookie = cookie;
-	w->next = r->waiting;
-	r->waiting = w;
-	if (!uv_is_active((uv_handle_t *)r->drain))
-		uv_timer_start(r->drain, on_drain, DRAIN_TICK_MS, DRAIN_TICK_MS);
-}
-
-static void wait_no_more(struct krl_responders *r, __u64 cookie)
-{
-	struct waiting **at, *w;
-
-	for (at = &r->waiting; (w = *at); at = &w->next)
-		if (w->cookie == cookie) {
+		} else if (w->command == KRL_COMMAND_DRAIN) {
+			w->command = KRL_COMMAND_CLOSE;
+			w->tries = 1;
+		} else {
 			*at = w->next;
 			free(w);
-			return;
 		}
+	}
+	if (!r->waiting)
+		uv_timer_stop(r->timer);
+}
+
+/* Send @command for @cookie now, and on each tick until @tries are used up; in place of what was
+ * waiting for that connection. */
+static void wait_for(struct krl_responders *r, __u64 cookie, __u32 command, unsigned int tries)
+{
+	struct waiting *w;
+
+	for (w = r->waiting; w && w->cookie != cookie; w = w->next)
+		;
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return;
+		w->cookie = cookie;
+		w->next = r->waiting;
+		r->waiting = w;
+	}
+	w->command = command;
+	w->tries = tries;
+	send_command(r, cookie, command);
+	if (!uv_is_active((uv_handle_t *)r->timer))
+		uv_timer_start(r->timer, on_waiting, WAITING_TICK_MS, WAITING_TICK_MS);
 }
 
 static int on_event(void *ctx, void *data, size_t size)
@@ -151,14 +153,13 @@ static int on_event(void *ctx, void *data, size_t size)
 		return 0;
 	switch (event->kind) {
 	case KRL_EVENT_CLOSE:
-		wait_no_more(r, event->cookie);
-		send_command(r, event->cookie, KRL_COMMAND_CLOSE);
+		wait_for(r, event->cookie, KRL_COMMAND_CLOSE, CLOSE_TRIES);
 		break;
 	case KRL_EVENT_CARRY:
 		send_carriers(r, 1);
 		break;
 	case KRL_EVENT_DRAIN:
-		wait_for(r, event->cookie);
+		wait_for(r, event->cookie, KRL_COMMAND_DRAIN, DRAIN_TRIES);
 		break;
 	}
 	return 0;
@@ -232,28 +233,28 @@ static void *new_handle(size_t size, void *owner)
 static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_error *ret_error)
 {
 	uv_poll_t *poll = new_handle(sizeof(*poll), r);
-	uv_timer_t *alive = new_handle(sizeof(*alive), r), *drain = new_handle(sizeof(*drain), r);
+	uv_timer_t *alive = new_handle(sizeof(*alive), r), *timer = new_handle(sizeof(*timer), r);
 	int err;
 
 	r->events = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_events), on_event, r, NULL);
-	if (!poll || !alive || !drain || !r->events) {
+	if (!poll || !alive || !timer || !r->events) {
 		free(poll);
 		free(alive);
-		free(drain);
+		free(timer);
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	}
 	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->events));
 	if (err) {
 		free(poll);
 		free(alive);
-		free(drain);
+		free(timer);
 		return krl_error_set(ret_error, -err, "watching krl_events: %s", uv_strerror(err));
 	}
 	uv_timer_init(loop, alive);
-	uv_timer_init(loop, drain);
+	uv_timer_init(loop, timer);
 	r->poll = poll;
 	r->alive = alive;
-	r->drain = drain;
+	r->timer = timer;
 	uv_timer_start(alive, on_alive, ALIVE_TICK_MS, ALIVE_TICK_MS);
 	return uv_poll_start(poll, UV_READABLE, on_readable);
 }
@@ -295,7 +296,7 @@ void krl_responders_close(struct krl_responders *r)
 	__atomic_store_n(&r->dp->config->responders, 0, __ATOMIC_RELEASE);
 	close_handle(r->poll);
 	close_handle(r->alive);
-	close_handle(r->drain);
+	close_handle(r->timer);
 	while ((w = r->waiting)) {
 		r->waiting = w->next;
 		free(w);

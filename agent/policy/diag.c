@@ -5,6 +5,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Bytes of the UTF-8 character at @s, 0 when it is none or not to be shown. */
+static size_t printable_bytes(const unsigned char *s)
+{
+	static const unsigned int least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *s < 0x80 ? 1 : *s >> 5 == 0x6 ? 2 : *s >> 4 == 0xe ? 3 : *s >> 3 == 0x1e ? 4 : 0, i;
+	unsigned int code = len > 1 ? *s & (0x7f >> len) : *s;
+
+	for (i = 1; i < len; i++) {
+		if (s[i] >> 6 != 0x2)
+			return 0;
+		code = code << 6 | (s[i] & 0x3f);
+	}
+	if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code < 0xe000) ||
+	    code > 0x10ffff || (len && code < least[len]))
+		return 0;
+	return len;
+}
+
+/* What is quoted comes from a file that anybody may have written, and may be cut in the middle of a
+ * character: a complaint stays one line of valid UTF-8, for logs, terminals and JSON. */
+static void make_printable(char *line)
+{
+	size_t len;
+
+	for (; *line; line += len ? len : 1) {
+		len = printable_bytes((unsigned char *)line);
+		if (!len)
+			*line = '?';
+	}
+}
+
 void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_t column,
 		   const char *fmt, ...)
 {
@@ -25,6 +56,7 @@ void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_
 		free(full);
 		return;
 	}
+	make_printable(full);
 	diags->lines = lines;
 	diags->lines[diags->count++] = full;
 }

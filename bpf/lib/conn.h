@@ -83,12 +83,15 @@ struct krl_conn {
 	struct krl_answer answer;
 	__u32 admit_seq;	/* the server's write_seq when a request was last admitted */
 	__u32 drain_seq;	/* ... when a waiting answer was last tried */
+	__u32 answer_seq;	/* ... when the last answer from the kernel was decided */
 	__u8 phase;
 	__u8 admitted;		/* some request was admitted */
 	__u8 pipelined;		/* requests were once sent without waiting for answers */
 	__u8 quiet;		/* tries in a row that found the server quiet */
 	__u8 blocks;		/* the server reads with blocking calls */
-	__u8 pad[3];
+	__u8 interim;		/* what the server wrote since may be a 1xx, not the answer */
+	__u8 late;		/* bytes came after the last answer */
+	__u8 pad[5];
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {

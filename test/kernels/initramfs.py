@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's files: what the suites need, copied from this machine with the libraries it is linked to."""
+import compileall
 import glob
 import lzma
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -80,6 +82,8 @@ def base(stage, build, here):
     test = os.path.dirname(here)
     stage.add(os.path.join(test, "cmocka.py"), "/krl/test/cmocka.py")
     shutil.copytree(os.path.join(test, "e2e"), stage.path("krl/test/e2e"))
+    compileall.compile_dir(stage.path("krl/test/e2e"), quiet=1,
+                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     for name in ("kmesh-rl-agent", "kmesh-rl"):
         stage.add_linked(os.path.join(build, name), f"/krl/build/{name}")
     for file in glob.glob(os.path.join(build, "test/prog/*")):
