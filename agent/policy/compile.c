@@ -67,7 +67,10 @@ static bool port_matches(const struct krl_service_port *service_port, const stru
 	if (*port->name)
 		return !strcmp(service_port->name, port->name) ||
 		       (*service_port->target_name && !strcmp(service_port->target_name, port->name));
-	return !*service_port->target_name && service_port->target_port == port->port;
+	/* What a pod calls its port says nothing of the number; an unnamed port is the Service's only one. */
+	if (*service_port->target_name)
+		return !*service_port->name;
+	return service_port->target_port == port->port;
 }
 
 static bool port_wanted(const struct krl_target *target, const struct krl_service *service,

@@ -34,10 +34,37 @@ void *krl_list_add(void *list, size_t *count, size_t size)
 	return memset((char *)grown + (*count)++ * size, 0, size);
 }
 
+/* The value under @key of the mapping @node. Kubernetes writes null for an empty list: NULL for that, as
+ * when there is none. */
+static yaml_node_t *get(struct krl_reader *reader, yaml_node_t *node, const char *key)
+{
+	yaml_node_t *value = krl_reader_get(reader, node, key);
+	const char *text = value ? krl_node_text(value) : NULL;
+
+	if (text && value->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	    (!*text || !strcmp(text, "null") || !strcmp(text, "~")))
+		return NULL;
+	return value;
+}
+
+/* Who the document is; returns its metadata, or NULL. */
+static yaml_node_t *read_metadata(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
+{
+	yaml_node_t *metadata = get(reader, root, "metadata");
+
+	if (!metadata) {
+		krl_reader_error(reader, root, "metadata is missing");
+		return NULL;
+	}
+	snprintf(reader->path, sizeof(reader->path), "metadata");
+	krl_decode_metadata(reader, metadata, document);
+	return metadata;
+}
+
 /* The string under @key, at most @size - 1 bytes, or what @ret had. */
 static void read_text(struct krl_reader *reader, yaml_node_t *node, const char *key, size_t size, char *ret)
 {
-	yaml_node_t *value = krl_reader_get(reader, node, key);
+	yaml_node_t *value = get(reader, node, key);
 
 	if (value && krl_node_text(value) && *krl_node_text(value))
 		krl_reader_string(reader, value, size, ret);
@@ -55,7 +82,7 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 {
 	struct krl_service *service = out;
 	struct krl_service_port *port;
-	yaml_node_t *value = krl_reader_get(reader, node, "port");
+	yaml_node_t *value = get(reader, node, "port");
 	uint64_t number;
 
 	if (!value) {
@@ -69,7 +96,7 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 		return;
 	port->port = port->target_port = number;
 	read_text(reader, node, "name", sizeof(port->name), port->name);
-	value = krl_reader_get(reader, node, "targetPort");
+	value = get(reader, node, "targetPort");
 	if (!value)
 		return;
 	if (krl_node_text(value) && strspn(krl_node_text(value), "0123456789") != strlen(krl_node_text(value)))
@@ -80,11 +107,9 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
 {
-	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
-	yaml_node_t *ports = krl_reader_get(reader, krl_reader_get(reader, root, "spec"), "ports");
+	yaml_node_t *ports = get(reader, get(reader, root, "spec"), "ports");
 
-	snprintf(reader->path, sizeof(reader->path), "metadata");
-	krl_decode_metadata(reader, metadata ? metadata : root, document);
+	read_metadata(reader, root, document);
 	snprintf(reader->path, sizeof(reader->path), "spec.ports");
 	if (ports)
 		krl_reader_sequence(reader, ports, read_service_port, &document->service);
@@ -93,7 +118,7 @@ void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl
 
 static void read_slice_port(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	yaml_node_t *value = krl_reader_get(reader, node, "port");
+	yaml_node_t *value = get(reader, node, "port");
 	struct krl_slice *slice = out;
 	struct krl_slice_port *port;
 	uint64_t number;
@@ -125,9 +150,9 @@ static void read_address(struct krl_reader *reader, yaml_node_t *node, void *out
 /* Ready unless it says otherwise, as Kubernetes has it. */
 static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	yaml_node_t *conditions = krl_reader_get(reader, node, "conditions");
-	yaml_node_t *ready = krl_reader_get(reader, conditions, "ready");
-	yaml_node_t *addresses = krl_reader_get(reader, node, "addresses");
+	yaml_node_t *conditions = get(reader, node, "conditions");
+	yaml_node_t *ready = get(reader, conditions, "ready");
+	yaml_node_t *addresses = get(reader, node, "addresses");
 
 	if (ready && krl_node_text(ready) && !strcmp(krl_node_text(ready), "false"))
 		return;
@@ -139,14 +164,13 @@ static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, vo
 
 void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
 {
-	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
-	yaml_node_t *ports = krl_reader_get(reader, root, "ports");
-	yaml_node_t *endpoints = krl_reader_get(reader, root, "endpoints");
+	yaml_node_t *ports = get(reader, root, "ports");
+	yaml_node_t *endpoints = get(reader, root, "endpoints");
+	yaml_node_t *metadata;
 	char type[16] = "";
 
-	snprintf(reader->path, sizeof(reader->path), "metadata");
-	krl_decode_metadata(reader, metadata ? metadata : root, document);
-	read_text(reader, krl_reader_get(reader, metadata, "labels"), "kubernetes.io/service-name",
+	metadata = read_metadata(reader, root, document);
+	read_text(reader, get(reader, metadata, "labels"), "kubernetes.io/service-name",
 		  sizeof(document->slice.service), document->slice.service);
 	snprintf(reader->path, sizeof(reader->path), "ports");
 	if (ports)
