@@ -84,6 +84,9 @@ void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *out
 	krl_reader_mapping(reader, node, metadata_fields, document);
 	if (!*document->name && reader->errors == before)
 		krl_reader_error(reader, node, "name is missing");
+	/* Half an identity would be another document's. */
+	if (reader->errors != before)
+		*document->name = '\0';
 }
 
 static const char *text_of(struct krl_reader *reader, yaml_node_t *root, const char *key)
@@ -119,6 +122,11 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 			krl_reader_error(reader, node, "apiVersion: expected \"%s\", found \"%.80s\"",
 					 kinds[i].api_version, api_version);
 	}
+	/* A slip of the pen must not turn a limit off in silence. */
+	if (!strncmp(api_version, "kmesh.net/", 10) && !reader->errors &&
+	    krl_name_distance(name, kinds[0].name) <= 3)
+		krl_reader_error(reader, krl_reader_get(reader, root, "kind"),
+				 "kind: expected \"%s\", found \"%.80s\"", kinds[0].name, name);
 	return KIND_COUNT;
 }
 
@@ -187,6 +195,23 @@ static bool has_no_anchor(const char *file, const char *text, size_t len, struct
 	return good;
 }
 
+/* libyaml has no line for bytes that it cannot read as text, only their offset. */
+static void syntax_error(const char *file, const char *text, const yaml_parser_t *parser,
+			 struct krl_diags *diags)
+{
+	size_t line = parser->problem_mark.line + 1, column = parser->problem_mark.column + 1, i;
+
+	if (parser->error == YAML_READER_ERROR) {
+		line = column = 1;
+		for (i = 0; i < parser->problem_offset; i++) {
+			column = text[i] == '\n' ? 1 : column + ((text[i] & 0xc0) != 0x80);
+			line += text[i] == '\n';
+		}
+	}
+	krl_diags_add(diags, file, line, column, "YAML: %s",
+		      parser->problem ? parser->problem : "cannot be read");
+}
+
 int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
 	       struct krl_diags *diags)
 {
@@ -207,13 +232,11 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	while (!err && ret->count < MAX_DOCUMENTS) {
+	while (!err && !ret->cut) {
 		struct krl_reader reader = { .file = file, .document = &document, .diags = diags };
 
 		if (!yaml_parser_load(&parser, &document)) {
-			krl_diags_add(diags, file, parser.problem_mark.line + 1,
-				      parser.problem_mark.column + 1, "YAML: %s",
-				      parser.problem ? parser.problem : "cannot be read");
+			syntax_error(file, text, &parser, diags);
 			ret->cut = true;
 			break;
 		}
@@ -222,8 +245,13 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 			yaml_document_delete(&document);
 			break;
 		}
-		if (root->type != YAML_SCALAR_NODE || root->data.scalar.length)
+		if (ret->count == MAX_DOCUMENTS) {
+			krl_diags_add(diags, file, root->start_mark.line + 1, root->start_mark.column + 1,
+				      "more than %d documents in a file", MAX_DOCUMENTS);
+			ret->cut = true;
+		} else if (root->type != YAML_SCALAR_NODE || root->data.scalar.length) {
 			err = decode_root(&reader, root, ret);
+		}
 		yaml_document_delete(&document);
 	}
 	yaml_parser_delete(&parser);

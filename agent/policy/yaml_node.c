@@ -48,8 +48,7 @@ void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, con
 				 strlen(text) > 80 ? "..." : "");
 }
 
-/* Edits (insert, delete, replace) from @a to @b, ignoring case; names are short. */
-static size_t distance(const char *a, const char *b)
+size_t krl_name_distance(const char *a, const char *b)
 {
 	size_t row[NAME_BYTES + 1], la = strlen(a), lb = strlen(b), i, j, above, left, cost;
 
@@ -81,7 +80,7 @@ static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const cha
 	size_t best = SIZE_MAX, d;
 
 	for (f = fields; f->name; f++) {
-		d = distance(name, f->name);
+		d = krl_name_distance(name, f->name);
 		if (d < best) {
 			best = d;
 			nearest = f;
