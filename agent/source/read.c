@@ -112,18 +112,16 @@ int krl_source_read(const char *path, struct krl_store *store, struct krl_diags 
 	struct stat st;
 	int err;
 
-	if (!strcmp(path, "-")) {
-		krl_store_begin(store);
-		err = read_fd(STDIN_FILENO, "stdin", store, errors);
-		krl_store_commit(store);
-		return err;
+	if (strcmp(path, "-")) {
+		if (stat(path, &st))
+			return -errno;
+		if (S_ISDIR(st.st_mode))
+			return read_directory(path, store, errors);
 	}
-	if (stat(path, &st))
-		return -errno;
-	if (S_ISDIR(st.st_mode))
-		return read_directory(path, store, errors);
 	krl_store_begin(store);
-	err = read_file(path, store, errors);
-	krl_store_commit(store);
+	err = strcmp(path, "-") ? read_file(path, store, errors)
+				: read_fd(STDIN_FILENO, "stdin", store, errors);
+	if (!err)
+		krl_store_commit(store);
 	return err;
 }
