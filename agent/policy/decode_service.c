@@ -65,9 +65,27 @@ static yaml_node_t *read_metadata(struct krl_reader *reader, yaml_node_t *root, 
 static void read_text(struct krl_reader *reader, yaml_node_t *node, const char *key, size_t size, char *ret)
 {
 	yaml_node_t *value = get(reader, node, key);
+	size_t len;
 
-	if (value && krl_node_text(value) && *krl_node_text(value))
-		krl_reader_string(reader, value, size, ret);
+	if (!value || !krl_node_text(value) || !*krl_node_text(value))
+		return;
+	len = krl_reader_enter(reader, "%s%s", *reader->path ? "." : "", key);
+	krl_reader_string(reader, value, size, ret);
+	krl_reader_leave(reader, len);
+}
+
+/* A port number @value, the field @key of where the reader is. */
+static bool read_port(struct krl_reader *reader, yaml_node_t *value, const char *key, __u16 *ret)
+{
+	size_t len = krl_reader_enter(reader, ".%s", key);
+	uint64_t number;
+	bool good;
+
+	good = krl_reader_integer(reader, value, 1, PORT_MAX, &number);
+	krl_reader_leave(reader, len);
+	if (good)
+		*ret = number;
+	return good;
 }
 
 static bool is_tcp(struct krl_reader *reader, yaml_node_t *node)
@@ -81,15 +99,15 @@ static bool is_tcp(struct krl_reader *reader, yaml_node_t *node)
 static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct krl_service *service = out;
-	struct krl_service_port *port;
 	yaml_node_t *value = get(reader, node, "port");
-	uint64_t number;
+	struct krl_service_port *port;
+	__u16 number;
 
 	if (!value) {
 		krl_reader_error(reader, node, "port is missing");
 		return;
 	}
-	if (!is_tcp(reader, node) || !krl_reader_integer(reader, value, 1, PORT_MAX, &number))
+	if (!is_tcp(reader, node) || !read_port(reader, value, "port", &number))
 		return;
 	port = krl_list_add(&service->ports, &service->port_count, sizeof(*port));
 	if (!port)
@@ -100,9 +118,9 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 	if (!value)
 		return;
 	if (krl_node_text(value) && strspn(krl_node_text(value), "0123456789") != strlen(krl_node_text(value)))
-		krl_reader_string(reader, value, sizeof(port->target_name), port->target_name);
-	else if (krl_reader_integer(reader, value, 1, PORT_MAX, &number))
-		port->target_port = number;
+		read_text(reader, node, "targetPort", sizeof(port->target_name), port->target_name);
+	else
+		read_port(reader, value, "targetPort", &port->target_port);
 }
 
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
@@ -121,9 +139,9 @@ static void read_slice_port(struct krl_reader *reader, yaml_node_t *node, void *
 	yaml_node_t *value = get(reader, node, "port");
 	struct krl_slice *slice = out;
 	struct krl_slice_port *port;
-	uint64_t number;
+	__u16 number;
 
-	if (!value || !is_tcp(reader, node) || !krl_reader_integer(reader, value, 1, PORT_MAX, &number))
+	if (!value || !is_tcp(reader, node) || !read_port(reader, value, "port", &number))
 		return;
 	port = krl_list_add(&slice->ports, &slice->port_count, sizeof(*port));
 	if (!port)
@@ -153,13 +171,17 @@ static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, vo
 	yaml_node_t *conditions = get(reader, node, "conditions");
 	yaml_node_t *ready = get(reader, conditions, "ready");
 	yaml_node_t *addresses = get(reader, node, "addresses");
+	size_t len;
 
 	if (ready && krl_node_text(ready) && !strcmp(krl_node_text(ready), "false"))
 		return;
-	if (addresses)
-		krl_reader_sequence(reader, addresses, read_address, out);
-	else
+	if (!addresses) {
 		krl_reader_error(reader, node, "addresses is missing");
+		return;
+	}
+	len = krl_reader_enter(reader, ".addresses");
+	krl_reader_sequence(reader, addresses, read_address, out);
+	krl_reader_leave(reader, len);
 }
 
 void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)

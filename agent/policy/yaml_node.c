@@ -92,7 +92,7 @@ static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const cha
 		krl_reader_error(reader, key, "unknown field");
 }
 
-static size_t path_push(struct krl_reader *reader, const char *fmt, ...)
+size_t krl_reader_enter(struct krl_reader *reader, const char *fmt, ...)
 {
 	size_t len = strlen(reader->path);
 	va_list args;
@@ -101,6 +101,11 @@ static size_t path_push(struct krl_reader *reader, const char *fmt, ...)
 	vsnprintf(reader->path + len, sizeof(reader->path) - len, fmt, args);
 	va_end(args);
 	return len;
+}
+
+void krl_reader_leave(struct krl_reader *reader, size_t len)
+{
+	reader->path[len] = '\0';
 }
 
 void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
@@ -125,7 +130,7 @@ void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const stru
 			krl_reader_error(reader, key, "expected a field name");
 			continue;
 		}
-		len = path_push(reader, "%s%.60s", *reader->path ? "." : "", name);
+		len = krl_reader_enter(reader, "%s%.60s", *reader->path ? "." : "", name);
 		for (f = fields; f->name && strcmp(f->name, name); f++)
 			;
 		if (!f->name)
@@ -136,7 +141,7 @@ void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const stru
 			f->read(reader, value, out);
 		if (f->name)
 			seen[f - fields] = true;
-		reader->path[len] = '\0';
+		krl_reader_leave(reader, len);
 	}
 }
 
@@ -150,9 +155,9 @@ void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field
 		return;
 	}
 	for (item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
-		len = path_push(reader, "[%td]", item - node->data.sequence.items.start);
+		len = krl_reader_enter(reader, "[%td]", item - node->data.sequence.items.start);
 		read(reader, yaml_document_get_node(reader->document, *item), out);
-		reader->path[len] = '\0';
+		krl_reader_leave(reader, len);
 	}
 }
 

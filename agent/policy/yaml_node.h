@@ -36,6 +36,11 @@ void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const 
 /* "expected WHAT, found FOUND", FOUND being the scalar in quotes or the kind of @node. */
 void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what);
 
+/* Append to the path, and take it off again: krl_reader_leave() with what krl_reader_enter() returned. */
+size_t krl_reader_enter(struct krl_reader *reader, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void krl_reader_leave(struct krl_reader *reader, size_t len);
+
 /* Read the mapping @node by @fields (ended by a NULL name), each with @out. An unknown field, one given
  * twice, or no mapping is an error. */
 void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,

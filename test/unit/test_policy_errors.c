@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is said about a RateLimit that is refused: where, which field, what was expected. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/policy/decode.h"
+
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
+#define INT_63 "expected an integer from 1 to 9223372036854775807, found "
+#define INT_16 "expected an integer from 1 to 65535, found "
+#define NAME "expected a name of lower case letters, digits, '-' and '.', found "
+
+/* Three lines; what follows begins in line 4, "spec:". */
+#define HEAD "apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: web}\n"
+/* What follows is the 7th line, which begins at column 7: a field of spec.rules[0]. */
+#define RULE HEAD "spec:\n  service: a\n  rules:\n    - "
+/* What follows is a field of spec, in line 6. */
+#define SPEC HEAD "spec:\n  rules: [{limit: 1/second}]\n  "
+
+struct refusal {
+	const char *text;
+	const char *says;	/* without "f.yaml:" */
+};
+
+/* Decode each text; it must be refused with its one line. */
+static void check(const struct refusal *cases, size_t count)
+{
+	char expected[1024];
+	size_t i, d;
+
+	for (i = 0; i < count; i++) {
+		struct krl_decoded_file file = { 0 };
+		struct krl_diags diags = { 0 };
+
+		assert_int_equal(krl_decode("f.yaml", cases[i].text, strlen(cases[i].text), &file, &diags), 0);
+		snprintf(expected, sizeof(expected), "f.yaml:%s", cases[i].says);
+		if (diags.count != 1 || strcmp(diags.lines[0], expected)) {
+			print_error("expected %s\n", expected);
+			for (d = 0; d < diags.count; d++)
+				print_error("   found %s\n", diags.lines[d]);
+			fail_msg("%zu lines for\n%s", diags.count, cases[i].text);
+		}
+		for (d = 0; d < file.count; d++)
+			assert_null(file.documents[d].document);
+		assert_true(file.cut || file.count);
+		krl_decoded_file_clear(&file);
+		krl_diags_clear(&diags);
+	}
+}
+
+static void numbers_that_are_none(void **state)
+{
+	static const struct refusal cases[] = {
+		{ RULE "maxTokens: ten\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"ten\"" },
+		{ RULE "maxTokens: 0\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"0\"" },
+		{ RULE "maxTokens: -1\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"-1\"" },
+		{ RULE "maxTokens: 1.0\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"1.0\"" },
+		{ RULE "maxTokens: 010\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"010\"" },
+		{ RULE "maxTokens: 0x10\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"0x10\"" },
+		{ RULE "maxTokens: \"10\"\n", "7:18: spec.rules[0].maxTokens: " INT_63 "\"10\"" },
+		{ RULE "maxTokens:\n", "7:17: spec.rules[0].maxTokens: " INT_63 "nothing" },
+		{ RULE "maxTokens: []\n", "7:18: spec.rules[0].maxTokens: " INT_63 "a list" },
+		{ RULE "maxTokens: {}\n", "7:18: spec.rules[0].maxTokens: " INT_63 "a mapping" },
+		{ RULE "maxTokens: 9223372036854775808\n",
+		  "7:18: spec.rules[0].maxTokens: " INT_63 "\"9223372036854775808\"" },
+		{ RULE "maxTokens: 99999999999999999999\n",
+		  "7:18: spec.rules[0].maxTokens: " INT_63 "\"99999999999999999999\"" },
+		{ RULE "tokensPerFill: x\n", "7:22: spec.rules[0].tokensPerFill: " INT_63 "\"x\"" },
+		{ RULE "fillInterval: 0\n", "7:21: spec.rules[0].fillInterval: " INT_63 "\"0\"" },
+		{ RULE "fillInterval: -1s\n", "7:21: spec.rules[0].fillInterval: " INT_63 "\"-1s\"" },
+		{ RULE "fillInterval: 1.5s\n",
+		  "7:21: spec.rules[0].fillInterval: expected nanoseconds from 1 to 9223372036854775807 or a "
+		  "duration such as 500ms, 1s or 1h30m, found \"1.5s\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void limits_that_are_none(void **state)
+{
+#define A_LIMIT "expected a limit such as 10/minute, 10 per 1 minute or {requests: 10, unit: Minute}, found "
+	static const struct refusal cases[] = {
+		{ RULE "limit: ten/minute\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"ten/minute\"" },
+		{ RULE "limit:\n", "7:13: spec.rules[0].limit: " A_LIMIT "nothing" },
+		{ RULE "limit: 10\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"10\"" },
+		{ RULE "limit: [10/minute]\n", "7:14: spec.rules[0].limit: expected a mapping, found a list" },
+		{ RULE "limit: {requests: 0, unit: Day}\n",
+		  "7:25: spec.rules[0].limit.requests: " INT_63 "\"0\"" },
+		{ RULE "limit: {requests: 1, unit: Eon}\n",
+		  "7:34: spec.rules[0].limit.unit: expected Second, Minute, Hour, Day, Week, Month or Year, "
+		  "found \"Eon\"" },
+		{ RULE "limit: {requests: 1, unit: Day, burst: no}\n",
+		  "7:46: spec.rules[0].limit.burst: " INT_63 "\"no\"" },
+		{ RULE "limit: {unit: Day}\n", "7:14: spec.rules[0].limit: requests is missing" },
+		{ RULE "limit: {requests: 1}\n", "7:14: spec.rules[0].limit: unit is missing" },
+		{ RULE "limit: {request: 1, unit: Day}\n",
+		  "7:15: spec.rules[0].limit.request: unknown field, did you mean requests?" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void rules_that_say_too_little_or_too_much(void **state)
+{
+	static const struct refusal cases[] = {
+		{ RULE "name: x\n",
+		  "7:7: spec.rules[0]: limit is missing (or maxTokens, tokensPerFill and fillInterval)" },
+		{ RULE "tokensPerFill: 1\n      fillInterval: 1\n", "7:7: spec.rules[0]: maxTokens is missing" },
+		{ RULE "maxTokens: 1\n      fillInterval: 1\n", "7:7: spec.rules[0]: tokensPerFill is missing" },
+		{ RULE "maxTokens: 1\n      tokensPerFill: 1\n", "7:7: spec.rules[0]: fillInterval is missing" },
+		{ RULE "limit: 1/second\n      maxTokens: 1\n",
+		  "7:7: spec.rules[0]: limit stands alone: not with maxTokens, tokensPerFill or fillInterval" },
+		{ RULE "limit: 1/second\n      name: ''\n",
+		  "8:13: spec.rules[0].name: expected a string of 1 to 63 bytes, found \"\"" },
+		{ RULE "limit: 1/second\n      name: a23456789b123456789c123456789d123456789e123456789f123456789g123\n"
+		       "      name: x\n",
+		  "9:7: spec.rules[0].name: given twice" },
+		{ RULE "{name: x, limit: 1/day}\n    - {name: x, limit: 1/hour}\n",
+		  "8:7: spec.rules[1]: the name x is given to rules[0] as well" },
+		{ RULE "{name: rule-1, limit: 1/day}\n    - {limit: 1/hour}\n",
+		  "8:7: spec.rules[1]: the name rule-1 is given to rules[0] as well" },
+		{ RULE "{limit: 1/day, limit: 1/hour}\n", "7:22: spec.rules[0].limit: given twice" },
+		{ RULE "ten\n", "7:7: spec.rules[0]: expected a mapping, found \"ten\"" },
+		{ HEAD "spec:\n  service: a\n  rules: []\n", "6:10: spec.rules: expected at least one rule" },
+		{ HEAD "spec:\n  service: a\n  rules: {limit: 1/day}\n",
+		  "6:10: spec.rules: expected a list, found a mapping" },
+		{ HEAD "spec:\n  service: a\n  rules:\n", "6:9: spec.rules: expected a list, found nothing" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void targets_that_are_none(void **state)
+{
+	static const struct refusal cases[] = {
+		{ SPEC "failurePolicy: Open\n",
+		  "5:3: spec: one of service, services and endpoints is missing" },
+		{ SPEC "service: a\n  endpoints: [{ip: \"::\", port: 1}]\n",
+		  "5:3: spec: only one of service, services and endpoints may be given" },
+		{ SPEC "services: [{name: a, rules: [{limit: 1/day}]}]\n",
+		  "5:3: spec: rules belongs into each of services" },
+		{ HEAD "spec: {port: 1, services: [{name: a, rules: [{limit: 1/day}]}]}\n",
+		  "4:7: spec: port belongs into each of services" },
+		{ SPEC "endpoints: [{ip: \"::\", port: 1}]\n  port: 1\n",
+		  "5:3: spec: port belongs into each of endpoints" },
+		{ HEAD "spec: {service: a}\n", "4:7: spec: rules is missing" },
+		{ HEAD "spec: {services: [{name: a}]}\n", "4:19: spec.services[0]: rules is missing" },
+		{ HEAD "spec: {services: [{rules: [{limit: 1/day}]}]}\n", "4:19: spec.services[0]: name is missing" },
+		{ HEAD "spec: {services: []}\n", "4:18: spec.services: expected at least one service" },
+		{ HEAD "spec:\n  services: [{name: a, rules: [{limit: 1/day}]}, {name: a, rules: [{limit: 1/day}]}]\n",
+		  "5:50: spec.services[1]: the service a is in services[0] already" },
+		{ SPEC "service: [a]\n", "6:12: spec.service: expected a string of 1 to 255 bytes, found a list" },
+		{ SPEC "service: a\n  port: 65536\n", "7:9: spec.port: " INT_16 "\"65536\"" },
+		{ SPEC "service: a\n  port: http\n", "7:9: spec.port: " INT_16 "\"http\"" },
+		{ SPEC "endpoints: []\n", "6:14: spec.endpoints: expected at least one endpoint" },
+		{ SPEC "endpoints: [{port: 1}]\n", "6:15: spec.endpoints[0]: ip is missing" },
+		{ SPEC "endpoints: [{ip: 127.0.0.1}]\n", "6:15: spec.endpoints[0]: port is missing" },
+		{ SPEC "endpoints: [{ip: 127.0.0.1, port: 0}]\n", "6:37: spec.endpoints[0].port: " INT_16 "\"0\"" },
+		{ SPEC "endpoints: [{ip: localhost, port: 1}]\n",
+		  "6:20: spec.endpoints[0].ip: expected an IPv4 or IPv6 address, found \"localhost\"" },
+		{ SPEC "endpoints: [{ip: 127.0.0.256, port: 1}]\n",
+		  "6:20: spec.endpoints[0].ip: expected an IPv4 or IPv6 address, found \"127.0.0.256\"" },
+		{ SPEC "endpoints: [{ip: 127.0.0.1:80, port: 1}]\n",
+		  "6:20: spec.endpoints[0].ip: expected an IPv4 or IPv6 address, found \"127.0.0.1:80\"" },
+		{ SPEC "service: a\n  failurePolicy: open\n",
+		  "7:18: spec.failurePolicy: expected Open or Closed, found \"open\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void what_is_not_enforced_yet_is_refused_by_name(void **state)
+{
+	static const struct refusal cases[] = {
+		{ RULE "limit: 1/day\n      clientSelectors: []\n",
+		  "8:24: spec.rules[0].clientSelectors: not supported yet" },
+		{ RULE "limit: 1/day\n      response: {status: 429}\n",
+		  "8:17: spec.rules[0].response: not supported yet" },
+		{ RULE "limit: 1/day\n      count: LLMTokens\n",
+		  "8:14: spec.rules[0].count: only Requests is supported yet, found \"LLMTokens\"" },
+		{ RULE "limit: 1/day\n      mode: Shadow\n",
+		  "8:13: spec.rules[0].mode: only Enforce is supported yet, found \"Shadow\"" },
+		{ RULE "limit: 1/day\n      scope: Cluster\n",
+		  "8:14: spec.rules[0].scope: only Node is supported yet, found \"Cluster\"" },
+		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
+		{ SPEC "service: a\n  ruleMatch: First\n", "7:14: spec.ruleMatch: not supported yet" },
+		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: not supported yet" },
+		{ SPEC "service: a\n  direction: Outbound\n",
+		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
+		{ SPEC "service: a\n  responseHeaders: Always\n",
+		  "7:20: spec.responseHeaders: only Limited is supported yet, found \"Always\"" },
+		{ SPEC "service: a\n  headerStyle: Draft\n",
+		  "7:16: spec.headerStyle: only Classic is supported yet, found \"Draft\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void unknown_fields_suggest_the_nearest_known_one(void **state)
+{
+	static const struct refusal cases[] = {
+		{ RULE "maxToken: 10\n      limit: 1/day\n",
+		  "7:7: spec.rules[0].maxToken: unknown field, did you mean maxTokens?" },
+		{ RULE "max_tokens: 10\n      limit: 1/day\n",
+		  "7:7: spec.rules[0].max_tokens: unknown field, did you mean maxTokens?" },
+		{ RULE "FillInterval: 10\n      limit: 1/day\n",
+		  "7:7: spec.rules[0].FillInterval: unknown field, did you mean fillInterval?" },
+		{ RULE "zzz: 10\n      limit: 1/day\n", "7:7: spec.rules[0].zzz: unknown field" },
+		{ SPEC "servce: a\n  service: a\n", "6:3: spec.servce: unknown field, did you mean service?" },
+		{ HEAD "spec: {service: a, rules: [{limit: 1/day}]}\nspecs: {}\n",
+		  "5:1: specs: unknown field, did you mean spec?" },
+		{ SPEC "service: a\n  ? [x]\n  : y\n", "7:5: spec: expected a field name" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void who_a_document_is(void **state)
+{
+#define KIND "apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\n"
+#define SPEC_OK "spec: {service: a, rules: [{limit: 1/day}]}\n"
+	static const struct refusal cases[] = {
+		{ "kind: RateLimit\n", "1:1: apiVersion is missing" },
+		{ "apiVersion: v1\n", "1:1: kind is missing" },
+		{ "- a\n", "1:1: expected a mapping with apiVersion and kind, found a list" },
+		{ "just text\n", "1:1: expected a mapping with apiVersion and kind, found \"just text\"" },
+		{ "apiVersion: kmesh.net/v1\nkind: RateLimit\n",
+		  "1:13: apiVersion: expected \"kmesh.net/v1alpha1\", found \"kmesh.net/v1\"" },
+		{ "apiVersion: kmesh.net/v1alpha1\nkind: RateLimits\n",
+		  "2:7: kind: expected \"RateLimit\", found \"RateLimits\"" },
+		{ "apiVersion: kmesh.net/v1alpha1\nkind: Ratelimt\n",
+		  "2:7: kind: expected \"RateLimit\", found \"Ratelimt\"" },
+		{ KIND SPEC_OK, "1:1: metadata is missing" },
+		{ KIND "metadata: {name: a}\n", "1:1: spec is missing" },
+		{ KIND "metadata: {}\n" SPEC_OK, "3:11: metadata: name is missing" },
+		{ KIND "metadata: web\n" SPEC_OK, "3:11: metadata: expected a mapping, found \"web\"" },
+		{ KIND "metadata: {name: Web}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"Web\"" },
+		{ KIND "metadata: {name: a..b}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"a..b\"" },
+		{ KIND "metadata: {name: -a}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"-a\"" },
+		{ KIND "metadata: {name: a, namespace: b_c}\n" SPEC_OK,
+		  "3:32: metadata.namespace: " NAME "\"b_c\"" },
+		{ KIND "metadata: {name: a, nmespace: b}\n" SPEC_OK,
+		  "3:21: metadata.nmespace: unknown field, did you mean namespace?" },
+		{ KIND "metadata: {name: a, name: b}\n" SPEC_OK, "3:21: metadata.name: given twice" },
+		{ KIND "metadata: {name: a}\n" SPEC_OK "spec: {}\n", "5:1: spec: given twice" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void services_and_slices(void **state)
+{
+#define SERVICE "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+#define SLICE "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\n"
+	static const struct refusal cases[] = {
+		{ "apiVersion: v1\nkind: Service\n", "1:1: metadata is missing" },
+		{ SERVICE "spec: {ports: {port: 1}}\n", "4:15: spec.ports: expected a list, found a mapping" },
+		{ SERVICE "spec: {ports: [{name: a}]}\n", "4:16: spec.ports[0]: port is missing" },
+		{ SERVICE "spec: {ports: [{port: x}]}\n", "4:23: spec.ports[0].port: " INT_16 "\"x\"" },
+		{ SERVICE "spec: {ports: [{port: 1, targetPort: 65536}]}\n",
+		  "4:38: spec.ports[0].targetPort: " INT_16 "\"65536\"" },
+		{ SERVICE "spec: {ports: [{port: 1, protocol: Carrier-Pigeon}]}\n",
+		  "4:36: spec.ports[0].protocol: expected a string of 1 to 7 bytes, found \"Carrier-Pigeon\"" },
+		{ SLICE "ports: [{port: 0}]\n", "4:16: ports[0].port: " INT_16 "\"0\"" },
+		{ SLICE "endpoints: [{}]\n", "4:13: endpoints[0]: addresses is missing" },
+		{ SLICE "endpoints: [{addresses: [x]}]\n",
+		  "4:26: endpoints[0].addresses[0]: expected an IPv4 or IPv6 address, found \"x\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_that_are_none),
+		cmocka_unit_test(limits_that_are_none),
+		cmocka_unit_test(rules_that_say_too_little_or_too_much),
+		cmocka_unit_test(targets_that_are_none),
+		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
+		cmocka_unit_test(unknown_fields_suggest_the_nearest_known_one),
+		cmocka_unit_test(who_a_document_is),
+		cmocka_unit_test(services_and_slices),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
