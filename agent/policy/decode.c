@@ -11,6 +11,7 @@
 #include "decode_kinds.h"
 
 #define MAX_DOCUMENTS 4096
+#define MAX_DEPTH 64
 
 static const struct {
 	enum krl_kind kind;
@@ -164,15 +165,16 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	return 0;
 }
 
-/* Anchors and aliases make a small file as large as one likes, and libyaml slow: they are refused, before
- * the tree is built. Returns true when there is none, or when the text cannot be read at all, which the
- * next pass explains. */
-static bool has_no_anchor(const char *file, const char *text, size_t len, struct krl_diags *diags)
+/* What no document of ours has, and what makes a small file cost libyaml a lot: anchors and aliases, and
+ * deep nesting, which it takes quadratic time for. Both are refused before the tree is built. Returns
+ * true when there is neither, or when the text cannot be read at all, which the next pass explains. */
+static bool is_plain(const char *file, const char *text, size_t len, struct krl_diags *diags)
 {
 	const unsigned char *anchor;
 	yaml_parser_t parser;
 	yaml_event_t event;
 	bool end = false, good = true;
+	size_t depth = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return true;
@@ -183,11 +185,15 @@ static bool has_no_anchor(const char *file, const char *text, size_t len, struct
 			 : event.type == YAML_SEQUENCE_START_EVENT ? event.data.sequence_start.anchor
 			 : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.anchor
 								     : NULL;
-		if (anchor) {
+		depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+		depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+		good = !anchor && depth <= MAX_DEPTH;
+		if (anchor)
 			krl_diags_add(diags, file, event.start_mark.line + 1, event.start_mark.column + 1,
 				      "YAML: anchors and aliases are not supported, found \"%.80s\"", anchor);
-			good = false;
-		}
+		else if (!good)
+			krl_diags_add(diags, file, event.start_mark.line + 1, event.start_mark.column + 1,
+				      "YAML: nested deeper than %d", MAX_DEPTH);
 		end = event.type == YAML_STREAM_END_EVENT;
 		yaml_event_delete(&event);
 	}
@@ -225,7 +231,7 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 		ret->cut = true;
 		return 0;
 	}
-	if (!has_no_anchor(file, text, len, diags)) {
+	if (!is_plain(file, text, len, diags)) {
 		ret->cut = true;
 		return 0;
 	}
