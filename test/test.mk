@@ -36,7 +36,8 @@ $(B)/test/prog/%.bpf.o: test/prog/%.bpf.c | deps-test
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/test/prog/%: $(B)/obj/test/prog/%.o $(B)/libkrl.a | deps-test $(PROG_OBJ)
+$(PROG:$(B)/%=$(B)/obj/%.o): | deps-test
+$(B)/test/prog/%: $(B)/obj/test/prog/%.o $(B)/libkrl.a | $(PROG_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
 
