@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "decode_kinds.h"
+#include "agent/base/vec.h"
 #include "limit.h"
 
 /* Rule @rule counts on @key. */
@@ -49,7 +50,7 @@ static int compare_documents(const void *a, const void *b)
 
 static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule)
 {
-	struct placement *p = krl_list_add(&c->placements, &c->placement_count, sizeof(*p));
+	struct placement *p = krl_vec_add(&c->placements, &c->placement_count);
 
 	if (!p) {
 		c->no_memory = true;
@@ -137,8 +138,8 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	struct krl_plan_rule *rule;
 	__u32 *owner;
 
-	rule = krl_list_add(&c->plan->rules, &c->plan->rule_count, sizeof(*rule));
-	owner = krl_list_add(&c->owners, &c->owner_count, sizeof(*owner));
+	rule = krl_vec_add(&c->plan->rules, &c->plan->rule_count);
+	owner = krl_vec_add(&c->owners, &c->owner_count);
 	if (!rule || !owner) {
 		c->no_memory = true;
 		return;
@@ -259,8 +260,7 @@ static void group_endpoints(struct compiler *c)
 		const struct placement *p = &c->placements[i];
 
 		if (!endpoint || memcmp(&endpoint->key, &p->key, sizeof(p->key))) {
-			endpoint = krl_list_add(&c->plan->endpoints, &c->plan->endpoint_count,
-						sizeof(*endpoint));
+			endpoint = krl_vec_add(&c->plan->endpoints, &c->plan->endpoint_count);
 			if (!endpoint) {
 				c->no_memory = true;
 				return;

@@ -133,18 +133,15 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 
 static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
 {
-	struct krl_decoded *entry, *grown;
+	struct krl_decoded *entry;
 	struct krl_document *document;
 	size_t at = find_kind(reader, root);
 
 	if (at == KIND_COUNT && !reader->errors)
 		return 0;
-	grown = realloc(file->documents, (file->count + 1) * sizeof(*grown));
-	if (!grown)
+	entry = krl_vec_add(&file->documents, &file->count);
+	if (!entry)
 		return -ENOMEM;
-	file->documents = grown;
-	entry = &grown[file->count++];
-	memset(entry, 0, sizeof(*entry));
 	if (at == KIND_COUNT)
 		return 0;
 	document = calloc(1, sizeof(*document));
@@ -154,6 +151,10 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	document->line = root->start_mark.line + 1;
 	snprintf(document->ns, sizeof(document->ns), "default");
 	kinds[at].read(reader, root, document);
+	if (reader->no_memory) {
+		krl_document_free(document);
+		return -ENOMEM;
+	}
 	entry->kind = document->kind;
 	entry->named = *document->name != '\0';
 	memcpy(entry->ns, document->ns, sizeof(entry->ns));

@@ -221,7 +221,7 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
 		return;
 	}
-	r.rule = krl_list_add(&t->target->rules, &t->target->rule_count, sizeof(*r.rule));
+	r.rule = krl_reader_add(reader, &t->target->rules, &t->target->rule_count);
 	if (!r.rule)
 		return;
 	krl_reader_mapping(reader, node, rule_fields, &r);
@@ -293,7 +293,7 @@ static void read_endpoint(struct krl_reader *reader, yaml_node_t *node, void *ou
 	struct krl_endpoint_key *key;
 	size_t before = reader->errors;
 
-	key = krl_list_add(&t->target->endpoints, &t->target->endpoint_count, sizeof(*key));
+	key = krl_reader_add(reader, &t->target->endpoints, &t->target->endpoint_count);
 	if (!key)
 		return;
 	krl_reader_mapping(reader, node, endpoint_fields, key);
@@ -315,10 +315,9 @@ static void read_endpoints(struct krl_reader *reader, yaml_node_t *node, void *o
 		krl_reader_error(reader, node, "expected at least one endpoint");
 }
 
-static struct krl_target *add_target(struct krl_document *document)
+static struct krl_target *add_target(struct krl_reader *reader, struct krl_document *document)
 {
-	return krl_list_add(&document->rate_limit.targets, &document->rate_limit.target_count,
-			    sizeof(struct krl_target));
+	return krl_reader_add(reader, &document->rate_limit.targets, &document->rate_limit.target_count);
 }
 
 static const struct krl_field service_fields[] = {
@@ -334,7 +333,7 @@ static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out
 	struct krl_rate_limit *limit = &spec->document->rate_limit;
 	size_t before = reader->errors, i;
 
-	t.target = add_target(spec->document);
+	t.target = add_target(reader, spec->document);
 	if (!t.target)
 		return;
 	krl_reader_mapping(reader, node, service_fields, &t);
@@ -410,7 +409,7 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 	krl_reader_mapping(reader, node, spec_fields, &t);
 	if (reader->errors == before)
 		check_spec(reader, node, &t);
-	added = t.services ? NULL : add_target(document);
+	added = t.services ? NULL : add_target(reader, document);
 	if (added) {
 		*added = single;
 	} else {

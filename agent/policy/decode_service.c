@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "decode_kinds.h"
@@ -22,16 +21,6 @@ int krl_address_parse(const char *text, __u8 ret[16])
 		return 0;
 	}
 	return inet_pton(AF_INET6, text, ret) == 1 ? 0 : -EINVAL;
-}
-
-void *krl_list_add(void *list, size_t *count, size_t size)
-{
-	void **base = list, *grown = realloc(*base, (*count + 1) * size);
-
-	if (!grown)
-		return NULL;
-	*base = grown;
-	return memset((char *)grown + (*count)++ * size, 0, size);
 }
 
 /* The value under @key of the mapping @node. Kubernetes writes null for an empty list: NULL for that, as
@@ -109,7 +98,7 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 	}
 	if (!is_tcp(reader, node) || !read_port(reader, value, "port", &number))
 		return;
-	port = krl_list_add(&service->ports, &service->port_count, sizeof(*port));
+	port = krl_reader_add(reader, &service->ports, &service->port_count);
 	if (!port)
 		return;
 	port->port = port->target_port = number;
@@ -143,7 +132,7 @@ static void read_slice_port(struct krl_reader *reader, yaml_node_t *node, void *
 
 	if (!value || !is_tcp(reader, node) || !read_port(reader, value, "port", &number))
 		return;
-	port = krl_list_add(&slice->ports, &slice->port_count, sizeof(*port));
+	port = krl_reader_add(reader, &slice->ports, &slice->port_count);
 	if (!port)
 		return;
 	port->port = number;
@@ -160,7 +149,7 @@ static void read_address(struct krl_reader *reader, yaml_node_t *node, void *out
 		krl_reader_expected(reader, node, "an IPv4 or IPv6 address");
 		return;
 	}
-	added = krl_list_add(&slice->addrs, &slice->addr_count, sizeof(*slice->addrs));
+	added = krl_reader_add(reader, &slice->addrs, &slice->addr_count);
 	if (added)
 		memcpy(*added, addr, sizeof(addr));
 }

@@ -15,7 +15,8 @@ void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const 
 	char text[768];
 	va_list args;
 
-	if (reader->errors++ >= KRL_MAX_DOCUMENT_DIAGS)
+	/* What is missing without memory is no mistake of the document. */
+	if (reader->no_memory || reader->errors++ >= KRL_MAX_DOCUMENT_DIAGS)
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);

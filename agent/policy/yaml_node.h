@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <yaml.h>
 
+#include "agent/base/vec.h"
 #include "diag.h"
 
 #define KRL_PATH_BYTES 256
@@ -19,6 +20,7 @@ struct krl_reader {
 	yaml_document_t *document;
 	struct krl_diags *diags;
 	size_t errors;
+	bool no_memory;		/* something is missing of what was read */
 	char path[KRL_PATH_BYTES];
 };
 
@@ -45,6 +47,16 @@ void krl_reader_leave(struct krl_reader *reader, size_t len);
  * twice, or no mapping is an error. */
 void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
 			void *out);
+
+/* krl_vec_add() for what is read: without memory, which @reader remembers, the document is not whole. */
+#define krl_reader_add(reader, items, count)                                                       \
+	({                                                                                         \
+		__typeof__(*(items)) added_ = krl_vec_add(items, count);                           \
+                                                                                                   \
+		if (!added_)                                                                       \
+			(reader)->no_memory = true;                                                \
+		added_;                                                                            \
+	})
 
 /* Call @read for each item of the sequence @node, with the path "[i]" appended. */
 void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field_fn read, void *out);
