@@ -98,6 +98,26 @@ static const char *text_of(struct krl_reader *reader, yaml_node_t *root, const c
 	return text ? text : "";
 }
 
+/* Is @key in the mapping @root more than once? Says so then. */
+static bool is_repeated(struct krl_reader *reader, yaml_node_t *root, const char *key)
+{
+	yaml_node_pair_t *pair;
+	bool found = false;
+	yaml_node_t *node;
+
+	for (pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
+		node = yaml_document_get_node(reader->document, pair->key);
+		if (!krl_node_text(node) || strcmp(krl_node_text(node), key))
+			continue;
+		if (found) {
+			krl_reader_error(reader, node, "%s: given twice", key);
+			return true;
+		}
+		found = true;
+	}
+	return false;
+}
+
 /* Returns the place in kinds, or KIND_COUNT for one that is none of ours. */
 static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 {
@@ -110,6 +130,8 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 		krl_reader_expected(reader, root, "a mapping with apiVersion and kind");
 		return KIND_COUNT;
 	}
+	if (is_repeated(reader, root, "kind") || is_repeated(reader, root, "apiVersion"))
+		return KIND_COUNT;
 	if (!*name || !*api_version) {
 		krl_reader_error(reader, root, "%s is missing", *name ? "apiVersion" : "kind");
 		return KIND_COUNT;

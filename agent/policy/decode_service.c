@@ -36,17 +36,19 @@ static yaml_node_t *get(struct krl_reader *reader, yaml_node_t *node, const char
 	return value;
 }
 
-/* Who the document is; returns its metadata, or NULL. */
+static const struct krl_field fields[] = {
+	{ "metadata", krl_decode_metadata },
+	{ NULL, krl_reader_unique },
+};
+
+/* Who the document is, and keys that are given twice anywhere in it. Returns its metadata, or NULL. */
 static yaml_node_t *read_metadata(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
 {
-	yaml_node_t *metadata = get(reader, root, "metadata");
+	yaml_node_t *metadata = krl_reader_get(reader, root, "metadata");
 
-	if (!metadata) {
+	krl_reader_mapping(reader, root, fields, document);
+	if (!metadata)
 		krl_reader_error(reader, root, "metadata is missing");
-		return NULL;
-	}
-	snprintf(reader->path, sizeof(reader->path), "metadata");
-	krl_decode_metadata(reader, metadata, document);
 	return metadata;
 }
 
@@ -181,6 +183,7 @@ void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_d
 	char type[16] = "";
 
 	metadata = read_metadata(reader, root, document);
+	snprintf(reader->path, sizeof(reader->path), "metadata.labels");
 	read_text(reader, get(reader, metadata, "labels"), "kubernetes.io/service-name",
 		  sizeof(document->slice.service), document->slice.service);
 	snprintf(reader->path, sizeof(reader->path), "ports");

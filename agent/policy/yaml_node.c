@@ -109,6 +109,67 @@ void krl_reader_leave(struct krl_reader *reader, size_t len)
 	reader->path[len] = '\0';
 }
 
+static size_t enter_field(struct krl_reader *reader, const char *name)
+{
+	return krl_reader_enter(reader, "%s%.60s", *reader->path ? "." : "", name);
+}
+
+/* Keys that are no text come last. */
+static int compare_keys(const void *a, const void *b)
+{
+	const yaml_node_t *x = *(yaml_node_t *const *)a, *y = *(yaml_node_t *const *)b;
+	const char *left = krl_node_text(x), *right = krl_node_text(y);
+	int order = left && right ? strcmp(left, right) : !left - !right;
+
+	if (order)
+		return order;
+	return (x->start_mark.index > y->start_mark.index) - (x->start_mark.index < y->start_mark.index);
+}
+
+/* Complain about the keys of the mapping @node that are there already. */
+static void check_keys(struct krl_reader *reader, yaml_node_t *node)
+{
+	size_t count = node->data.mapping.pairs.top - node->data.mapping.pairs.start, i, len;
+	yaml_node_t **keys = calloc(count + 1, sizeof(*keys));
+	const char *name, *last = NULL;
+
+	if (!keys) {
+		reader->no_memory = true;
+		return;
+	}
+	for (i = 0; i < count; i++)
+		keys[i] = yaml_document_get_node(reader->document, node->data.mapping.pairs.start[i].key);
+	qsort(keys, count, sizeof(*keys), compare_keys);
+	for (i = 0; i < count; i++, last = name) {
+		name = krl_node_text(keys[i]);
+		if (!name || !last || strcmp(name, last))
+			continue;
+		len = enter_field(reader, name);
+		krl_reader_error(reader, keys[i], "given twice");
+		krl_reader_leave(reader, len);
+	}
+	free(keys);
+}
+
+void krl_reader_unique(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	yaml_node_pair_t *pair;
+	const char *name;
+	size_t len;
+
+	if (node->type == YAML_SEQUENCE_NODE)
+		krl_reader_sequence(reader, node, krl_reader_unique, NULL);
+	if (node->type != YAML_MAPPING_NODE)
+		return;
+	check_keys(reader, node);
+	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+		name = krl_node_text(yaml_document_get_node(reader->document, pair->key));
+		len = enter_field(reader, name ? name : "?");
+		krl_reader_unique(reader, yaml_document_get_node(reader->document, pair->value), NULL);
+		krl_reader_leave(reader, len);
+	}
+}
+
 void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
 			void *out)
 {
@@ -123,6 +184,7 @@ void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const stru
 		krl_reader_expected(reader, node, "a mapping");
 		return;
 	}
+	check_keys(reader, node);
 	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
 		key = yaml_document_get_node(reader->document, pair->key);
 		value = yaml_document_get_node(reader->document, pair->value);
@@ -131,17 +193,18 @@ void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const stru
 			krl_reader_error(reader, key, "expected a field name");
 			continue;
 		}
-		len = krl_reader_enter(reader, "%s%.60s", *reader->path ? "." : "", name);
 		for (f = fields; f->name && strcmp(f->name, name); f++)
 			;
-		if (!f->name)
-			unknown_field(reader, key, name, fields);
-		else if (seen[f - fields])
-			krl_reader_error(reader, key, "given twice");
-		else if (f->read)
+		if (f->name && seen[f - fields])
+			continue;
+		seen[f - fields] = true;
+		len = enter_field(reader, name);
+		if (f->read)
 			f->read(reader, value, out);
-		if (f->name)
-			seen[f - fields] = true;
+		else if (f->name)
+			krl_reader_unique(reader, value, NULL);
+		else
+			unknown_field(reader, key, name, fields);
 		krl_reader_leave(reader, len);
 	}
 }

@@ -26,9 +26,10 @@ struct krl_reader {
 
 typedef void (*krl_field_fn)(struct krl_reader *reader, yaml_node_t *node, void *out);
 
+/* A table of these ends with a NULL name; its read, if it has one, gets every other field. */
 struct krl_field {
 	const char *name;
-	krl_field_fn read;	/* NULL: accepted and not looked at */
+	krl_field_fn read;	/* NULL: as krl_reader_unique */
 };
 
 /* Complain about @node; "PATH: " comes first. */
@@ -43,10 +44,14 @@ size_t krl_reader_enter(struct krl_reader *reader, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void krl_reader_leave(struct krl_reader *reader, size_t len);
 
-/* Read the mapping @node by @fields (ended by a NULL name), each with @out. An unknown field, one given
- * twice, or no mapping is an error. */
+/* Read the mapping @node by @fields, each with @out. A field that is given twice, one that nobody
+ * reads, or no mapping is an error. */
 void krl_reader_mapping(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
 			void *out);
+
+/* A krl_field_fn for what is not looked at: only keys that are given twice in it are errors, since one
+ * reader would take the first and the next one the last. Ignores @out. */
+void krl_reader_unique(struct krl_reader *reader, yaml_node_t *node, void *out);
 
 /* krl_vec_add() for what is read: without memory, which @reader remembers, the document is not whole. */
 #define krl_reader_add(reader, items, count)                                                       \

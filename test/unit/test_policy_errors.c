@@ -255,10 +255,37 @@ static void who_a_document_is(void **state)
 	check(cases, COUNT(cases));
 }
 
-static void services_and_slices(void **state)
-{
 #define SERVICE "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
 #define SLICE "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\n"
+
+static void keys_given_twice_also_where_nobody_looks(void **state)
+{
+	static const struct refusal cases[] = {
+		{ "kind: Deployment\napiVersion: kmesh.net/v1alpha1\nkind: RateLimit\n", "3:1: kind: given twice" },
+		{ "apiVersion: v1\nkind: RateLimit\napiVersion: kmesh.net/v1alpha1\n",
+		  "3:1: apiVersion: given twice" },
+		{ KIND "metadata: {name: a, labels: {b: c, d: e, b: c}}\n" SPEC_OK,
+		  "3:42: metadata.labels.b: given twice" },
+		{ KIND "metadata: {name: a, managedFields: [{f: {x: {}}}, {f: {y: {}, \"y\": {}}}]}\n" SPEC_OK,
+		  "3:63: metadata.managedFields[1].f.y: given twice" },
+		{ KIND "metadata: {name: a}\n" SPEC_OK "status: {a: 1, a: 1}\n", "5:16: status.a: given twice" },
+		{ SERVICE "spec: {ports: [{port: 1}]}\nspec: {ports: [{port: 2}]}\n", "5:1: spec: given twice" },
+		{ SERVICE "spec: {ports: [{port: 1, name: a, port: 2}]}\n",
+		  "4:35: spec.ports[0].port: given twice" },
+		{ SERVICE "spec: {selector: {app: a, app: b}}\n", "4:27: spec.selector.app: given twice" },
+		{ "apiVersion: v1\nkind: Service\nmetadata: {name: s, name: t}\n",
+		  "3:21: metadata.name: given twice" },
+		{ SLICE "ports: [{port: 1, port: 2}]\n", "4:19: ports[0].port: given twice" },
+		{ SLICE "endpoints: []\nendpoints: []\n", "5:1: endpoints: given twice" },
+		{ SLICE "endpoints: [{addresses: [\"::1\"], conditions: {ready: true, ready: false}}]\n",
+		  "4:60: endpoints[0].conditions.ready: given twice" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void services_and_slices(void **state)
+{
 	static const struct refusal cases[] = {
 		{ "apiVersion: v1\nkind: Service\n", "1:1: metadata is missing" },
 		{ SERVICE "spec: {ports: {port: 1}}\n", "4:15: spec.ports: expected a list, found a mapping" },
@@ -287,6 +314,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
 		cmocka_unit_test(unknown_fields_suggest_the_nearest_known_one),
 		cmocka_unit_test(who_a_document_is),
+		cmocka_unit_test(keys_given_twice_also_where_nobody_looks),
 		cmocka_unit_test(services_and_slices),
 	};
 

@@ -147,6 +147,28 @@ static void hostile_text_ends_in_bounded_time(void **state)
 	}
 }
 
+static void many_keys_take_bounded_time(void **state)
+{
+	size_t size = KRL_MAX_FILE_BYTES, len = 0;
+	char *text = malloc(size);
+	clock_t start;
+	int i;
+
+	assert_non_null(text);
+	len += snprintf(text, size, GOOD "status:\n");
+	for (i = 0; i < 100000; i++)
+		len += snprintf(text + len, size - len, " k%d:\n", i * 7919 % 100000);
+	start = clock();
+	decode(text, len);
+	assert_true(clock() - start <= HOSTILE_LIMIT_S * CLOCKS_PER_SEC);
+	assert_int_equal(good_documents(), 1);
+	len += snprintf(text + len, size - len, " k1:\n");
+	decode(text, len);
+	assert_int_equal(diags.count, 1);
+	assert_string_equal(diags.lines[0], "f.yaml:100006:2: status.k1: given twice");
+	free(text);
+}
+
 static void a_file_of_more_than_1_MiB_is_refused_whole(void **state)
 {
 	size_t head = strlen(GOOD), len;
@@ -231,6 +253,7 @@ int main(void)
 		cmocka_unit_test_teardown(syntax_errors_have_a_place_and_cut_the_file, teardown),
 		cmocka_unit_test_teardown(anchors_and_aliases_are_refused, teardown),
 		cmocka_unit_test_teardown(hostile_text_ends_in_bounded_time, teardown),
+		cmocka_unit_test_teardown(many_keys_take_bounded_time, teardown),
 		cmocka_unit_test_teardown(a_file_of_more_than_1_MiB_is_refused_whole, teardown),
 		cmocka_unit_test_teardown(documents_past_the_4096th_are_not_lost_in_silence, teardown),
 		cmocka_unit_test_teardown(one_document_complains_at_most_20_times, teardown),
