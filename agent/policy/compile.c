@@ -147,7 +147,10 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	*owner = at;
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
-	snprintf(rule->service, sizeof(rule->service), "%s", target->service);
+	if (target->port)
+		snprintf(rule->service, sizeof(rule->service), "%s:%u", target->service, target->port);
+	else
+		snprintf(rule->service, sizeof(rule->service), "%s", target->service);
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));

@@ -320,6 +320,23 @@ static struct krl_target *add_target(struct krl_reader *reader, struct krl_docum
 	return krl_reader_add(reader, &document->rate_limit.targets, &document->rate_limit.target_count);
 }
 
+/* One service may come once with each port, and once without. */
+static void check_repeated(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit)
+{
+	const struct krl_target *last = &limit->targets[limit->target_count - 1], *t;
+	char port[24] = "";
+
+	for (t = limit->targets; t < last; t++)
+		if (t->port == last->port && !strcmp(t->service, last->service))
+			break;
+	if (t == last)
+		return;
+	if (t->port)
+		snprintf(port, sizeof(port), " with port %u", t->port);
+	krl_reader_error(reader, node, "the service %s%s is in services[%td] already", t->service, port,
+			 t - limit->targets);
+}
+
 static const struct krl_field service_fields[] = {
 	{ "name", read_service_name },
 	{ "port", read_port },
@@ -330,8 +347,7 @@ static const struct krl_field service_fields[] = {
 static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct target_reader *spec = out, t = { .document = spec->document };
-	struct krl_rate_limit *limit = &spec->document->rate_limit;
-	size_t before = reader->errors, i;
+	size_t before = reader->errors;
 
 	t.target = add_target(reader, spec->document);
 	if (!t.target)
@@ -341,10 +357,8 @@ static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out
 		krl_reader_error(reader, node, "name is missing");
 	if (reader->errors == before && !t.rules)
 		krl_reader_error(reader, node, "rules is missing");
-	for (i = 0; i + 1 < limit->target_count && reader->errors == before; i++)
-		if (!strcmp(limit->targets[i].service, t.target->service))
-			krl_reader_error(reader, node, "the service %s is in services[%zu] already",
-					 t.target->service, i);
+	if (reader->errors == before)
+		check_repeated(reader, node, &spec->document->rate_limit);
 }
 
 static void read_services(struct krl_reader *reader, yaml_node_t *node, void *out)

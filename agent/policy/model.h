@@ -18,7 +18,7 @@ struct krl_rule_spec {
 
 /* What a group of rules protects: a service by name, or addresses. */
 struct krl_target {
-	char service[256];		/* "" with addresses */
+	char service[250];		/* "" with addresses; ":65535" after it fits the ABI */
 	__u16 port;			/* of the service; 0: all of them */
 	struct krl_endpoint_key *endpoints;
 	size_t endpoint_count;

@@ -98,6 +98,19 @@ static void kmesh_document_with_spec_services(void **state)
 	check_settings(&limit->targets[1].rules[1].settings, 5, 5, 3600 * S);
 }
 
+static void a_service_may_come_once_a_port(void **state)
+{
+	const struct krl_rate_limit *limit;
+
+	decode(LIMIT_HEAD "spec:\n  services:\n    - {name: a, port: 80, rules: [{limit: 1/day}]}\n"
+			  "    - {name: a, port: 81, rules: [{limit: 2/day}]}\n"
+			  "    - {name: a, rules: [{limit: 3/day}]}\n");
+	limit = &only(KRL_KIND_RATE_LIMIT)->rate_limit;
+	assert_int_equal(limit->target_count, 3);
+	assert_int_equal(limit->targets[1].port, 81);
+	assert_int_equal(limit->targets[2].port, 0);
+}
+
 static void endpoints_of_both_families_and_wildcards(void **state)
 {
 	static const struct {
@@ -298,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(kmesh_document_with_spec_service, teardown),
 		cmocka_unit_test_teardown(kmesh_document_with_spec_services, teardown),
+		cmocka_unit_test_teardown(a_service_may_come_once_a_port, teardown),
 		cmocka_unit_test_teardown(endpoints_of_both_families_and_wildcards, teardown),
 		cmocka_unit_test_teardown(every_way_to_write_a_limit, teardown),
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),

@@ -156,7 +156,11 @@ static void targets_that_are_none(void **state)
 		{ HEAD "spec: {services: []}\n", "4:18: spec.services: expected at least one service" },
 		{ HEAD "spec:\n  services: [{name: a, rules: [{limit: 1/day}]}, {name: a, rules: [{limit: 1/day}]}]\n",
 		  "5:50: spec.services[1]: the service a is in services[0] already" },
-		{ SPEC "service: [a]\n", "6:12: spec.service: expected a string of 1 to 255 bytes, found a list" },
+		{ HEAD "spec:\n  services:\n    - {name: a, port: 80, rules: [{limit: 1/day}]}\n"
+		       "    - {name: a, port: 81, rules: [{limit: 1/day}]}\n"
+		       "    - {name: a, port: 80, rules: [{limit: 1/day}]}\n",
+		  "8:7: spec.services[2]: the service a with port 80 is in services[0] already" },
+		{ SPEC "service: [a]\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found a list" },
 		{ SPEC "service: a\n  port: 65536\n", "7:9: spec.port: " INT_16 "\"65536\"" },
 		{ SPEC "service: a\n  port: http\n", "7:9: spec.port: " INT_16 "\"http\"" },
 		{ SPEC "endpoints: []\n", "6:14: spec.endpoints: expected at least one endpoint" },

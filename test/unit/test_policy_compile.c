@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From documents to the plan: who a rule is, and where it counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/policy/compile.h"
+#include "agent/policy/decode.h"
+
+#define MAX_DOCUMENTS 8
+#define LIMIT(spec) "{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, spec: " spec "}\n"
+#define SLICE(name, service, ports, addresses)                                                     \
+	"---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: " name           \
+	", labels: {kubernetes.io/service-name: " service "}}, ports: " ports ", endpoints: [{addresses: "     \
+	addresses "}]}\n"
+
+static struct krl_decoded_file file;
+static struct krl_plan plan;
+
+/* Compile @text, in which nothing may be wrong. */
+static void compile(const char *text)
+{
+	struct krl_source_document documents[MAX_DOCUMENTS];
+	struct krl_diags errors = { 0 }, notes = { 0 };
+	size_t i;
+
+	assert_int_equal(krl_decode("f.yaml", text, strlen(text), &file, &errors), 0);
+	assert_in_range(file.count, 1, MAX_DOCUMENTS);
+	if (errors.count)
+		fail_msg("%s\nin\n%s", errors.lines[0], text);
+	for (i = 0; i < file.count; i++)
+		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
+	assert_int_equal(krl_compile(documents, file.count, &plan, &errors, &notes), 0);
+	assert_int_equal(errors.count, 0);
+	assert_int_equal(notes.count, 0);
+}
+
+static int teardown(void **state)
+{
+	krl_plan_clear(&plan);
+	krl_decoded_file_clear(&file);
+	return 0;
+}
+
+static const struct krl_plan_endpoint *endpoint_at(__u16 port)
+{
+	size_t i;
+
+	for (i = 0; i < plan.endpoint_count; i++)
+		if (plan.endpoints[i].key.port == port)
+			return &plan.endpoints[i];
+	fail_msg("no endpoint at port %d", port);
+	return NULL;
+}
+
+/* Two rules of one identity would share a row, and so a bucket. */
+static void the_port_of_a_service_is_part_of_who_a_rule_is(void **state)
+{
+	compile(LIMIT("{services: [{name: s, port: 80, rules: [{limit: 1/day}]}, "
+		      "{name: s, port: 81, rules: [{limit: 2/day}]}, {name: s, rules: [{limit: 3/day}]}]}")
+		SLICE("s-1", "s", "[{port: 80}, {port: 81}]", "[192.0.2.1]"));
+	assert_int_equal(plan.rule_count, 3);
+	assert_string_equal(plan.rules[0].service, "s:80");
+	assert_string_equal(plan.rules[1].service, "s:81");
+	assert_string_equal(plan.rules[2].service, "s");
+	assert_int_equal(endpoint_at(80)->rule_count, 2);
+	assert_int_equal(endpoint_at(80)->rules[0], 0);
+	assert_int_equal(endpoint_at(80)->rules[1], 2);
+	assert_int_equal(endpoint_at(81)->rules[0], 1);
+	assert_int_equal(endpoint_at(81)->rules[1], 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(the_port_of_a_service_is_part_of_who_a_rule_is, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
