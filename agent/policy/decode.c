@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/nearest.h"
 #include "decode_kinds.h"
 
 #define MAX_DOCUMENTS 4096
@@ -147,7 +148,7 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 	}
 	/* A slip of the pen must not turn a limit off in silence. */
 	if (!strncmp(api_version, "kmesh.net/", 10) && !reader->errors &&
-	    krl_name_distance(name, kinds[0].name) <= 3)
+	    krl_nearer(name, NULL, kinds[0].name))
 		krl_reader_error(reader, krl_reader_get(reader, root, "kind"),
 				 "kind: expected \"%s\", found \"%.80s\"", kinds[0].name, name);
 	return KIND_COUNT;

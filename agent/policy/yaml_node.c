@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/nearest.h"
+
 #define MAX_FIELDS 64
-#define NAME_BYTES 64
 
 void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
 {
@@ -49,46 +50,16 @@ void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, con
 				 strlen(text) > 80 ? "..." : "");
 }
 
-size_t krl_name_distance(const char *a, const char *b)
-{
-	size_t row[NAME_BYTES + 1], la = strlen(a), lb = strlen(b), i, j, above, left, cost;
-
-	if (la > NAME_BYTES || lb > NAME_BYTES)
-		return SIZE_MAX;
-	for (j = 0; j <= lb; j++)
-		row[j] = j;
-	for (i = 1; i <= la; i++) {
-		above = row[0];
-		row[0] = i;
-		for (j = 1; j <= lb; j++) {
-			left = row[j];
-			cost = above + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20));
-			if (row[j] + 1 < cost)
-				cost = row[j] + 1;
-			if (row[j - 1] + 1 < cost)
-				cost = row[j - 1] + 1;
-			row[j] = cost;
-			above = left;
-		}
-	}
-	return row[lb];
-}
-
 static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const char *name,
 			  const struct krl_field *fields)
 {
-	const struct krl_field *f, *nearest = NULL;
-	size_t best = SIZE_MAX, d;
+	const struct krl_field *f;
+	const char *nearest = NULL;
 
-	for (f = fields; f->name; f++) {
-		d = krl_name_distance(name, f->name);
-		if (d < best) {
-			best = d;
-			nearest = f;
-		}
-	}
-	if (nearest && best <= strlen(nearest->name) / 2)
-		krl_reader_error(reader, key, "unknown field, did you mean %s?", nearest->name);
+	for (f = fields; f->name; f++)
+		nearest = krl_nearer(name, nearest, f->name);
+	if (nearest)
+		krl_reader_error(reader, key, "unknown field, did you mean %s?", nearest);
 	else
 		krl_reader_error(reader, key, "unknown field");
 }

@@ -66,10 +66,6 @@ void krl_reader_unique(struct krl_reader *reader, yaml_node_t *node, void *out);
 /* Call @read for each item of the sequence @node, with the path "[i]" appended. */
 void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field_fn read, void *out);
 
-/* Edits (insert, delete, replace) from @a to @b, ignoring the case of letters; SIZE_MAX for names of more
- * than 64 bytes. */
-size_t krl_name_distance(const char *a, const char *b);
-
 /* The value under @key of the mapping @node, or NULL. */
 yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const char *key);
 

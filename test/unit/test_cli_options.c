@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "agent/base/nearest.h"
 #include "tools/kmesh-rl/cli.h"
 
 #define MAX_WORDS 8
@@ -109,7 +110,8 @@ static void mistakes_are_answered_with_one_line(void **state)
 		{ { "-o", "jsn" },
 		  "-o \"jsn\": expected table, wide, json or yaml; did you mean \"json\"?" },
 		{ { "--output=xml2" }, "--output \"xml2\": expected table, wide, json or yaml" },
-		{ { "-o", "JSON" }, "-o \"JSON\": expected table, wide, json or yaml" },
+		{ { "-o", "JSON" },
+		  "-o \"JSON\": expected table, wide, json or yaml; did you mean \"json\"?" },
 	};
 	size_t i;
 
@@ -134,15 +136,16 @@ static void long_words_are_cut_in_messages(void **state)
 
 static void slips_of_the_finger_are_near(void **state)
 {
-	assert_string_equal(krl_cli_nearer("gte", NULL, "get"), "get");
-	assert_string_equal(krl_cli_nearer("validat", NULL, "validate"), "validate");
-	assert_string_equal(krl_cli_nearer("ratelimit-stat", NULL, "ratelimit-stats"), "ratelimit-stats");
-	assert_string_equal(krl_cli_nearer("ve", NULL, "version"), "version");
-	assert_null(krl_cli_nearer("apply", NULL, "get"));
-	assert_null(krl_cli_nearer("x", NULL, "y"));
-	assert_null(krl_cli_nearer("", NULL, "get"));
-	assert_string_equal(krl_cli_nearer("wode", "node", "wide"), "node");
-	assert_string_equal(krl_cli_nearer("wide", "wode", "wide"), "wide");
+	assert_string_equal(krl_nearer("gte", NULL, "get"), "get");
+	assert_string_equal(krl_nearer("validat", NULL, "validate"), "validate");
+	assert_string_equal(krl_nearer("ratelimit-stat", NULL, "ratelimit-stats"), "ratelimit-stats");
+	assert_string_equal(krl_nearer("ve", NULL, "version"), "version");
+	assert_null(krl_nearer("apply", NULL, "get"));
+	assert_null(krl_nearer("x", NULL, "y"));
+	assert_null(krl_nearer("", NULL, "get"));
+	assert_string_equal(krl_nearer("wode", "node", "wide"), "node");
+	assert_string_equal(krl_nearer("wide", "wode", "wide"), "wide");
+	assert_string_equal(krl_nearer("MAXTOKENS", "maxTokens", "maxToken"), "maxTokens");
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* kmesh-rl get RESOURCE */
 #include <string.h>
 
+#include "agent/base/nearest.h"
 #include "cli.h"
 
 #define DEFAULT_NAMESPACE "default"
@@ -79,7 +80,7 @@ enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 		return krl_cli_misuse("get needs the name of what to show: ratelimit-stats");
 	resource = cli->words.words[0];
 	for (i = 0; i < sizeof(resources) / sizeof(*resources); i++) {
-		nearest = krl_cli_nearer(resource, nearest, resources[i].name);
+		nearest = krl_nearer(resource, nearest, resources[i].name);
 		if (strcmp(resource, resources[i].name))
 			continue;
 		if (cli->words.count > 2)

@@ -6,6 +6,7 @@
 
 #include <kmesh_rl/pins.h>
 
+#include "agent/base/nearest.h"
 #include "cli.h"
 
 static enum krl_cli_exit help(const struct krl_cli *cli);
@@ -39,7 +40,7 @@ static const struct krl_cli_command *find_command(const char *name, const char *
 	for (command = commands; command->name; command++) {
 		if (!strcmp(command->name, name))
 			return command;
-		*ret_nearest = krl_cli_nearer(name, *ret_nearest, command->name);
+		*ret_nearest = krl_nearer(name, *ret_nearest, command->name);
 	}
 	return NULL;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/nearest.h"
+#include "agent/base/vec.h"
 #include "options.h"
 
 #define WORD_MAX 64
@@ -13,54 +15,13 @@ struct parser {
 	struct krl_cli_error *error;
 };
 
-/* Edits (insert, delete, replace, swap neighbours) from @a to @b; large for long words. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t rows[3][WORD_MAX + 1], *before = rows[0], *last = rows[1], *row = rows[2], *spare;
-	size_t length_a = strlen(a), length_b = strlen(b), i, j;
-
-	if (length_a > WORD_MAX || length_b > WORD_MAX)
-		return WORD_MAX;
-	for (j = 0; j <= length_b; j++)
-		last[j] = j;
-	for (i = 1; i <= length_a; i++) {
-		row[0] = i;
-		for (j = 1; j <= length_b; j++) {
-			row[j] = last[j - 1] + (a[i - 1] != b[j - 1]);
-			if (last[j] + 1 < row[j])
-				row[j] = last[j] + 1;
-			if (row[j - 1] + 1 < row[j])
-				row[j] = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    before[j - 2] + 1 < row[j])
-				row[j] = before[j - 2] + 1;
-		}
-		spare = before;
-		before = last;
-		last = row;
-		row = spare;
-	}
-	return last[length_b];
-}
-
-const char *krl_cli_nearer(const char *typed, const char *best, const char *candidate)
-{
-	size_t length = strlen(typed), edits = distance(typed, candidate);
-	bool begins = length > 1 && !strncmp(candidate, typed, length);
-
-	if (!begins && edits > (length < 6 ? length / 2 : 3))
-		return best;
-	return best && distance(typed, best) <= edits ? best : candidate;
-}
-
 int krl_cli_list_add(struct krl_cli_list *list, const char *word)
 {
-	const char **grown = realloc(list->words, (list->count + 1) * sizeof(*grown));
+	const char **added = krl_vec_add(&list->words, &list->count);
 
-	if (!grown)
+	if (!added)
 		return -ENOMEM;
-	list->words = grown;
-	list->words[list->count++] = word;
+	*added = word;
 	return 0;
 }
 
@@ -104,7 +65,7 @@ static int unknown_name(const struct parser *p, const char *name, size_t length)
 	snprintf(typed, sizeof(typed), "%.*s", (int)(length < WORD_MAX ? length : WORD_MAX), name);
 	for (table = p->tables; *table; table++)
 		for (option = *table; option->name; option++)
-			nearest = krl_cli_nearer(typed, nearest, option->name);
+			nearest = krl_nearer(typed, nearest, option->name);
 	if (nearest)
 		return FAIL(p, "unknown flag \"--%s\": did you mean \"--%s\"?", typed, nearest);
 	return FAIL(p, "unknown flag \"--%s\": --help lists the flags", typed);
@@ -133,7 +94,7 @@ static int set_choice(const struct parser *p, const struct krl_cli_option *optio
 			*(int *)((char *)p->ret + option->offset) = choice->value;
 			return 0;
 		}
-		nearest = krl_cli_nearer(value, nearest, choice->name);
+		nearest = krl_nearer(value, nearest, choice->name);
 	}
 	list_choices(option->choices, expected, sizeof(expected));
 	if (nearest)

@@ -55,8 +55,4 @@ void krl_cli_list_free(struct krl_cli_list *list);
 
 void krl_cli_print_options(const struct krl_cli_option *options, FILE *out);
 
-/* The nearer of @best (may be NULL) and @candidate to what was typed, or NULL when neither is near
- * enough to be a slip of the finger. */
-const char *krl_cli_nearer(const char *typed, const char *best, const char *candidate);
-
 #endif
