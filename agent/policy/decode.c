@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "agent/base/nearest.h"
 #include "decode_kinds.h"
 
 #define MAX_DOCUMENTS 4096
@@ -147,8 +147,7 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 					 kinds[i].api_version, api_version);
 	}
 	/* A slip of the pen must not turn a limit off in silence. */
-	if (!strncmp(api_version, "kmesh.net/", 10) && !reader->errors &&
-	    krl_nearer(name, NULL, kinds[0].name))
+	if (!strncasecmp(api_version, "kmesh.net/", 10) && !reader->errors)
 		krl_reader_error(reader, krl_reader_get(reader, root, "kind"),
 				 "kind: expected \"%s\", found \"%.80s\"", kinds[0].name, name);
 	return KIND_COUNT;
@@ -160,8 +159,10 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	struct krl_document *document;
 	size_t at = find_kind(reader, root);
 
-	if (at == KIND_COUNT && !reader->errors)
+	if (at == KIND_COUNT && !reader->errors) {
+		reader->diags->ignored++;
 		return 0;
+	}
 	entry = krl_vec_add(&file->documents, &file->count);
 	if (!entry)
 		return -ENOMEM;

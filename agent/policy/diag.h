@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is wrong with documents: one line each, for people. */
+/* What there is to say about documents: what is wrong with them, one line each, for people, and how many
+ * are of kinds that do not concern us. */
 #ifndef KMESH_RL_DIAG_H
 #define KMESH_RL_DIAG_H
 
@@ -8,6 +9,7 @@
 struct krl_diags {
 	char **lines;
 	size_t count;
+	size_t ignored;
 };
 
 /* "file:line:column: TEXT"; @line and @column count from 1, 0 leaves them out. */

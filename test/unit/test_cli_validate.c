@@ -105,6 +105,17 @@ static void good_documents_are_counted(void **state)
 	assert_string_equal(err, "");
 }
 
+static void documents_of_other_kinds_are_counted_apart(void **state)
+{
+#define OTHER "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"
+	const char *file = write_file("a.yaml", OTHER "---\n" LIMIT("one", "10") OTHER);
+
+	assert_int_equal(validate(file, NULL, ""), KRL_CLI_GOOD);
+	assert_string_equal(out, "1 documents valid, 0 refused, 2 of other kinds ignored\n");
+	assert_int_equal(validate(file, "-", OTHER), KRL_CLI_GOOD);
+	assert_string_equal(out, "1 documents valid, 0 refused, 3 of other kinds ignored\n");
+}
+
 static void a_refused_document_is_located(void **state)
 {
 	const char *file = write_file("a.yaml", LIMIT("one", "10") "---\n" LIMIT("two", "\"ten\""));
@@ -160,6 +171,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(good_documents_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(documents_of_other_kinds_are_counted_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_document_is_located, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_directory_and_a_file_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_limit_that_is_there_twice_is_refused, setup, teardown),

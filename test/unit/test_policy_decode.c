@@ -21,6 +21,9 @@
 
 static struct krl_decoded_file file;
 
+/* Of the last text. */
+static size_t ignored;
+
 /* Decode @text, in which nothing may be wrong. */
 static void decode(const char *text)
 {
@@ -31,6 +34,7 @@ static void decode(const char *text)
 	if (diags.count)
 		fail_msg("%s\nin\n%s", diags.lines[0], text);
 	assert_false(file.cut);
+	ignored = diags.ignored;
 }
 
 static const struct krl_document *only(enum krl_kind kind)
@@ -197,6 +201,7 @@ static void several_documents_in_a_file_with_comments_between(void **state)
 	       "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: not-ours}\n...\n---\n"
 	       "apiVersion: v1\nkind: Service\nmetadata: {name: frontend}\n");
 	assert_int_equal(file.count, 2);
+	assert_int_equal(ignored, 2);
 	assert_int_equal(file.documents[0].document->kind, KRL_KIND_RATE_LIMIT);
 	assert_int_equal(file.documents[0].document->line, 3);
 	assert_int_equal(file.documents[1].document->kind, KRL_KIND_SERVICE);
@@ -220,6 +225,7 @@ static void an_empty_file_holds_nothing(void **state)
 	for (i = 0; i < COUNT(texts); i++) {
 		decode(texts[i]);
 		assert_int_equal(file.count, 0);
+		assert_int_equal(ignored, 0);
 	}
 }
 

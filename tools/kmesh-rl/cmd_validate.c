@@ -15,7 +15,7 @@ const struct krl_cli_option krl_cli_validate_options[] = {
 };
 
 struct tally {
-	size_t valid, refused;
+	size_t valid, refused, ignored;
 };
 
 /* Read and compile what one -f names, as an agent would with it as its source. */
@@ -72,10 +72,14 @@ enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli)
 		err = check(cli->files.words[i], &tally, &errors);
 		for (line = 0; line < errors.count; line++)
 			fprintf(stderr, "%s\n", errors.lines[line]);
+		tally.ignored += errors.ignored;
 		krl_diags_clear(&errors);
 		if (err)
 			status = krl_cli_fail("%s: %s", cli->files.words[i], strerror(-err));
 	}
-	printf("%zu documents valid, %zu refused\n", tally.valid, tally.refused);
+	printf("%zu documents valid, %zu refused", tally.valid, tally.refused);
+	if (tally.ignored)
+		printf(", %zu of other kinds ignored", tally.ignored);
+	putchar('\n');
 	return tally.refused ? KRL_CLI_FAILED : status;
 }
