@@ -53,6 +53,8 @@ static const struct map_shape endpoints_map = { "krl_endpoints", BPF_MAP_TYPE_HA
 static const struct map_shape buckets_map = { "krl_buckets", BPF_MAP_TYPE_HASH,
 					      sizeof(struct krl_bucket_key),
 					      sizeof(struct krl_bucket), KRL_MAX_BUCKETS };
+static const struct map_shape overflow_map = { "krl_overflow", BPF_MAP_TYPE_ARRAY, 4,
+					       sizeof(struct krl_bucket), KRL_MAX_RULES };
 
 int krl_stats_copy_rule(const struct krl_rule *row, struct krl_rule *ret)
 {
@@ -119,19 +121,31 @@ static struct krl_stats_row *find_id(const struct krl_stats *stats, __u32 id)
 	return bsearch(&wanted, stats->rows, stats->count, sizeof(wanted), compare_ids);
 }
 
+/* A bucket with @available tokens. */
+static void add_bucket(struct krl_stats_row *row, __s64 available)
+{
+	if (available < row->available)
+		row->available = available;
+	row->bucket_count++;
+}
+
 void krl_stats_count_bucket(struct krl_stats *stats, const struct krl_bucket_key *key,
 			    const struct krl_bucket *bucket, __u64 now_ns)
 {
 	struct krl_stats_row *row = find_id(stats, key->rule_id);
 	struct krl_bucket copy = *bucket;
-	__s64 available;
 
-	if (!row)
-		return;
-	available = krl_bucket_peek(&copy, &row->settings, now_ns);
-	if (available < row->available)
-		row->available = available;
-	row->bucket_count++;
+	if (row)
+		add_bucket(row, krl_bucket_peek(&copy, &row->settings, now_ns));
+}
+
+void krl_stats_count_overflow(struct krl_stats_row *row, const struct krl_bucket *bucket, __u64 now_ns)
+{
+	struct krl_bucket copy = *bucket;
+	__s64 available = krl_bucket_peek(&copy, &row->settings, now_ns);
+
+	if (available < (__s64)row->settings.max_tokens)
+		add_bucket(row, available);
 }
 
 void krl_stats_count_endpoint(struct krl_stats *stats, const struct krl_endpoint *endpoint)
@@ -309,6 +323,14 @@ static void on_bucket(struct reader *r, const void *key, const void *value)
 	krl_stats_count_bucket(&r->stats, key, value, r->now_ns);
 }
 
+static void on_overflow(struct reader *r, const void *key, const void *value)
+{
+	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
+
+	if (row)
+		krl_stats_count_overflow(row, value, r->now_ns);
+}
+
 /* Drop what was read halfway through a change: a row whose names are of another rule, or that was
  * given to another one since. */
 static void drop_moved(struct reader *r)
@@ -351,6 +373,10 @@ static int read_all(struct reader *r)
 		err = for_each_row(r, &counters_map, slots, on_counters);
 	if (!err)
 		err = for_each_row(r, &reasons_map, KRL_REASON_MAX, on_reason);
+	/* Without use none is looked at: settings that were raised since leave an overflow bucket less than
+	 * full. */
+	if (!err && r->stats.reasons[KRL_REASON_BUCKET_OVERFLOW])
+		err = for_each_row(r, &overflow_map, slots, on_overflow);
 	if (err)
 		return err;
 	drop_moved(r);

@@ -46,6 +46,9 @@ int krl_stats_copy_rule(const struct krl_rule *row, struct krl_rule *ret);
 void krl_stats_sort_by_id(struct krl_stats *stats);
 void krl_stats_count_bucket(struct krl_stats *stats, const struct krl_bucket_key *key,
 			    const struct krl_bucket *bucket, __u64 now_ns);
+/* The bucket that the rule's descriptors share when there is no room for more; passed over when it is
+ * full, as it is until it is used. */
+void krl_stats_count_overflow(struct krl_stats_row *row, const struct krl_bucket *bucket, __u64 now_ns);
 void krl_stats_count_endpoint(struct krl_stats *stats, const struct krl_endpoint *endpoint);
 
 void krl_stats_sort_by_name(struct krl_stats *stats);

@@ -73,6 +73,27 @@ static void tokens_of_larger_settings_are_capped(void **state)
 	assert_int_equal(row.available, 10);
 }
 
+/* An overflow bucket is there from the start: full, it says nothing. */
+static void an_overflow_bucket_counts_once_it_is_used(void **state)
+{
+	struct krl_stats_row row = row_of(0, 1);
+	struct krl_bucket overflow = { .last_topup_ns = S, .tokens = 10 };
+
+	krl_stats_count_overflow(&row, &overflow, S);
+	assert_int_equal(row.available, 10);
+	assert_int_equal(row.bucket_count, 0);
+	overflow.tokens = 4;
+	krl_stats_count_overflow(&row, &overflow, S);
+	assert_int_equal(row.available, 4);
+	assert_int_equal(row.bucket_count, 1);
+	row.available = 3;
+	krl_stats_count_overflow(&row, &overflow, 2 * S);
+	assert_int_equal(row.available, 3);
+	krl_stats_count_overflow(&row, &overflow, 61 * S);
+	assert_int_equal(row.bucket_count, 2);
+	assert_int_equal(overflow.tokens, 4);
+}
+
 static void buckets_of_no_rule_are_passed_over(void **state)
 {
 	struct krl_stats_row row = row_of(0, 5);
@@ -200,6 +221,7 @@ int main(void)
 		cmocka_unit_test(the_emptiest_bucket_of_a_rule_is_what_is_available),
 		cmocka_unit_test(a_bucket_is_shown_as_of_now),
 		cmocka_unit_test(tokens_of_larger_settings_are_capped),
+		cmocka_unit_test(an_overflow_bucket_counts_once_it_is_used),
 		cmocka_unit_test(buckets_of_no_rule_are_passed_over),
 		cmocka_unit_test(a_reference_counts_if_row_and_id_fit),
 		cmocka_unit_test(rows_are_sorted_by_namespace_name_service_rule),
