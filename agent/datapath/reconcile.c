@@ -29,7 +29,6 @@ struct pass {
 	struct krl_reconcile_result result;
 };
 
-
 static __u64 boot_ns(void)
 {
 	struct timespec now;
@@ -90,21 +89,24 @@ static __u32 find_row(const struct krl_datapath *dp, const struct row_index *ind
 	return NO_SLOT;
 }
 
-/* Write a row so that readers see all of it or retry; @id 0 frees it. */
+/* Write a row so that readers see all of it or retry; @id 0 frees it. The fence keeps the words after
+ * the odd number, the release keeps them before the even one, on weakly ordered CPUs too. Each number is
+ * stored whole: a reader that gives up waiting for an agent that died meanwhile takes them as they are. */
 static void write_rule(struct krl_rule *row, __u32 id, const struct krl_settings *settings,
 		       const char *text)
 {
 	__u32 seq = __atomic_load_n(&row->seq, __ATOMIC_RELAXED);
 
-	__atomic_store_n(&row->seq, seq + 1, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	row->id = id;
-	row->settings = *settings;
+	__atomic_store_n(&row->seq, seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_store_n(&row->id, id, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.max_tokens, settings->max_tokens, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.tokens_per_fill, settings->tokens_per_fill, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.fill_interval_ns, settings->fill_interval_ns, __ATOMIC_RELAXED);
 	memset(row->limit_text, 0, sizeof(row->limit_text));
 	row->limit_text_len = strnlen(text, sizeof(row->limit_text));
 	memcpy(row->limit_text, text, row->limit_text_len);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
 }
 
 static int write_info(struct pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)

@@ -176,12 +176,11 @@ static void *write_rows(void *arg)
 
 	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
 		n = n % 1000000 + 1;
-		__atomic_store_n(&w->row.seq, w->row.seq + 1, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(&w->row.seq, w->row.seq + 1, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_RELEASE);
 		w->row.id = (__u32)n;
 		w->row.settings = (struct krl_settings){ n, n, n };
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		__atomic_store_n(&w->row.seq, w->row.seq + 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&w->row.seq, w->row.seq + 1, __ATOMIC_RELEASE);
 	}
 	return NULL;
 }
