@@ -131,6 +131,15 @@ static size_t place_service(struct compiler *c, const struct krl_source_document
 	return found;
 }
 
+/* The target as krl_plan_rule has it, of @size bytes. */
+static void service_text(const struct krl_target *target, char *ret, size_t size)
+{
+	if (target->port)
+		snprintf(ret, size, "%s:%u", target->service, target->port);
+	else
+		snprintf(ret, size, "%s", target->service);
+}
+
 static void add_rule(struct compiler *c, __u32 at, const struct krl_target *target,
 		     const struct krl_rule_spec *spec)
 {
@@ -147,10 +156,7 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	*owner = at;
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
-	if (target->port)
-		snprintf(rule->service, sizeof(rule->service), "%s:%u", target->service, target->port);
-	else
-		snprintf(rule->service, sizeof(rule->service), "%s", target->service);
+	service_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
@@ -170,6 +176,7 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 	const struct krl_document *d = source->document;
 	__u32 flags = d->rate_limit.fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
 	size_t first, i, e, r;
+	char service[256];
 
 	for (i = 0; i < d->rate_limit.target_count; i++) {
 		const struct krl_target *target = &d->rate_limit.targets[i];
@@ -180,10 +187,11 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 		for (e = 0; e < target->endpoint_count; e++)
 			for (r = 0; r < target->rule_count; r++)
 				place(c, &target->endpoints[e], flags, first + r);
-		if (*target->service && !place_service(c, source, target, flags, first))
-			krl_diags_add(c->notes, source->file, d->line, 1,
-				      "RateLimit %s/%s waits: service %s has no ready endpoint%s", d->ns, d->name,
-				      target->service, target->port ? " on its port" : "");
+		if (!*target->service || place_service(c, source, target, flags, first))
+			continue;
+		service_text(target, service, sizeof(service));
+		krl_diags_add(c->notes, source->file, d->line, 1,
+			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name, service);
 	}
 }
 

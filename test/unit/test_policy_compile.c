@@ -21,11 +21,13 @@
 static struct krl_decoded_file file;
 static struct krl_plan plan;
 
+static struct krl_diags notes;
+
 /* Compile @text, in which nothing may be wrong. */
 static void compile(const char *text)
 {
 	struct krl_source_document documents[MAX_DOCUMENTS];
-	struct krl_diags errors = { 0 }, notes = { 0 };
+	struct krl_diags errors = { 0 };
 	size_t i;
 
 	assert_int_equal(krl_decode("f.yaml", text, strlen(text), &file, &errors), 0);
@@ -36,12 +38,12 @@ static void compile(const char *text)
 		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
 	assert_int_equal(krl_compile(documents, file.count, &plan, &errors, &notes), 0);
 	assert_int_equal(errors.count, 0);
-	assert_int_equal(notes.count, 0);
 }
 
 static int teardown(void **state)
 {
 	krl_plan_clear(&plan);
+	krl_diags_clear(&notes);
 	krl_decoded_file_clear(&file);
 	return 0;
 }
@@ -63,6 +65,7 @@ static void the_port_of_a_service_is_part_of_who_a_rule_is(void **state)
 	compile(LIMIT("{services: [{name: s, port: 80, rules: [{limit: 1/day}]}, "
 		      "{name: s, port: 81, rules: [{limit: 2/day}]}, {name: s, rules: [{limit: 3/day}]}]}")
 		SLICE("s-1", "s", "[{port: 80}, {port: 81}]", "[192.0.2.1]"));
+	assert_int_equal(notes.count, 0);
 	assert_int_equal(plan.rule_count, 3);
 	assert_string_equal(plan.rules[0].service, "s:80");
 	assert_string_equal(plan.rules[1].service, "s:81");
@@ -74,10 +77,24 @@ static void the_port_of_a_service_is_part_of_who_a_rule_is(void **state)
 	assert_int_equal(endpoint_at(81)->rules[1], 2);
 }
 
+static void a_service_without_endpoint_is_noted_with_its_port(void **state)
+{
+	compile(LIMIT("{services: [{name: s, port: 80, rules: [{limit: 1/day}]}, "
+		      "{name: s, port: 81, rules: [{limit: 1/day}]}, {name: t, rules: [{limit: 1/day}]}]}")
+		SLICE("s-1", "s", "[{port: 80}]", "[192.0.2.1]"));
+	assert_int_equal(notes.count, 2);
+	assert_string_equal(notes.lines[0],
+			    "f.yaml:1:1: RateLimit default/web waits: service s:81 has no ready endpoint");
+	assert_string_equal(notes.lines[1],
+			    "f.yaml:1:1: RateLimit default/web waits: service t has no ready endpoint");
+	assert_int_equal(plan.endpoint_count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(the_port_of_a_service_is_part_of_who_a_rule_is, teardown),
+		cmocka_unit_test_teardown(a_service_without_endpoint_is_noted_with_its_port, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
