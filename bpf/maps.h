@@ -42,6 +42,15 @@ KRL_EXTERN struct {
 	__type(value, struct krl_config);
 } krl_config SEC(".maps");
 
+/* How many answers the kernel gives: the agent sees by it when carrying them in batches pays. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct krl_load);
+} krl_load SEC(".maps");
+
 /* The buckets; created full by the programs, removed by the agent with their rule. A plain hash: a
  * flood of fresh descriptors cannot evict a limited one. */
 KRL_EXTERN struct {

@@ -138,9 +138,8 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	__u32 write_seq;
 	int answered;
 
-	/* Closing while the client still sends would be answered with RST (RFC 9112, 9.6). */
 	if (conn->late) {
-		conn->late = 0;
+		conn->late--;
 		return 0;
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)

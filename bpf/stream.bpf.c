@@ -85,19 +85,41 @@ lost:
 	return SK_DROP;
 }
 
-/* Let the agent carry conn->answer, so that the server is not woken for nothing: one that waits in a
- * blocking recv() would get EAGAIN. Returns 0, or -1 without an agent that is awake. */
-static __always_inline int krl_answer_unseen(struct krl_conn *conn, __u64 cookie,
-					     const struct krl_config *config)
+/* Put @cookie into the queue of those whose conn->answer waits for a datagram. */
+static __always_inline int krl_queue_answer(struct krl_conn *conn, __u64 cookie)
 {
-	if (conn->judge.now_ns - config->alive_ns > KRL_ALIVE_NS)
-		return -1;
 	conn->answer.queued = 1;
-	if (bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY) ||
-	    krl_send_event(cookie, KRL_EVENT_CARRY)) {
-		conn->answer.queued = 0;
+	if (!bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY))
+		return 0;
+	conn->answer.queued = 0;
+	return -1;
+}
+
+/* Leave conn->answer to the agent, so that the server is not woken for nothing: always when the agent
+ * carries answers in batches, since that is cheaper then, and for a server that waits in a blocking
+ * recv(), which would get EAGAIN. Returns 0, or -1 without an agent that would see to it. */
+static __always_inline int krl_leave_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					    const struct krl_config *config)
+{
+	__u64 now_ns = bpf_ktime_get_boot_ns();
+	struct krl_load *load;
+	__u32 zero = 0;
+	int batched;
+
+	load = bpf_map_lookup_elem(&krl_load, &zero);
+	if (!load)
 		return -1;
-	}
+	__sync_fetch_and_add(&load->answers, 1);
+	batched = now_ns < config->batch_until_ns;
+	if (!batched && (!conn->blocks || now_ns - config->alive_ns > KRL_ALIVE_NS))
+		return -1;
+	/* The sink goes with the agent, at once when that is killed. */
+	if (bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0) != SK_PASS || krl_queue_answer(conn, cookie))
+		return -1;
+	__sync_fetch_and_add(&load->left, 1);
+	krl_count(KRL_REASON_ANSWER_CARRIED);
+	if (!batched)
+		krl_send_event(cookie, KRL_EVENT_CARRY);
 	return 0;
 }
 
@@ -113,14 +135,12 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 	conn->answer_seq = krl_sock_write_seq(krl_skb_sock(skb));
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
-		if (conn->blocks && !krl_answer_unseen(conn, cookie, config))
+		if (!krl_leave_answer(skb, conn, cookie, config))
 			return krl_drop(skb);
 		responder = bpf_get_smp_processor_id() % config->responders;
 		if (bpf_sk_redirect_hash(skb, &krl_bounce, &responder, 0) == SK_PASS) {
-			conn->answer.queued = 1;
-			if (!bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY))
+			if (!krl_queue_answer(conn, cookie))
 				return SK_PASS;
-			conn->answer.queued = 0;
 			krl_count(KRL_REASON_ANSWER_LOST);
 			return SK_DROP;
 		}
@@ -201,6 +221,7 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	krl_count(KRL_REASON_BAD_REQUEST);
 	conn->answer.status = KRL_ANSWER_400;
 	conn->answer.no_body = 0;
+	conn->late = KRL_LATE_TRIES;
 	if (krl_broken_body(conn)) {
 		/* The server waits for the rest, so no answer of its own will come: the 400 is the
 		 * answer, unless the server said something already. Then the connection just ends. */
@@ -221,6 +242,7 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 	krl_scan(skb, conn);
 	if (conn->scan.failed || conn->scan.event || conn->scan.begins) {
 		conn->answer.close = 1;
+		conn->late = KRL_LATE_TRIES;
 		return krl_answer(skb, conn, cookie);
 	}
 	if (conn->http.state != KRL_HTTP_START)
@@ -258,7 +280,7 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {
-		conn->late = 1;
+		conn->late = KRL_LATE_TRIES;
 		return krl_drop(skb);
 	}
 	if (conn->answer.queued)

@@ -15,6 +15,7 @@ struct krl_datapath {
 	struct bpf_link *sockops;	/* pinned */
 	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
 	struct krl_config *config;	/* krl_config, mapped */
+	const struct krl_load *load;	/* krl_load, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;

@@ -24,6 +24,7 @@ static const char *const pinned_maps[] = {
 	"krl_overflow",	 "krl_rule_info", "krl_rule_stats", "krl_reasons",
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
+	"krl_load",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -70,20 +71,38 @@ static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_
 	return 0;
 }
 
+static int map_array(const struct bpf_map *map, size_t bytes, int prot, void **ret,
+		     struct krl_error *ret_error)
+{
+	void *at = mmap(NULL, bytes, prot, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (at == MAP_FAILED)
+		return krl_error_set(ret_error, errno, "mapping %s: %s", bpf_map__name(map),
+				     strerror(errno));
+	*ret = at;
+	return 0;
+}
+
 static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
 {
-	dp->rules = mmap(NULL, sizeof(struct krl_rule) * KRL_MAX_RULES, PROT_READ | PROT_WRITE,
-			 MAP_SHARED, bpf_map__fd(dp->skel->maps.krl_rules), 0);
-	if (dp->rules == MAP_FAILED) {
-		dp->rules = NULL;
-		return krl_error_set(ret_error, errno, "mapping krl_rules: %s", strerror(errno));
-	}
-	dp->config = mmap(NULL, sizeof(struct krl_config), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(dp->skel->maps.krl_config), 0);
-	if (dp->config == MAP_FAILED) {
-		dp->config = NULL;
-		return krl_error_set(ret_error, errno, "mapping krl_config: %s", strerror(errno));
-	}
+	struct kmesh_rl *skel = dp->skel;
+	void *at;
+	int err;
+
+	err = map_array(skel->maps.krl_rules, sizeof(struct krl_rule) * KRL_MAX_RULES,
+			PROT_READ | PROT_WRITE, &at, ret_error);
+	if (err)
+		return err;
+	dp->rules = at;
+	err = map_array(skel->maps.krl_config, sizeof(struct krl_config), PROT_READ | PROT_WRITE, &at,
+			ret_error);
+	if (err)
+		return err;
+	dp->config = at;
+	err = map_array(skel->maps.krl_load, sizeof(struct krl_load), PROT_READ, &at, ret_error);
+	if (err)
+		return err;
+	dp->load = at;
 	return 0;
 }
 
@@ -196,6 +215,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 	bpf_link__destroy(dp->sockops);
 	if (dp->rules)
 		munmap(dp->rules, sizeof(struct krl_rule) * KRL_MAX_RULES);
+	if (dp->load)
+		munmap((void *)dp->load, sizeof(struct krl_load));
 	if (dp->config)
 		munmap(dp->config, sizeof(struct krl_config));
 	kmesh_rl__destroy(dp->skel);

@@ -14,14 +14,12 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/log.h"
+#include "carry.h"
 #include "internal.h"
 
 #define WAITING_TICK_MS 100
 #define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
 #define CLOSE_TRIES 20		/* two seconds for the client to stop sending */
-#define ALIVE_TICK_MS 100	/* a fifth of what the kernel takes for dead */
-#define SPARE_TICKS 10		/* spare carriers once a second */
-#define SPARE_CARRIERS 8
 
 /* A connection whose answer waits for the server, or whose end waits for the answer. */
 struct waiting {
@@ -35,8 +33,8 @@ struct krl_responders {
 	struct krl_datapath *dp;
 	struct ring_buffer *events;
 	uv_poll_t *poll;
-	uv_timer_t *alive;
-	unsigned int ticks;
+	uv_timer_t *alive;	/* every KRL_CARRY_TICK_MS, a fifth of what the kernel takes for dead */
+	struct krl_carry carry;
 	uv_timer_t *timer;	/* of what is waiting */
 	struct waiting *waiting;
 	int pairs[KRL_MAX_RESPONDERS][2];
@@ -72,24 +70,12 @@ static void set_clocks(struct krl_datapath *dp)
 			 __ATOMIC_RELAXED);
 }
 
-/* Each datagram carries one answer. Should one have been lost, when an agent was killed for example,
- * its answer would wait for the next: a few spare ones a second keep the queue from lagging. */
-static void send_carriers(struct krl_responders *r, int count)
-{
-	int i;
-
-	for (i = 0; i < count; i++)
-		if (send(r->pairs[i % r->pair_count][0], "", 1, MSG_DONTWAIT) < 0)
-			krl_log_debug("carrier not sent", "error", "%s", strerror(errno));
-}
-
 static void on_alive(uv_timer_t *timer)
 {
 	struct krl_responders *r = timer->data;
 
 	set_clocks(r->dp);
-	if (++r->ticks % SPARE_TICKS == 0)
-		send_carriers(r, SPARE_CARRIERS);
+	krl_carry_tick(&r->carry);
 }
 
 static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
@@ -156,7 +142,7 @@ static int on_event(void *ctx, void *data, size_t size)
 		wait_for(r, event->cookie, KRL_COMMAND_CLOSE, CLOSE_TRIES);
 		break;
 	case KRL_EVENT_CARRY:
-		send_carriers(r, 1);
+		krl_carry_waiting(&r->carry);
 		break;
 	case KRL_EVENT_DRAIN:
 		wait_for(r, event->cookie, KRL_COMMAND_DRAIN, DRAIN_TRIES);
@@ -234,28 +220,27 @@ static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_erro
 {
 	uv_poll_t *poll = new_handle(sizeof(*poll), r);
 	uv_timer_t *alive = new_handle(sizeof(*alive), r), *timer = new_handle(sizeof(*timer), r);
-	int err;
+	uv_timer_t *batch = new_handle(sizeof(*batch), &r->carry);
+	int err = -ENOMEM;
 
 	r->events = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_events), on_event, r, NULL);
-	if (!poll || !alive || !timer || !r->events) {
-		free(poll);
-		free(alive);
-		free(timer);
-		return krl_error_set(ret_error, ENOMEM, "out of memory");
-	}
-	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->events));
+	if (poll && alive && timer && batch && r->events)
+		err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->events));
 	if (err) {
 		free(poll);
 		free(alive);
 		free(timer);
+		free(batch);
 		return krl_error_set(ret_error, -err, "watching krl_events: %s", uv_strerror(err));
 	}
 	uv_timer_init(loop, alive);
 	uv_timer_init(loop, timer);
+	uv_timer_init(loop, batch);
 	r->poll = poll;
 	r->alive = alive;
 	r->timer = timer;
-	uv_timer_start(alive, on_alive, ALIVE_TICK_MS, ALIVE_TICK_MS);
+	r->carry.timer = batch;
+	uv_timer_start(alive, on_alive, KRL_CARRY_TICK_MS, KRL_CARRY_TICK_MS);
 	return uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
@@ -281,7 +266,11 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	/* What asked for an answer while no agent was there has long been given up. */
 	ring_buffer__consume(r->events);
 	__atomic_store_n(&dp->config->responders, r->pair_count, __ATOMIC_RELEASE);
-	send_carriers(r, SPARE_CARRIERS);
+	r->carry.fd = r->pairs[0][0];
+	r->carry.queue_fd = bpf_map__fd(dp->skel->maps.krl_answers);
+	r->carry.config = dp->config;
+	r->carry.load = dp->load;
+	krl_carry_start(&r->carry);
 	*ret = r;
 	return 0;
 }
@@ -294,9 +283,11 @@ void krl_responders_close(struct krl_responders *r)
 	if (!r)
 		return;
 	__atomic_store_n(&r->dp->config->responders, 0, __ATOMIC_RELEASE);
+	krl_carry_stop(&r->carry);
 	close_handle(r->poll);
 	close_handle(r->alive);
 	close_handle(r->timer);
+	close_handle(r->carry.timer);
 	while ((w = r->waiting)) {
 		r->waiting = w->next;
 		free(w);

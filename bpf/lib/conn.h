@@ -21,6 +21,10 @@ enum krl_answer_status {
 	KRL_ANSWER_400,
 };
 
+/* Tries, 100 ms apart, that a client who sends on after its last answer keeps the connection from being
+ * ended: closing while it sends is answered with RST, which may cost it the answer (RFC 9112, 9.6). */
+#define KRL_LATE_TRIES 5
+
 /* An answer from the kernel, ready to be written: the numbers are the bucket's at the verdict. */
 struct krl_answer {
 	__u64 limit;
@@ -90,7 +94,7 @@ struct krl_conn {
 	__u8 quiet;		/* tries in a row that found the server quiet */
 	__u8 blocks;		/* the server reads with blocking calls */
 	__u8 interim;		/* what the server wrote since may be a 1xx, not the answer */
-	__u8 late;		/* bytes came after the last answer */
+	__u8 late;		/* tries to end the connection that are still to be let go by, see KRL_LATE_TRIES */
 	__u8 pad[5];
 	struct krl_judge judge;
 	struct krl_scan scan;

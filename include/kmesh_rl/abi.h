@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 1
+#define KRL_ABI_VERSION 2
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -103,13 +103,20 @@ struct krl_config {
 	__u32 responders;	/* AF_UNIX pairs open now; 0: none, answer in place */
 	__s64 wall_offset_ns;	/* CLOCK_REALTIME - CLOCK_BOOTTIME */
 	__u64 alive_ns;		/* CLOCK_BOOTTIME, when the agent last went round its loop */
+	__u64 batch_until_ns;	/* CLOCK_BOOTTIME, until when it looks every millisecond for answers to carry */
+};
+
+/* Written by the programs alone, row 0 of krl_load; both only grow. */
+struct krl_load {
+	__u64 answers;		/* from the kernel */
+	__u64 left;		/* of those, left to the agent to carry */
 };
 
 /* From the kernel to the agent through krl_events. */
 enum krl_event_kind {
 	KRL_EVENT_CLOSE = 1,	/* the answer on its way is the last: end the connection after it */
 	KRL_EVENT_DRAIN = 2,	/* an answer must wait until the server wrote what it owes */
-	KRL_EVENT_CARRY = 3,	/* an answer needs a datagram to carry it */
+	KRL_EVENT_CARRY = 3,	/* an answer was left to the agent, which sleeps */
 };
 
 struct krl_event {
@@ -139,7 +146,8 @@ _Static_assert(sizeof(struct krl_endpoint) == 8 + 8 * KRL_MAX_ENDPOINT_RULES, "A
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 104, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
-_Static_assert(sizeof(struct krl_config) == 24, "ABI");
+_Static_assert(sizeof(struct krl_config) == 32, "ABI");
+_Static_assert(sizeof(struct krl_load) == 16, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 

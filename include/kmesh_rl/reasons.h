@@ -17,6 +17,7 @@
 	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
+	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \
 	X(ANSWER_DRAINED, "answer_drained", "a pipelined request was refused after older answers") \
 	X(BLOCKING_READER, "blocking_reader", "a 429 to a server that reads with blocking calls")
 

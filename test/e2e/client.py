@@ -224,6 +224,12 @@ def expect_limited(answer, limit=10, text="10 per 1 day", interval_s=86400, clos
            f"X-RateLimit-Reset less Retry-After is {asked_s}, and now is {now_s:.0f}")
 
 
+def expect_compact(answer, what="a request while the agent is away"):
+    equal(answer.status, 429, f"status of {what} ({answer!r})")
+    equal(answer.field("Content-Length"), "0", f"Content-Length of the compact 429 ({answer!r})")
+    expect(int(answer.field("Retry-After") or 0) >= 1, f"Retry-After of the compact 429 ({answer!r})")
+
+
 def expect_refused(conn, what):
     """The kernel's 400 and the end of the connection."""
     answer = conn.response()

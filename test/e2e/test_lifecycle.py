@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import isolation
-from client import equal, expect, expect_limited, expect_ok, get, post, post_chunked
+from client import equal, expect, expect_compact, expect_limited, expect_ok, get, post, post_chunked
 from documents import ratelimit
 from harness import DEADLINE_S, PORT, case, take, wait_for
 
@@ -21,12 +21,6 @@ def one_line(result, what):
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     equal(len(lines), 1, f"{what}: lines on standard error ({result.stderr!r})")
     return lines[0]
-
-
-def expect_compact(answer, what="a request while the agent is away"):
-    equal(answer.status, 429, f"status of {what} ({answer!r})")
-    equal(answer.field("Content-Length"), "0", f"Content-Length of the compact 429 ({answer!r})")
-    expect(int(answer.field("Retry-After") or 0) >= 1, f"Retry-After of the compact 429 ({answer!r})")
 
 
 @case

@@ -15,16 +15,21 @@ LEADS = [b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\0
 
 
 def each(table, check):
-    """Run @check on every entry; one Failure that names all the entries that fail, or those up to the
-    first that lasts for a whole deadline."""
+    """Run the generator @check on every entry: up to its yield on all of them, then to its end, so that
+    the connections end side by side. One Failure that names all the entries that fail, or those up to
+    the first that lasts for a whole deadline."""
     failures = []
-    for name, request in table.items():
-        try:
-            check(name, request)
-        except (Failure, OSError) as error:
-            failures.append(f"[{name}] {error}")
-            if isinstance(error, TimeoutError):
-                break
+    runs = [(name, check(name, request)) for name, request in table.items()]
+    for _ in range(2):
+        for name, run in list(runs):
+            try:
+                next(run, None)
+            except (Failure, OSError) as error:
+                failures.append(f"[{name}] {error}")
+                if isinstance(error, TimeoutError):
+                    runs.clear()
+                    break
+                runs.remove((name, run))
     expect(not failures, f"{len(failures)} of {len(table)}: " + "; ".join(failures))
 
 
@@ -51,6 +56,7 @@ def malformed_requests_are_refused(env):
     def check(name, request):
         with env.connect() as conn:
             conn.send(request)
+            yield
             expect_refused(conn, name)
 
     each({**smuggling.HEADS, **smuggling.BODIES}, check)
@@ -67,6 +73,7 @@ def malformed_requests_are_refused_when_over_the_limit(env):
     def check(name, request):
         with env.connect() as conn:
             conn.send(request)
+            yield
             expect_refused(conn, name)
 
     each({**smuggling.HEADS, **smuggling.BODIES}, check)
@@ -83,6 +90,7 @@ def malformed_requests_behind_a_good_one_are_refused(env):
         with env.connect() as conn:
             expect_ok(conn.ask(get("/good")))
             conn.send(request)
+            yield
             expect_refused(conn, name)
 
     each({**smuggling.HEADS, **smuggling.BODIES}, check)
@@ -97,13 +105,15 @@ def malformed_requests_in_two_segments_smuggle_nothing(env):
     server = env.server(raw=True)
     env.limit(limit="10000/day")
 
-    def check(name, request):
-        for at in (len(request) // 4, len(request) // 2, request.index(SMUGGLED)):
-            with env.connect() as conn:
-                conn.send_until_closed([request[:at], request[at:]])
-                drain(conn)
+    def check(_name, pieces):
+        with env.connect() as conn:
+            conn.send_until_closed(pieces)
+            yield
+            drain(conn)
 
-    each({**smuggling.HEADS, **smuggling.BODIES}, check)
+    each({f"{name}, cut at {at}": (request[:at], request[at:])
+          for name, request in {**smuggling.HEADS, **smuggling.BODIES}.items()
+          for at in (len(request) // 4, len(request) // 2, request.index(SMUGGLED))}, check)
     nothing_got_through(env, server)
 
 
@@ -115,6 +125,7 @@ def malformed_requests_byte_by_byte_smuggle_nothing(env):
     def check(name, request):
         with env.accepted(server) as conn:
             conn.send_unawaited(request)
+            yield
             drain(conn)
 
     each({**smuggling.HEADS, **smuggling.BODIES}, check)
@@ -134,6 +145,7 @@ def malformed_body_of_a_limited_request_smuggles_nothing(env):
         with env.connect() as conn:
             conn.send_segment(request[:head])
             conn.send_until_closed([request[head:], SMUGGLED])
+            yield
             answer = conn.response()
             expect(answer.status in (400, 429) and answer.closes(), f"answered {answer!r}")
             conn.expect_eof()
@@ -153,6 +165,7 @@ def a_body_that_breaks_behind_an_admitted_head_ends_the_connection(env):
         with env.accepted(server) as conn:
             conn.send_segment(request[:head])
             conn.send_until_closed([request[head:]])
+            yield
             answer = conn.response_or_eof()
             expect(answer is None or (answer.status == 400 and answer.closes()), f"answered {answer!r}")
             conn.expect_eof()
@@ -169,7 +182,9 @@ def odd_but_clear_requests_pass(env):
 
     def check(name, request):
         with env.connect() as conn:
-            expect_ok(conn.ask(request), what=name)
+            conn.send(request)
+            yield
+            expect_ok(conn.response(), what=name)
 
     each(smuggling.FINE, check)
     equal(len(env.settled(server).requests()), len(smuggling.FINE), "requests that reached the server")

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many refusals at once: the agent carries their answers in batches, and each client still gets its own,
+whole."""
+
+import json
+
+from client import count_statuses, equal, expect_compact, expect_limited, expect_ok, get, post
+from documents import ratelimit
+from harness import case, take, wait_for
+
+CLIENTS = 32
+LONG = "X-Padding: " + "a" * 60
+
+
+def carried(env):
+    """429s that the agent carried."""
+    result = env.tool("get", "ratelimit-stats", "-A", "-o", "json")
+    return json.loads(result.stdout)["reasons"].get("answer_carried", 0) if result.returncode == 0 else 0
+
+
+def ask_all(conns, request):
+    """@request on each connection, all before the first answer is read."""
+    for conn in conns:
+        conn.send(request)
+    return [conn.response() for conn in conns]
+
+
+def hammer(env, conns):
+    """Refused requests up to the moment when the agent carries batches. Returns how many."""
+    asked = 0
+
+    def batches():
+        nonlocal asked
+        before = carried(env)
+        for _ in range(20):
+            for answer in ask_all(conns, get("/over")):
+                expect_limited(answer, limit=1, text="1 per 1 day")
+            asked += len(conns)
+        return carried(env) - before >= 10 * len(conns)
+
+    wait_for("the agent carries answers in batches", batches)
+    return asked
+
+
+@case
+def a_flood_is_answered_in_batches(env):
+    server = env.server()
+    env.limit(limit="1/day")
+    take(env, 1)
+    conns = [env.connect() for _ in range(CLIENTS)]
+    asked = hammer(env, conns)
+    for answer in ask_all(conns, post("/over", b"x" * 3000)):
+        expect_limited(answer, limit=1, text="1 per 1 day")
+    for answer in ask_all(conns, get("/over", "Connection: close")):
+        expect_limited(answer, limit=1, text="1 per 1 day", close=True)
+    for conn in conns:
+        conn.expect_eof()
+    equal(env.item()["rateLimitedRequests"], asked + 2 * CLIENTS, "requests limited")
+    equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
+
+
+@case
+def calm_after_a_flood(env):
+    """Batches end with the flood; what comes then is answered as before."""
+    env.server()
+    env.limit(limit="1/day")
+    take(env, 1)
+    conns = [env.connect() for _ in range(CLIENTS)]
+    hammer(env, conns)
+
+    def alone():
+        before = carried(env)
+        expect_limited(conns[0].ask(get("/over")), limit=1, text="1 per 1 day")
+        return carried(env) == before
+
+    wait_for("an answer that the agent does not carry", alone)
+
+
+@case
+def others_are_admitted_in_a_flood(env):
+    """Refusals on one endpoint leave the answers of another alone."""
+    server = env.server(port=8081)
+    env.server()
+    env.write("other.yaml", ratelimit("other", 8081, limit="100000/day"))
+    env.limit(limit="1/day")
+    take(env, 1)
+    conns = [env.connect() for _ in range(CLIENTS)]
+    hammer(env, conns)
+    calm = env.connect(8081)
+    for number in range(50):
+        for conn in conns:
+            conn.send(get("/over"))
+        expect_ok(calm.ask(get(f"/{number}")), f"/{number}")
+        for conn in conns:
+            expect_limited(conn.response(), limit=1, text="1 per 1 day")
+    equal(len(env.settled(server).requests()), 50, "requests that reached the other server")
+
+
+@case
+def the_agent_is_killed_in_a_flood(env):
+    """No refused request reaches the server, and what was left to the dead agent is carried by the
+    next one."""
+    server = env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    conns = [env.connect() for _ in range(CLIENTS)]
+    hammer(env, conns)
+    for conn in conns:
+        conn.send(get("/over", LONG))
+    agent.kill()
+    expect_compact(env.connect().ask(get("/over", LONG)))
+    env.agent("limit")
+    statuses = count_statuses([conn.response() for conn in conns])
+    equal(statuses, {429: CLIENTS}, "answers to what was sent when the agent died")
+    for answer in ask_all(conns, get("/over", LONG)):
+        expect_limited(answer, limit=1, text="1 per 1 day")
+    equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
+
+
+@case
+def the_agent_is_stopped_in_a_flood(env):
+    """It carries what was left to it before it goes."""
+    server = env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    conns = [env.connect() for _ in range(CLIENTS)]
+    hammer(env, conns)
+    for conn in conns:
+        conn.send(get("/over", LONG))
+    equal(agent.terminate(), 0, "exit status of the agent")
+    for conn in conns:
+        equal(conn.response().status, 429, "status while the agent goes")
+    equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
