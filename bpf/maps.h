@@ -154,4 +154,11 @@ static __always_inline void krl_count(__u32 reason)
 		(*n)++;
 }
 
+static __always_inline void krl_send_event(__u64 cookie, __u32 kind)
+{
+	struct krl_event event = { .cookie = cookie, .kind = kind };
+
+	bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+}
+
 #endif

@@ -49,7 +49,6 @@ static __always_inline struct krl_text_slot *krl_text_slot_take(void)
 /* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
 static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
-	struct krl_event event = { .cookie = cookie, .kind = KRL_EVENT_CLOSE };
 	__u32 rule_slot = conn->answer.rule_slot, len;
 	struct krl_text_slot *slot;
 	struct krl_rule *rule;
@@ -71,7 +70,7 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 		return SK_DROP;
 	}
 	if (conn->answer.close || conn->phase == KRL_PHASE_CLOSED)
-		bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+		krl_send_event(cookie, KRL_EVENT_CLOSE);
 	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
 
@@ -132,7 +131,7 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 }
 
 /* May the connection be ended? Not before its last answer is written: the agent may be told of it
- * before the worker that carries it comes to that, and asks again then. */
+ * before the worker that carries it comes to that, and asks again then. -1: its socket is gone. */
 static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 {
 	__u32 write_seq;
@@ -144,9 +143,9 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)
 		return 1;
-	return conn->phase == KRL_PHASE_CLOSED &&
-	       !krl_written(cookie, conn->answer_seq, &write_seq, &answered) &&
-	       write_seq != conn->answer_seq;
+	if (krl_written(cookie, conn->answer_seq, &write_seq, &answered))
+		return -1;
+	return conn->phase == KRL_PHASE_CLOSED && write_seq != conn->answer_seq;
 }
 
 /* Make the datagram one that breaks the pipe it is redirected to: sending nothing is a hard error to
@@ -162,19 +161,26 @@ int krl_command(struct __sk_buff *skb)
 	struct krl_command command;
 	struct krl_conn *conn;
 	__u32 zero = 0;
+	int ended;
 
 	if (bpf_skb_load_bytes(skb, 0, &command, sizeof(command)))
 		return SK_DROP;
 	if (command.kind == KRL_COMMAND_BREAK_SINK)
 		return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
 	conn = bpf_map_lookup_elem(&krl_conns, &command.cookie);
-	if (!conn)
+	if (!conn) {
+		krl_send_event(command.cookie, KRL_EVENT_DONE);
 		return SK_DROP;
+	}
 	switch (command.kind) {
 	case KRL_COMMAND_CLOSE:
-		/* The server reads EPIPE and closes, and FIN follows the answer. */
-		if (!krl_ended(conn, command.cookie) || krl_break(skb))
+		ended = krl_ended(conn, command.cookie);
+		if (!ended)
 			return SK_DROP;
+		krl_send_event(command.cookie, KRL_EVENT_DONE);
+		if (ended < 0 || krl_break(skb))
+			return SK_DROP;
+		/* The server reads EPIPE and closes, and FIN follows the answer. */
 		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
 	case KRL_COMMAND_DRAIN:
 		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))

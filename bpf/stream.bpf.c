@@ -21,13 +21,6 @@ static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
 	return BPF_CORE_READ((struct sk_buff *)skb, sk);
 }
 
-static __always_inline int krl_send_event(__u64 cookie, __u32 kind)
-{
-	struct krl_event event = { .cookie = cookie, .kind = kind };
-
-	return bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
-}
-
 /* Drop the skb; the server need not know. Left out when more skbs wait, since the kernel stops taking
  * them at an error (net/ipv4/tcp.c, tcp_read_skb) and goes on only with the next that arrives. */
 static __always_inline int krl_drop(struct __sk_buff *skb)

@@ -16,18 +16,7 @@
 #include "agent/base/log.h"
 #include "carry.h"
 #include "internal.h"
-
-#define WAITING_TICK_MS 100
-#define DRAIN_TRIES 600		/* a minute, then the connection is closed without an answer */
-#define CLOSE_TRIES 20		/* two seconds for the client to stop sending */
-
-/* A connection whose answer waits for the server, or whose end waits for the answer. */
-struct waiting {
-	struct waiting *next;
-	__u64 cookie;
-	unsigned int tries;	/* left */
-	__u32 command;		/* to repeat; a drain that ran out of tries becomes a close */
-};
+#include "pending.h"
 
 struct krl_responders {
 	struct krl_datapath *dp;
@@ -35,8 +24,7 @@ struct krl_responders {
 	uv_poll_t *poll;
 	uv_timer_t *alive;	/* every KRL_CARRY_TICK_MS, a fifth of what the kernel takes for dead */
 	struct krl_carry carry;
-	uv_timer_t *timer;	/* of what is waiting */
-	struct waiting *waiting;
+	struct krl_pending pending;
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
 	int command[2];
@@ -78,58 +66,6 @@ static void on_alive(uv_timer_t *timer)
 	krl_carry_tick(&r->carry);
 }
 
-static void send_command(struct krl_responders *r, __u64 cookie, __u32 kind)
-{
-	struct krl_command command = { .cookie = cookie, .kind = kind };
-
-	if (send(r->command[0], &command, sizeof(command), MSG_DONTWAIT) < 0)
-		krl_log_warn("command to the kernel failed", "error", "%s", strerror(errno));
-}
-
-static void on_waiting(uv_timer_t *timer)
-{
-	struct krl_responders *r = timer->data;
-	struct waiting **at = &r->waiting, *w;
-
-	while ((w = *at)) {
-		send_command(r, w->cookie, w->command);
-		if (--w->tries) {
-			at = &w->next;
-		} else if (w->command == KRL_COMMAND_DRAIN) {
-			w->command = KRL_COMMAND_CLOSE;
-			w->tries = 1;
-		} else {
-			*at = w->next;
-			free(w);
-		}
-	}
-	if (!r->waiting)
-		uv_timer_stop(r->timer);
-}
-
-/* Send @command for @cookie now, and on each tick until @tries are used up; in place of what was
- * waiting for that connection. */
-static void wait_for(struct krl_responders *r, __u64 cookie, __u32 command, unsigned int tries)
-{
-	struct waiting *w;
-
-	for (w = r->waiting; w && w->cookie != cookie; w = w->next)
-		;
-	if (!w) {
-		w = calloc(1, sizeof(*w));
-		if (!w)
-			return;
-		w->cookie = cookie;
-		w->next = r->waiting;
-		r->waiting = w;
-	}
-	w->command = command;
-	w->tries = tries;
-	send_command(r, cookie, command);
-	if (!uv_is_active((uv_handle_t *)r->timer))
-		uv_timer_start(r->timer, on_waiting, WAITING_TICK_MS, WAITING_TICK_MS);
-}
-
 static int on_event(void *ctx, void *data, size_t size)
 {
 	struct krl_responders *r = ctx;
@@ -139,13 +75,16 @@ static int on_event(void *ctx, void *data, size_t size)
 		return 0;
 	switch (event->kind) {
 	case KRL_EVENT_CLOSE:
-		wait_for(r, event->cookie, KRL_COMMAND_CLOSE, CLOSE_TRIES);
+		krl_pending_add(&r->pending, event->cookie, KRL_COMMAND_CLOSE);
 		break;
 	case KRL_EVENT_CARRY:
 		krl_carry_waiting(&r->carry);
 		break;
 	case KRL_EVENT_DRAIN:
-		wait_for(r, event->cookie, KRL_COMMAND_DRAIN, DRAIN_TRIES);
+		krl_pending_add(&r->pending, event->cookie, KRL_COMMAND_DRAIN);
+		break;
+	case KRL_EVENT_DONE:
+		krl_pending_remove(&r->pending, event->cookie);
 		break;
 	}
 	return 0;
@@ -181,7 +120,7 @@ static int open_sink(struct krl_responders *r, struct krl_error *ret_error)
 
 	err = open_pair(r->sink, NULL, r->dp->skel->maps.krl_sink, 0, ret_error);
 	if (!err)
-		send_command(r, 0, KRL_COMMAND_BREAK_SINK);
+		krl_pending_send(&r->pending, 0, KRL_COMMAND_BREAK_SINK);
 	return err;
 }
 
@@ -201,6 +140,7 @@ static int open_pairs(struct krl_responders *r, struct krl_error *ret_error)
 	if (cpus > KRL_MAX_RESPONDERS)
 		cpus = KRL_MAX_RESPONDERS;
 	err = open_pair(r->command, NULL, skel->maps.krl_commands, 0, ret_error);
+	r->pending.fd = r->command[0];
 	for (; !err && r->pair_count < cpus; r->pair_count++)
 		err = open_pair(r->pairs[r->pair_count], skel->maps.krl_bounce, skel->maps.krl_responders,
 				r->pair_count, ret_error);
@@ -219,7 +159,7 @@ static void *new_handle(size_t size, void *owner)
 static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_error *ret_error)
 {
 	uv_poll_t *poll = new_handle(sizeof(*poll), r);
-	uv_timer_t *alive = new_handle(sizeof(*alive), r), *timer = new_handle(sizeof(*timer), r);
+	uv_timer_t *alive = new_handle(sizeof(*alive), r), *timer = new_handle(sizeof(*timer), &r->pending);
 	uv_timer_t *batch = new_handle(sizeof(*batch), &r->carry);
 	int err = -ENOMEM;
 
@@ -238,7 +178,7 @@ static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_erro
 	uv_timer_init(loop, batch);
 	r->poll = poll;
 	r->alive = alive;
-	r->timer = timer;
+	r->pending.timer = timer;
 	r->carry.timer = batch;
 	uv_timer_start(alive, on_alive, KRL_CARRY_TICK_MS, KRL_CARRY_TICK_MS);
 	return uv_poll_start(poll, UV_READABLE, on_readable);
@@ -277,7 +217,6 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 
 void krl_responders_close(struct krl_responders *r)
 {
-	struct waiting *w;
 	int i;
 
 	if (!r)
@@ -286,12 +225,9 @@ void krl_responders_close(struct krl_responders *r)
 	krl_carry_stop(&r->carry);
 	close_handle(r->poll);
 	close_handle(r->alive);
-	close_handle(r->timer);
 	close_handle(r->carry.timer);
-	while ((w = r->waiting)) {
-		r->waiting = w->next;
-		free(w);
-	}
+	krl_pending_clear(&r->pending);
+	close_handle(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)
 		close_pair(r->pairs[i]);
 	close_pair(r->command);

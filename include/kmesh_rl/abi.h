@@ -117,6 +117,7 @@ enum krl_event_kind {
 	KRL_EVENT_CLOSE = 1,	/* the answer on its way is the last: end the connection after it */
 	KRL_EVENT_DRAIN = 2,	/* an answer must wait until the server wrote what it owes */
 	KRL_EVENT_CARRY = 3,	/* an answer was left to the agent, which sleeps */
+	KRL_EVENT_DONE = 4,	/* the connection needs no command any more */
 };
 
 struct krl_event {
