@@ -68,11 +68,12 @@ spec:
 """
 
 
-def busy_s():
-    """CPU seconds that the machine has worked since boot."""
+def idle_s():
+    """CPU seconds that the machine has been idle since boot. The kernel keeps idle time exactly, while it
+    samples busy time at its tick (fs/proc/stat.c, get_idle_time)."""
     with open("/proc/stat") as stat:
-        user, nice, system, _idle, _iowait, irq, softirq = map(int, stat.readline().split()[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        idle, iowait = map(int, stat.readline().split()[4:6])
+    return (idle + iowait) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_for(what, condition):
@@ -130,12 +131,12 @@ class Bench:
         subprocess.run([f"{self.args.build}/kmesh-rl-agent", "--detach", "--bpffs", self.bpffs], check=False)
         shutil.rmtree(self.dir)
 
-    def measure(self, port):
-        before = busy_s()
-        out = subprocess.run(["wrk", "-t1", f"-c{self.args.connections}", f"-d{self.args.seconds}",
+    def measure(self, port, connections):
+        start, idle = time.monotonic(), idle_s()
+        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{self.args.seconds}",
                               f"http://127.0.0.1:{port}/file"],
                              capture_output=True, text=True, check=True).stdout
-        cpu = busy_s() - before
+        cpu = (time.monotonic() - start) * os.cpu_count() - (idle_s() - idle)
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
         return {"requests_per_s": rate, "cpu_us_per_request": cpu * 1e6 / max(requests, 1)}
@@ -158,49 +159,64 @@ class Bench:
             shutil.rmtree(pin, ignore_errors=True)
 
 
+def medians(rounds):
+    return {name: {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+            for name, runs in rounds.items()}
+
+
+def ratios(median):
+    def ratio(name, other, key):
+        return median[name][key] / median[other][key]
+
+    return {
+        "admitted_of_alone": ratio("kmesh-rl admits", "server alone", "requests_per_s"),
+        "admitted_of_proxied": ratio("kmesh-rl admits", "nginx proxy admits", "requests_per_s"),
+        "alone_of_proxied": ratio("server alone", "nginx proxy admits", "requests_per_s"),
+        "cpu_429_of_proxy_429": ratio("kmesh-rl answers 429", "nginx proxy answers 429", "cpu_us_per_request"),
+    }
+
+
+def show(connections, median, ratio):
+    print(f"{f'{connections} connections':26}{'requests/s':>12}{'CPU us/request':>16}")
+    for name, m in median.items():
+        print(f"{name:26}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}")
+    print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97)")
+    print(f"admitted / proxied       {ratio['admitted_of_proxied']:.2f}   (to reach: 2.00; "
+          f"the server alone: {ratio['alone_of_proxied']:.2f})")
+    print(f"CPU of a 429 / proxy's   {ratio['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     bench = Bench(args)
-    rounds = {name: [] for name, _, _ in CASES}
+    rounds = {count: {name: [] for name, _, _ in CASES} for count in args.connections}
     try:
         bench.up()
         for _ in range(args.rounds):
-            for name, port, _status in CASES:
-                rounds[name].append(bench.measure(port))
+            for count in args.connections:
+                for name, port, _status in CASES:
+                    rounds[count][name].append(bench.measure(port, count))
         take_ns = bench.take_ns()
     finally:
         bench.down()
 
-    median = {name: {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-              for name, runs in rounds.items()}
-    alone = median["server alone"]
-    print(f"{'':26}{'requests/s':>12}{'CPU us/request':>16}{'of alone':>10}")
-    for name, m in median.items():
-        print(f"{name:26}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}"
-              f"{m['requests_per_s'] / alone['requests_per_s']:10.2f}")
-    ratios = {
-        "admitted_of_alone": median["kmesh-rl admits"]["requests_per_s"] / alone["requests_per_s"],
-        "admitted_of_proxied": median["kmesh-rl admits"]["requests_per_s"]
-                               / median["nginx proxy admits"]["requests_per_s"],
-        "cpu_429_of_proxy_429": median["kmesh-rl answers 429"]["cpu_us_per_request"]
-                                / median["nginx proxy answers 429"]["cpu_us_per_request"],
-    }
-    print(f"\nadmitted / server alone  {ratios['admitted_of_alone']:.2f}   (to reach: 0.97)")
-    print(f"admitted / proxied       {ratios['admitted_of_proxied']:.2f}   (to reach: 2.00)")
-    print(f"CPU of a 429 / proxy's   {ratios['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)")
+    result = {"seconds": args.seconds, "rounds": args.rounds, "take_ns": take_ns, "connections": {}}
+    for count in args.connections:
+        median = medians(rounds[count])
+        result["connections"][count] = {"median": median, "ratios": ratios(median), "rounds": rounds[count]}
+        show(count, median, ratios(median))
     print(f"one take, hot bucket     {take_ns} ns")
     if args.json:
         with open(args.json, "w") as file:
-            json.dump({"rounds": rounds, "median": median, "ratios": ratios, "take_ns": take_ns,
-                       "connections": args.connections, "seconds": args.seconds}, file, indent=2)
+            json.dump(result, file, indent=2)
 
 
 if __name__ == "__main__":
