@@ -151,11 +151,13 @@ static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct 
 	return !conn->pipelined && !conn->interim && krl_sock_answered(sk, conn->admit_seq);
 }
 
-/* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. */
+/* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. More
+ * is likely on its way. */
 static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					   int nothing_owed)
 {
 	conn->answer.close = 1;
+	conn->late = KRL_LATE_TRIES;
 	if (nothing_owed)
 		return krl_answer(skb, conn, cookie);
 	conn->phase = KRL_PHASE_DRAIN;
@@ -214,7 +216,6 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	krl_count(KRL_REASON_BAD_REQUEST);
 	conn->answer.status = KRL_ANSWER_400;
 	conn->answer.no_body = 0;
-	conn->late = KRL_LATE_TRIES;
 	if (krl_broken_body(conn)) {
 		/* The server waits for the rest, so no answer of its own will come: the 400 is the
 		 * answer, unless the server said something already. Then the connection just ends. */

@@ -23,7 +23,7 @@ enum krl_answer_status {
 
 /* Tries, 100 ms apart, that a client who sends on after its last answer keeps the connection from being
  * ended: closing while it sends is answered with RST, which may cost it the answer (RFC 9112, 9.6). */
-#define KRL_LATE_TRIES 5
+#define KRL_LATE_TRIES 3
 
 /* An answer from the kernel, ready to be written: the numbers are the bucket's at the verdict. */
 struct krl_answer {

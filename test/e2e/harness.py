@@ -43,6 +43,25 @@ def wait_for(what, probe):
         time.sleep(0.01)
 
 
+def each(table, check):
+    """Run the generator @check on every entry: up to its yield on all of them, then to its end, so that
+    the connections end side by side. One Failure that names all the entries that fail, or those up to
+    the first that lasts for a whole deadline."""
+    failures = []
+    runs = [(name, check(name, request)) for name, request in table.items()]
+    for _ in range(2):
+        for name, run in list(runs):
+            try:
+                next(run, None)
+            except (Failure, OSError) as error:
+                failures.append(f"[{name}] {error}")
+                if isinstance(error, TimeoutError):
+                    runs.clear()
+                    break
+                runs.remove((name, run))
+    expect(not failures, f"{len(failures)} of {len(table)}: " + "; ".join(failures))
+
+
 class Server:
     """A running servers.py."""
 

@@ -3,7 +3,7 @@
 and a refusal is the last thing on its connection."""
 
 from client import equal, expect, expect_limited, expect_ok, get, post
-from harness import Skip, case, wait_for
+from harness import Skip, case, each, wait_for
 
 
 def numbered(first, last):
@@ -216,15 +216,19 @@ def a_limit_reached_across_segments_in_any_cut(env):
     server = env.server()
     env.limit(limit="1/day")
     expect_ok(env.connect().ask(get("/first")))
-    for at in range(1, len(stream)):
+
+    def check(at, pieces):
         with env.accepted(server) as conn:
-            conn.send_until_closed([stream[:at], stream[at:]])
+            conn.send_until_closed(pieces)
+            yield
             first = conn.response()
-            equal(first.status, 429, f"status when cut at {at}")
+            equal(first.status, 429, "status")
             if not first.closes():
                 equal(at, len(get("/1")), "a cut after which the connection stays open")
-                expect(conn.response().closes(), f"the second refusal when cut at {at}")
+                expect(conn.response().closes(), "the second refusal")
             conn.expect_eof()
+
+    each({at: (stream[:at], stream[at:]) for at in range(1, len(stream))}, check)
     equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
 
 

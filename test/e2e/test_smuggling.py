@@ -4,7 +4,7 @@ through, however it is cut, and whatever stood before it."""
 
 import smuggling
 from client import Failure, equal, expect, expect_ok, expect_refused, get
-from harness import case
+from harness import case, each
 from smuggling import SMUGGLED
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
@@ -12,25 +12,6 @@ UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
 # With what a lenient server may still find a request line behind.
 LEADS = [b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\0", b"\x85", b"\xa0",
          b"\x16", b"\n", b"\r", b"(", b"{"]
-
-
-def each(table, check):
-    """Run the generator @check on every entry: up to its yield on all of them, then to its end, so that
-    the connections end side by side. One Failure that names all the entries that fail, or those up to
-    the first that lasts for a whole deadline."""
-    failures = []
-    runs = [(name, check(name, request)) for name, request in table.items()]
-    for _ in range(2):
-        for name, run in list(runs):
-            try:
-                next(run, None)
-            except (Failure, OSError) as error:
-                failures.append(f"[{name}] {error}")
-                if isinstance(error, TimeoutError):
-                    runs.clear()
-                    break
-                runs.remove((name, run))
-    expect(not failures, f"{len(failures)} of {len(table)}: " + "; ".join(failures))
 
 
 def drain(conn):
