@@ -13,12 +13,13 @@ struct file {
 	char *name;
 	struct krl_decoded_file decoded;	/* the documents, and who was refused */
 	bool offered;
-	bool was_whole;		/* every document of it has been read once: none is unknown to us */
+	bool known;		/* nothing of before us is in it unread: it was read whole once, or came later */
 };
 
 struct krl_store {
 	struct file *files;
 	size_t count;
+	bool committed;		/* the first reading is over */
 };
 
 struct krl_store *krl_store_new(void)
@@ -68,6 +69,7 @@ static struct file *find_file(struct krl_store *store, const char *name)
 		store->count--;
 		return NULL;
 	}
+	file->known = store->committed;
 	return file;
 }
 
@@ -154,7 +156,7 @@ int krl_store_file(struct krl_store *store, const char *name, const char *text, 
 	}
 	krl_decoded_file_clear(&file->decoded);
 	file->decoded = decoded;
-	file->was_whole |= whole;
+	file->known |= whole;
 	return 0;
 }
 
@@ -180,6 +182,7 @@ void krl_store_commit(struct krl_store *store)
 			file_clear(&store->files[i]);
 	}
 	store->count = kept;
+	store->committed = true;
 }
 
 void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused)
@@ -199,7 +202,8 @@ void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *r
 	*ret_refused = refused;
 }
 
-/* Who is refused and has no good version here. */
+/* Who is refused and has no good version here: limits of before us stay until they can be read. Other files
+ * hold nothing of before us that is not read. */
 static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 {
 	struct krl_plan_retain *retain;
@@ -208,7 +212,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 	for (i = 0; i < store->count; i++) {
 		const struct file *file = &store->files[i];
 
-		if (!file->was_whole && has_unnamed(&file->decoded))
+		if (!file->known && has_unnamed(&file->decoded))
 			plan->retain_all = true;
 		for (d = 0; d < file->decoded.count; d++) {
 			const struct krl_decoded *entry = &file->decoded.documents[d];
@@ -217,7 +221,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 				continue;
 			/* Without its Service or slice a RateLimit has no endpoints: keep them all. */
 			if (entry->kind != KRL_KIND_RATE_LIMIT) {
-				plan->retain_all = true;
+				plan->retain_all |= !file->known;
 				continue;
 			}
 			retain = krl_list_add(&plan->retain, &plan->retain_count, sizeof(*retain));

@@ -2,7 +2,6 @@
 #include "directory.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,22 +12,23 @@
 
 /* Changes that come together are one: an editor writes, renames and removes within this time. */
 #define SETTLE_MS 10
-#define MISSING_MS 1000
+
+/* How often the path is looked at: inotify sees what happens in a directory, and to it, but not that
+ * one above it, a link on the way or a mount makes the path lead elsewhere. */
+#define CHECK_MS 50
 
 #define INSIDE (IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | \
 		IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
-#define AROUND (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR)
 
 struct krl_directory {
 	char *path;
-	char parent[PATH_MAX];
-	char name[NAME_MAX + 1];
 	int fd;
 	int inside;		/* watch descriptor of the directory, -1 while it is missing */
-	int around;		/* ... and of the one it is in, which tells when it is replaced */
+	dev_t device;		/* of what was at the path when it was last watched */
+	ino_t inode;
 	uv_poll_t *poll;
 	uv_timer_t *settle;
-	uv_timer_t *missing;
+	uv_timer_t *check;
 	krl_directory_fn changed;
 	void *arg;
 };
@@ -44,15 +44,30 @@ static void close_handle(void *handle)
 		uv_close(handle, on_handle_closed);
 }
 
-/* Watch what is at the path now: another directory may have taken the name. */
-static void watch(struct krl_directory *d)
+/* What is at the path, all zero when nothing is. */
+static struct stat look(const struct krl_directory *d)
 {
-	int inside = inotify_add_watch(d->fd, d->path, INSIDE);
+	struct stat st = { 0 };
 
+	stat(d->path, &st);
+	return st;
+}
+
+/* Watch what is at the path now: another directory may have taken the name. 0, or -errno. */
+static int watch(struct krl_directory *d)
+{
+	/* First, so that what takes the name in between differs from this at the next check. */
+	struct stat st = look(d);
+	int inside, err;
+
+	inside = inotify_add_watch(d->fd, d->path, INSIDE);
+	err = inside < 0 ? -errno : 0;
 	if (d->inside >= 0 && d->inside != inside)
 		inotify_rm_watch(d->fd, d->inside);
 	d->inside = inside;
-	d->around = inotify_add_watch(d->fd, d->parent, AROUND);
+	d->device = st.st_dev;
+	d->inode = st.st_ino;
+	return err;
 }
 
 static void on_settled(uv_timer_t *timer)
@@ -63,24 +78,24 @@ static void on_settled(uv_timer_t *timer)
 	d->changed(d->arg);
 }
 
-static void settle(struct krl_directory *d);
-
-static void on_missing(uv_timer_t *timer)
-{
-	struct krl_directory *d = timer->data;
-
-	if (d->inside >= 0)
-		return;
-	watch(d);
-	if (d->inside >= 0)
-		settle(d);
-}
-
 static void settle(struct krl_directory *d)
 {
 	/* Not started again while it runs: a file that changes all the time is read all the same. */
 	if (!uv_is_active((uv_handle_t *)d->settle))
 		uv_timer_start(d->settle, on_settled, SETTLE_MS, 0);
+}
+
+static void on_check(uv_timer_t *timer)
+{
+	struct krl_directory *d = timer->data;
+	struct stat st = look(d);
+	bool was_there = d->inside >= 0;
+
+	if (was_there && st.st_dev == d->device && st.st_ino == d->inode)
+		return;
+	watch(d);
+	if (was_there || d->inside >= 0)
+		settle(d);
 }
 
 /* A file that was just made is open still: it is read when it is closed. A link is there at once. */
@@ -107,10 +122,12 @@ static void on_events(uv_poll_t *poll, int status, int events)
 	while ((n = read(d->fd, buf, sizeof(buf))) > 0)
 		for (at = buf; at < buf + n; at += sizeof(*event) + event->len) {
 			event = (const struct inotify_event *)at;
-			if (event->wd == d->inside && event->mask & (IN_IGNORED | IN_MOVE_SELF))
+			/* Of a directory that is no longer the one; an overflow is of none. */
+			if (event->wd != d->inside && !(event->mask & IN_Q_OVERFLOW))
+				continue;
+			if (event->mask & IN_IGNORED)
 				d->inside = -1;
-			ours |= event->wd == d->around ? event->len && !strcmp(event->name, d->name)
-						       : !being_written(d, event);
+			ours |= !being_written(d, event);
 		}
 	if (ours)
 		settle(d);
@@ -125,20 +142,6 @@ static void *new_handle(size_t size, void *owner)
 	return handle;
 }
 
-static int split_path(struct krl_directory *d)
-{
-	char copy[PATH_MAX];
-	size_t len = strlen(d->path);
-
-	if (!len || len >= sizeof(copy))
-		return -ENAMETOOLONG;
-	memcpy(copy, d->path, len + 1);
-	snprintf(d->parent, sizeof(d->parent), "%s", dirname(copy));
-	memcpy(copy, d->path, len + 1);
-	snprintf(d->name, sizeof(d->name), "%s", basename(copy));
-	return 0;
-}
-
 static int start(struct krl_directory *d, uv_loop_t *loop)
 {
 	int err;
@@ -148,21 +151,23 @@ static int start(struct krl_directory *d, uv_loop_t *loop)
 		return -errno;
 	d->poll = new_handle(sizeof(*d->poll), d);
 	d->settle = new_handle(sizeof(*d->settle), d);
-	d->missing = new_handle(sizeof(*d->missing), d);
-	err = d->poll && d->settle && d->missing ? uv_poll_init(loop, d->poll, d->fd) : -ENOMEM;
+	d->check = new_handle(sizeof(*d->check), d);
+	err = d->poll && d->settle && d->check ? uv_poll_init(loop, d->poll, d->fd) : -ENOMEM;
 	if (err) {
 		/* Not known to the loop yet. */
 		free(d->poll);
 		free(d->settle);
-		free(d->missing);
+		free(d->check);
 		d->poll = NULL;
-		d->settle = d->missing = NULL;
+		d->settle = d->check = NULL;
 		return err;
 	}
 	uv_timer_init(loop, d->settle);
-	uv_timer_init(loop, d->missing);
-	watch(d);
-	uv_timer_start(d->missing, on_missing, MISSING_MS, MISSING_MS);
+	uv_timer_init(loop, d->check);
+	err = watch(d);
+	if (err && err != -ENOENT && err != -ENOTDIR)
+		return err;
+	uv_timer_start(d->check, on_check, CHECK_MS, CHECK_MS);
 	return uv_poll_start(d->poll, UV_READABLE, on_events);
 }
 
@@ -178,13 +183,11 @@ int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn chang
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	d->fd = d->inside = d->around = -1;
+	d->fd = d->inside = -1;
 	d->changed = changed;
 	d->arg = arg;
 	d->path = strdup(path);
-	err = d->path ? split_path(d) : -ENOMEM;
-	if (!err)
-		err = start(d, loop);
+	err = d->path ? start(d, loop) : -ENOMEM;
 	if (err) {
 		krl_directory_close(d);
 		return err;
@@ -199,7 +202,7 @@ void krl_directory_close(struct krl_directory *d)
 		return;
 	close_handle(d->poll);
 	close_handle(d->settle);
-	close_handle(d->missing);
+	close_handle(d->check);
 	if (d->fd >= 0)
 		close(d->fd);
 	free(d->path);

@@ -18,9 +18,10 @@ struct krl_directory;
 typedef void (*krl_directory_fn)(void *arg);
 
 /* Watch the directory @path on @loop, by inotify: files written, renamed, removed, and the directory
- * itself removed, made again or replaced, a link to it included. @changed is called soon after a
- * change, once for several that come together. @path may be missing at first. The caller closes *@ret.
- * 0, or -errno; -ENOTDIR for another kind of file. */
+ * itself removed, made again or replaced. That a directory above it is replaced, or a link on the way, is
+ * found by looking at @path every 50 ms; what a file's own link leads to elsewhere is not watched.
+ * @changed is called soon after a change, once for several that come together. @path may be missing at
+ * first. The caller closes *@ret. 0, or -errno; -ENOTDIR for another kind of file. */
 int krl_directory_open(uv_loop_t *loop, const char *path, krl_directory_fn changed, void *arg,
 		       struct krl_directory **ret);
 void krl_directory_close(struct krl_directory *directory);
