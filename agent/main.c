@@ -163,6 +163,8 @@ static void apply(void *arg)
 		err = krl_store_compile(a->store, &plan, &a->errors, &notes);
 	log_lines(KRL_LOG_ERROR, "refused", &a->errors);
 	log_lines(KRL_LOG_WARN, "waiting", &notes);
+	if (a->errors.ignored)
+		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
 		err = krl_datapath_reconcile(a->datapath, &plan, &done, &error);
 	if (*error.text) {

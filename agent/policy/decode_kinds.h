@@ -3,7 +3,6 @@
 #ifndef KMESH_RL_DECODE_KINDS_H
 #define KMESH_RL_DECODE_KINDS_H
 
-#include "agent/base/vec.h"
 #include "model.h"
 #include "yaml_node.h"
 
@@ -12,9 +11,6 @@ void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *doc
 void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
-
-/* For store.c: the types say the size. */
-#define krl_list_add(list, count, size) krl_vec_add(list, count)
 
 /* An IPv4 or IPv6 address as 16 bytes, IPv4 as ::ffff:a.b.c.d. 0, or -EINVAL. */
 int krl_address_parse(const char *text, __u8 ret[16]);

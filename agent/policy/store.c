@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/vec.h"
 #include "decode.h"
-#include "decode_kinds.h"
 
 struct file {
 	char *name;
@@ -61,7 +61,7 @@ static struct file *find_file(struct krl_store *store, const char *name)
 	for (i = 0; i < store->count; i++)
 		if (!strcmp(store->files[i].name, name))
 			return &store->files[i];
-	file = krl_list_add(&store->files, &store->count, sizeof(*file));
+	file = krl_vec_add(&store->files, &store->count);
 	if (!file)
 		return NULL;
 	file->name = strdup(name);
@@ -124,7 +124,7 @@ static int keep_previous(struct krl_decoded_file *old, struct krl_decoded_file *
 		if (!entry) {
 			if (!unnamed)
 				continue;
-			entry = krl_list_add(&new->documents, &new->count, sizeof(*entry));
+			entry = krl_vec_add(&new->documents, &new->count);
 			if (!entry)
 				return -ENOMEM;
 			*entry = old->documents[i];
@@ -224,7 +224,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 				plan->retain_all |= !file->known;
 				continue;
 			}
-			retain = krl_list_add(&plan->retain, &plan->retain_count, sizeof(*retain));
+			retain = krl_vec_add(&plan->retain, &plan->retain_count);
 			if (!retain)
 				return -ENOMEM;
 			snprintf(retain->ns, sizeof(retain->ns), "%s", entry->ns);
@@ -246,7 +246,7 @@ int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struc
 		for (d = 0; d < store->files[i].decoded.count && !err; d++) {
 			if (!store->files[i].decoded.documents[d].document)
 				continue;
-			added = krl_list_add(&documents, &count, sizeof(*added));
+			added = krl_vec_add(&documents, &count);
 			if (!added) {
 				err = -ENOMEM;
 				break;

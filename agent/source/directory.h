@@ -14,6 +14,10 @@
  * itself cannot be read: @store is as before then. */
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors);
 
+/* The part of krl_source_read between krl_store_begin and krl_store_commit: several paths can make one
+ * reading. 0, or -errno when @path itself cannot be read. */
+int krl_source_offer(const char *path, struct krl_store *store, struct krl_diags *errors);
+
 struct krl_directory;
 typedef void (*krl_directory_fn)(void *arg);
 

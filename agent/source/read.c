@@ -79,7 +79,7 @@ static int is_document(const struct dirent *entry)
 	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
 }
 
-static int read_directory(const char *path, struct krl_store *store, struct krl_diags *errors)
+static int offer_directory(const char *path, struct krl_store *store, struct krl_diags *errors)
 {
 	struct dirent **entries;
 	char file[PATH_MAX];
@@ -89,7 +89,6 @@ static int read_directory(const char *path, struct krl_store *store, struct krl_
 	count = scandir(path, &entries, is_document, alphasort);
 	if (count < 0)
 		return -errno;
-	krl_store_begin(store);
 	for (i = 0; i < count; i++) {
 		snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
 		free(entries[i]);
@@ -103,24 +102,26 @@ static int read_directory(const char *path, struct krl_store *store, struct krl_
 		krl_store_unreadable(store, file);
 	}
 	free(entries);
-	krl_store_commit(store);
 	return 0;
+}
+
+int krl_source_offer(const char *path, struct krl_store *store, struct krl_diags *errors)
+{
+	struct stat st;
+
+	if (!strcmp(path, "-"))
+		return read_fd(STDIN_FILENO, "stdin", store, errors);
+	if (stat(path, &st))
+		return -errno;
+	return S_ISDIR(st.st_mode) ? offer_directory(path, store, errors) : read_file(path, store, errors);
 }
 
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors)
 {
-	struct stat st;
 	int err;
 
-	if (strcmp(path, "-")) {
-		if (stat(path, &st))
-			return -errno;
-		if (S_ISDIR(st.st_mode))
-			return read_directory(path, store, errors);
-	}
 	krl_store_begin(store);
-	err = strcmp(path, "-") ? read_file(path, store, errors)
-				: read_fd(STDIN_FILENO, "stdin", store, errors);
+	err = krl_source_offer(path, store, errors);
 	if (!err)
 		krl_store_commit(store);
 	return err;

@@ -135,7 +135,7 @@ static void a_directory_and_a_file_add_up(void **state)
 
 	write_file("b.yaml", LIMIT("two", "10"));
 	assert_int_equal(validate(dir, bad, ""), KRL_CLI_FAILED);
-	assert_string_equal(out, "1 documents valid, 2 refused\n");
+	assert_string_equal(out, "1 documents valid, 1 refused\n");
 }
 
 static void a_limit_that_is_there_twice_is_refused(void **state)
@@ -145,6 +145,19 @@ static void a_limit_that_is_there_twice_is_refused(void **state)
 	assert_int_equal(validate(dir, NULL, ""), KRL_CLI_FAILED);
 	assert_string_equal(out, "1 documents valid, 1 refused\n");
 	assert_non_null(strstr(err, "one"));
+}
+
+static void all_that_is_given_is_one_source(void **state)
+{
+	const char *a = write_file("a.yaml", LIMIT("one", "10")), *b = write_file("b.yaml", LIMIT("one", "10"));
+	char expected[512];
+
+	assert_int_equal(validate(b, a, ""), KRL_CLI_FAILED);
+	assert_string_equal(out, "1 documents valid, 1 refused\n");
+	snprintf(expected, sizeof(expected), "%s:1:1: default/one is at %s:1 already, which counts\n", b, a);
+	assert_string_equal(err, expected);
+	assert_int_equal(validate(a, a, ""), KRL_CLI_GOOD);
+	assert_string_equal(out, "1 documents valid, 0 refused\n");
 }
 
 static void standard_input_is_read(void **state)
@@ -175,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_refused_document_is_located, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_directory_and_a_file_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_limit_that_is_there_twice_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(all_that_is_given_is_one_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(standard_input_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_fails, setup, teardown),
 	};
