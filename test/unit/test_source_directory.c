@@ -51,7 +51,7 @@ static void on_deadline(uv_timer_t *timer)
 /* Turn the loop until @condition holds. */
 #define wait_for(condition)                                                                        \
 	do {                                                                                       \
-		uv_update_time(&loop);                                                            \
+		uv_update_time(&loop);                                                             \
 		uv_timer_start(&deadline, on_deadline, DEADLINE_MS, 0);                            \
 		while (!(condition))                                                               \
 			uv_run(&loop, UV_RUN_ONCE);                                                \
@@ -350,6 +350,16 @@ static void an_ancestor_that_comes_back_later_is_followed(void **state)
 	wait_for(tokens_of("a") == 2);
 }
 
+/* Each turn is one look at the path. */
+static void a_directory_that_stays_is_not_read_again(void **state)
+{
+	follow();
+	uv_run(&loop, UV_RUN_ONCE);
+	uv_run(&loop, UV_RUN_ONCE);
+	assert_false(reading_is_due());
+	assert_int_equal(calls, 0);
+}
+
 static void many_changes_at_once_are_one(void **state)
 {
 	char name[32];
@@ -471,6 +481,7 @@ int main(void)
 		TEST(an_ancestor_that_is_replaced_is_followed),
 		TEST(a_link_on_the_way_that_is_replaced_is_followed),
 		TEST(an_ancestor_that_comes_back_later_is_followed),
+		TEST(a_directory_that_stays_is_not_read_again),
 		TEST(many_changes_at_once_are_one),
 		TEST(changes_beyond_the_queue_are_found),
 		TEST(a_file_that_cannot_be_read_keeps_what_it_held),
