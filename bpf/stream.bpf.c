@@ -16,18 +16,13 @@
 /* Spaces, to pad the compact answer. */
 static const char krl_spaces[64] = "                                                                ";
 
-static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
-{
-	return BPF_CORE_READ((struct sk_buff *)skb, sk);
-}
-
 /* Drop the skb; the server need not know. Left out when more skbs wait, since the kernel stops taking
  * them at an error (net/ipv4/tcp.c, tcp_read_skb) and goes on only with the next that arrives. */
-static __always_inline int krl_drop(struct __sk_buff *skb)
+static __always_inline int krl_drop(struct __sk_buff *skb, struct sock *sk)
 {
 	__u32 zero = 0;
 
-	if (krl_sock_backlog(krl_skb_sock(skb)))
+	if (krl_sock_backlog(sk))
 		return SK_DROP;
 	return bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
 }
@@ -117,7 +112,8 @@ static __always_inline int krl_leave_answer(struct __sk_buff *skb, struct krl_co
 }
 
 /* Send conn->answer in place of this skb. */
-static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+				 struct sock *sk)
 {
 	__u32 zero = 0, responder;
 	struct krl_config *config;
@@ -125,11 +121,11 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 	if (conn->blocks)
 		krl_count(KRL_REASON_BLOCKING_READER);
 	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
-	conn->answer_seq = krl_sock_write_seq(krl_skb_sock(skb));
+	conn->answer_seq = krl_sock_write_seq(sk);
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
 		if (!krl_leave_answer(skb, conn, cookie, config))
-			return krl_drop(skb);
+			return krl_drop(skb, sk);
 		responder = bpf_get_smp_processor_id() % config->responders;
 		if (bpf_sk_redirect_hash(skb, &krl_bounce, &responder, 0) == SK_PASS) {
 			if (!krl_queue_answer(conn, cookie))
@@ -154,15 +150,15 @@ static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct 
 /* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. More
  * is likely on its way. */
 static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					   int nothing_owed)
+					   struct sock *sk, int nothing_owed)
 {
 	conn->answer.close = 1;
 	conn->late = KRL_LATE_TRIES;
 	if (nothing_owed)
-		return krl_answer(skb, conn, cookie);
+		return krl_answer(skb, conn, cookie, sk);
 	conn->phase = KRL_PHASE_DRAIN;
 	krl_send_event(cookie, KRL_EVENT_DRAIN);
-	return krl_drop(skb);
+	return krl_drop(skb, sk);
 }
 
 /* Bytes while an answer is on its way: the client did not wait for it. It becomes the last one; whoever
@@ -178,14 +174,14 @@ static __always_inline int krl_not_waited(struct krl_conn *conn, __u64 cookie)
 
 /* What is not HTTP/1.1 cannot be judged: failurePolicy decides for the whole connection. */
 static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					__u32 reason, int nothing_owed)
+					struct sock *sk, __u32 reason, int nothing_owed)
 {
 	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
 
 	krl_count(reason);
 	if (endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
 		conn->answer.status = KRL_ANSWER_400;
-		return krl_refuse_last(skb, conn, cookie, nothing_owed);
+		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	}
 	conn->phase = KRL_PHASE_OPAQUE;
 	return SK_PASS;
@@ -199,15 +195,15 @@ static __always_inline int krl_broken_body(const struct krl_conn *conn)
 }
 
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					  int nothing_owed)
+					  struct sock *sk, int nothing_owed)
 {
 	if (conn->scan.failed)
-		return krl_unjudged(skb, conn, cookie, KRL_REASON_READ_FAILED, nothing_owed);
+		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_READ_FAILED, nothing_owed);
 	switch (conn->scan.event) {
 	case KRL_HTTP_TLS:
-		return krl_unjudged(skb, conn, cookie, KRL_REASON_TLS, nothing_owed);
+		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_TLS, nothing_owed);
 	case KRL_HTTP_H2:
-		return krl_unjudged(skb, conn, cookie, KRL_REASON_HTTP2, nothing_owed);
+		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_HTTP2, nothing_owed);
 	case KRL_HTTP_UPGRADED:
 		krl_count(KRL_REASON_UPGRADED);
 		conn->phase = KRL_PHASE_OPAQUE;
@@ -219,30 +215,31 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	if (krl_broken_body(conn)) {
 		/* The server waits for the rest, so no answer of its own will come: the 400 is the
 		 * answer, unless the server said something already. Then the connection just ends. */
-		if (krl_sock_write_seq(krl_skb_sock(skb)) != conn->admit_seq) {
+		if (krl_sock_write_seq(sk) != conn->admit_seq) {
 			conn->phase = KRL_PHASE_DRAIN;
 			krl_send_event(cookie, KRL_EVENT_CLOSE);
-			return krl_drop(skb);
+			return krl_drop(skb, sk);
 		}
 		nothing_owed = 1;
 	}
-	return krl_refuse_last(skb, conn, cookie, nothing_owed);
+	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 }
 
 /* An skb while the body of a refused request is dropped: its 429 goes out at the body's end, so that
  * the client has sent all of it before it can send the next request. */
-static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+				       struct sock *sk)
 {
 	krl_scan(skb, conn);
 	if (conn->scan.failed || conn->scan.event || conn->scan.begins) {
 		conn->answer.close = 1;
 		conn->late = KRL_LATE_TRIES;
-		return krl_answer(skb, conn, cookie);
+		return krl_answer(skb, conn, cookie, sk);
 	}
 	if (conn->http.state != KRL_HTTP_START)
-		return krl_drop(skb);
+		return krl_drop(skb, sk);
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
-	return krl_answer(skb, conn, cookie);
+	return krl_answer(skb, conn, cookie, sk);
 }
 
 static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
@@ -273,23 +270,27 @@ int krl_stream(struct __sk_buff *skb)
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
+	sk = krl_skb_sock(skb);
+	if (!sk) {
+		krl_count(KRL_REASON_READ_FAILED);
+		return SK_PASS;
+	}
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {
 		conn->late = KRL_LATE_TRIES;
-		return krl_drop(skb);
+		return krl_drop(skb, sk);
 	}
 	if (conn->answer.queued)
 		return krl_not_waited(conn, cookie);
 	if (conn->phase == KRL_PHASE_SWALLOW)
-		return krl_swallow(skb, conn, cookie);
+		return krl_swallow(skb, conn, cookie, sk);
 
 	fresh = conn->http.state == KRL_HTTP_START;
 	krl_scan(skb, conn);
-	sk = krl_skb_sock(skb);
 	if (conn->scan.heads && conn->admitted && !krl_sock_answered(sk, conn->admit_seq))
 		conn->pipelined = 1;
 	nothing_owed = krl_nothing_owed(conn, sk);
 	if (conn->scan.failed || conn->scan.event)
-		return krl_scan_ended(skb, conn, cookie, nothing_owed);
+		return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
 	if (!conn->scan.heads)
 		return SK_PASS;
 
@@ -312,13 +313,13 @@ int krl_stream(struct __sk_buff *skb)
 	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
 	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
 	if (!single || !nothing_owed)
-		return krl_refuse_last(skb, conn, cookie, nothing_owed);
+		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	conn->blocks = krl_sock_blocks(sk);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
-		return krl_drop(skb);
+		return krl_drop(skb, sk);
 	}
-	return krl_answer(skb, conn, cookie);
+	return krl_answer(skb, conn, cookie, sk);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

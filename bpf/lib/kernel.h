@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The few kernel fields that are read, by CO-RE: in an sk_skb program the context is the kernel's
- * struct sk_buff itself (net/core/skmsg.c, sk_psock_verdict_recv). */
+/* The few kernel fields that are read, by CO-RE. bpf_skc_to_tcp_sock() returns the kernel's own struct,
+ * whose fields and what they point to may be read like any other memory (kernel/bpf/verifier.c,
+ * check_ptr_to_btf_access). */
 #ifndef KMESH_RL_KERNEL_H
 #define KMESH_RL_KERNEL_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -32,28 +32,32 @@ struct tcp_sock {
 	__u32 write_seq;
 };
 
-struct sk_buff {
-	struct sock *sk;
-};
-
 #pragma clang attribute pop
 
 #define KRL_O_NONBLOCK 04000
+
+/* The socket that received @skb, or NULL. */
+static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+}
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when a request is
  * answered by the kernel (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser). */
 static __always_inline int krl_sock_blocks(struct sock *sk)
 {
-	struct socket *socket = BPF_CORE_READ(sk, sk_socket);
-	struct file *file = socket ? BPF_CORE_READ(socket, file) : 0;
+	struct socket *socket = sk->sk_socket;
+	struct file *file = socket ? socket->file : 0;
 
-	return file && !(BPF_CORE_READ(file, f_flags) & KRL_O_NONBLOCK);
+	return file && !(file->f_flags & KRL_O_NONBLOCK);
 }
 
 /* skbs that wait behind the one being judged. */
 static __always_inline __u32 krl_sock_backlog(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, sk_receive_queue.qlen);
+	return sk->sk_receive_queue.qlen;
 }
 
 /* TCP sequence number behind the last byte that the server wrote. */
@@ -61,7 +65,7 @@ static __always_inline __u32 krl_sock_write_seq(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
-	return BPF_CORE_READ(tp, write_seq);
+	return tp->write_seq;
 }
 
 /* Has the server written something since write_seq was @since, and has the client all of it? */
@@ -70,7 +74,7 @@ static __always_inline int krl_sock_answered(struct sock *sk, __u32 since)
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	__u32 write_seq = krl_sock_write_seq(sk);
 
-	return write_seq != since && BPF_CORE_READ(tp, snd_una) == write_seq;
+	return write_seq != since && tp->snd_una == write_seq;
 }
 
 #endif
