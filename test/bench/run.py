@@ -8,7 +8,7 @@ port, with limit_req admitting and refusing. wrk measures each in turn, round af
 what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
 machine, client included: what the kernel does for a request shows nowhere else.
 
-Prints a table; --json FILE writes every round as well.
+Prints tables and the same as JSON; --json FILE writes every round as well.
 """
 import argparse
 import json
@@ -208,15 +208,16 @@ def main():
     finally:
         bench.down()
 
-    result = {"seconds": args.seconds, "rounds": args.rounds, "take_ns": take_ns, "connections": {}}
+    result = {"seconds": args.seconds, "take_ns": take_ns, "connections": {}}
     for count in args.connections:
         median = medians(rounds[count])
-        result["connections"][count] = {"median": median, "ratios": ratios(median), "rounds": rounds[count]}
+        result["connections"][count] = {"median": median, "ratios": ratios(median)}
         show(count, median, ratios(median))
-    print(f"one take, hot bucket     {take_ns} ns")
+    print(f"one take, hot bucket     {take_ns} ns\n")
+    print(json.dumps(result))
     if args.json:
         with open(args.json, "w") as file:
-            json.dump(result, file, indent=2)
+            json.dump({**result, "rounds": rounds}, file, indent=2)
 
 
 if __name__ == "__main__":
