@@ -25,7 +25,7 @@ struct pass {
 	const struct krl_plan *plan;
 	__u32 *slots;			/* of each rule of the plan */
 	bool keep[KRL_MAX_RULES];	/* rows that stay */
-	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
+	bool retained[KRL_MAX_RULES];	/* rows whose references stay though the plan does not have them */
 	struct krl_reconcile_result result;
 };
 
@@ -177,7 +177,8 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 	return 0;
 }
 
-/* Rows of documents that are refused now stay as they are. */
+/* Rows of documents that are refused now stay as they are. What could not even be named may be a Service
+ * or an EndpointSlice: rows of the plan that count on a service stay where they count. */
 static void mark_retained(struct pass *p)
 {
 	const struct krl_rule_info *info;
@@ -185,27 +186,42 @@ static void mark_retained(struct pass *p)
 	size_t i;
 
 	for (row = 0; row < KRL_MAX_RULES; row++) {
-		if (!p->dp->rules[row].id || p->keep[row])
+		if (!p->dp->rules[row].id)
 			continue;
 		info = &p->dp->infos[row];
-		p->retained[row] = p->plan->retain_all;
-		for (i = 0; i < p->plan->retain_count && !p->retained[row]; i++)
+		p->retained[row] = p->plan->retain_all && (!p->keep[row] || *info->service);
+		for (i = 0; i < p->plan->retain_count && !p->keep[row] && !p->retained[row]; i++)
 			p->retained[row] = !strcmp(info->ns, p->plan->retain[i].ns) &&
 					   !strcmp(info->name, p->plan->retain[i].name);
-		p->keep[row] = p->retained[row];
+		p->keep[row] |= p->retained[row];
 	}
 }
 
-/* Append the references of @old whose rows are retained. */
+static bool refers_to(const struct krl_endpoint *value, __u32 slot)
+{
+	__u32 i;
+
+	for (i = 0; i < value->rule_count; i++)
+		if (value->rules[i].slot == slot)
+			return true;
+	return false;
+}
+
+/* Append the references of @old whose rows are retained, but those that @value has. */
 static void append_retained(const struct pass *p, const struct krl_endpoint *old, struct krl_endpoint *value)
 {
 	__u32 i;
 
-	for (i = 0; i < old->rule_count && value->rule_count < KRL_MAX_ENDPOINT_RULES; i++)
-		if (p->retained[old->rules[i].slot % KRL_MAX_RULES]) {
-			value->rules[value->rule_count++] = old->rules[i];
-			value->flags |= old->flags;
-		}
+	for (i = 0; i < old->rule_count && value->rule_count < KRL_MAX_ENDPOINT_RULES; i++) {
+		__u32 slot = old->rules[i].slot % KRL_MAX_RULES;
+
+		/* A row that was given to another rule is not what is referred to. */
+		if (!p->retained[slot] || old->rules[i].id != p->dp->rules[slot].id ||
+		    refers_to(value, slot))
+			continue;
+		value->rules[value->rule_count++] = old->rules[i];
+		value->flags |= old->flags;
+	}
 }
 
 static int write_endpoint(struct pass *p, const struct krl_plan_endpoint *endpoint)

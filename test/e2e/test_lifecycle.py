@@ -8,8 +8,8 @@ import subprocess
 
 import isolation
 from client import equal, expect, expect_compact, expect_limited, expect_ok, get, post, post_chunked
-from documents import ratelimit
-from harness import DEADLINE_S, PORT, case, take, wait_for
+from documents import endpoint_slice, ratelimit, service, service_ratelimit, several
+from harness import DEADLINE_S, PORT, admitted, case, take, wait_for
 
 LONG = "X-Padding: " + "a" * 60
 NOBODY = 65534
@@ -121,6 +121,32 @@ def a_document_removed_while_the_agent_is_dead_is_gone(env):
     os.unlink(os.path.join(env.config, "limit.yaml"))
     env.start_agent()
     wait_for("new connections are free", lambda: env.connect().ask(get("/", LONG)).status == 200)
+
+
+@case
+def what_is_broken_at_a_restart_keeps_its_endpoints(env):
+    """Of two services, one on a port of its own, one on a port that another RateLimit limits too."""
+    env.server()
+    env.server(port=PORT + 1)
+    env.write("limits.yaml", several(service_ratelimit("alone", "web", limit="5/day"),
+                                     service_ratelimit("shared", "api", limit="5/day"),
+                                     ratelimit("other", PORT + 1)))
+    good = {"services.yaml": several(service("web", 80, PORT), service("api", 80, PORT + 1)),
+            "slices.yaml": several(endpoint_slice("web", PORT), endpoint_slice("api", PORT + 1))}
+    for name, text in good.items():
+        env.write(name, text)
+    agent = env.agent("alone", "shared", "other")
+    for broken in (*good, None):
+        agent.kill()
+        for name, text in good.items():
+            env.write(name, text.replace("port: ", "port: x") if name == broken else text)
+        agent = env.start_agent()
+        wait_for("the limits are applied", lambda: "limits applied" in agent.text())
+        equal("refused" in agent.text(), bool(broken), f"{broken} is refused")
+        take(env, 1)
+        take(env, 1, PORT + 1)
+    equal((admitted(env, 4), admitted(env, 4, PORT + 1)), (2, 2), "admitted on the two ports in the end")
+    equal(env.tokens("other"), 5, "tokens of the other RateLimit")
 
 
 @case
