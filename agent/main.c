@@ -36,6 +36,7 @@ struct agent {
 	struct krl_control *control;
 	struct krl_control_agent about;		/* for the control socket */
 	struct krl_diags errors;		/* of the last reading */
+	struct krl_plan applied;		/* what is in force by it */
 };
 
 static const char usage[] =
@@ -144,13 +145,35 @@ static void log_lines(enum krl_log_level level, const char *msg, const struct kr
 		krl_log(level, msg, "at", "%s", lines->lines[i]);
 }
 
+/* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
+static int enforce(struct agent *a, struct krl_plan *plan)
+{
+	struct krl_reconcile_result done = { 0 };
+	struct krl_error error = { 0 };
+	int err;
+
+	plan->before = &a->applied;
+	err = krl_datapath_reconcile(a->datapath, plan, &done, &error);
+	if (err) {
+		krl_log_error("not in the kernel", "error", "%s", error.text);
+		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
+		return err;
+	}
+	krl_plan_clear(&a->applied);
+	a->applied = *plan;
+	a->applied.before = NULL;
+	*plan = (struct krl_plan){ 0 };
+	krl_log_info("limits applied", "changes", "rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu",
+		     done.rules_added, done.rules_changed, done.rules_removed, done.endpoints_added,
+		     done.endpoints_changed, done.endpoints_removed);
+	return 0;
+}
+
 /* Bring the kernel to what the directory says now. What is wrong with it is logged; the rest is done. */
 static void apply(void *arg)
 {
 	struct agent *a = arg;
-	struct krl_reconcile_result done = { 0 };
 	struct krl_diags notes = { 0 };
-	struct krl_error error = { 0 };
 	struct krl_plan plan = { 0 };
 	int err;
 
@@ -166,16 +189,7 @@ static void apply(void *arg)
 	if (a->errors.ignored)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
-		err = krl_datapath_reconcile(a->datapath, &plan, &done, &error);
-	if (*error.text) {
-		krl_log_error("not in the kernel", "error", "%s", error.text);
-		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
-	}
-	if (!err)
-		krl_log_info("limits applied", "changes",
-			     "rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added,
-			     done.rules_changed, done.rules_removed, done.endpoints_added,
-			     done.endpoints_changed, done.endpoints_removed);
+		err = enforce(a, &plan);
 	a->about.ready = !err;
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;
@@ -233,6 +247,7 @@ static void stop(struct agent *a)
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
 	krl_diags_clear(&a->errors);
+	krl_plan_clear(&a->applied);
 	uv_close((uv_handle_t *)&a->sigterm, NULL);
 	uv_close((uv_handle_t *)&a->sigint, NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);

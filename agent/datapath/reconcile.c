@@ -6,6 +6,7 @@
  * its row, never a rule half written.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ struct pass {
 	const struct krl_plan *plan;
 	__u32 *slots;			/* of each rule of the plan */
 	bool keep[KRL_MAX_RULES];	/* rows that stay */
-	bool retained[KRL_MAX_RULES];	/* rows whose references stay though the plan does not have them */
+	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
+	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	struct krl_reconcile_result result;
 };
 
@@ -177,24 +179,79 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 	return 0;
 }
 
-/* Rows of documents that are refused now stay as they are. What could not even be named may be a Service
- * or an EndpointSlice: rows of the plan that count on a service stay where they count. */
+static bool is_named(const struct krl_rule_info *info, const char *ns, const char *name)
+{
+	return !strcmp(info->ns, ns) && !strcmp(info->name, name);
+}
+
+static bool is_refused(const struct krl_plan *plan, const struct krl_rule_info *info)
+{
+	size_t i;
+
+	for (i = 0; i < plan->retain_count; i++)
+		if (is_named(info, plan->retain[i].ns, plan->retain[i].name))
+			return true;
+	return false;
+}
+
+/* Is the RateLimit of @info in the plan, or was it in the one before? Then it was read. */
+static bool is_read(const struct krl_plan *plan, const struct krl_rule_info *info)
+{
+	size_t i;
+
+	for (; plan; plan = plan->before)
+		for (i = 0; i < plan->rule_count; i++)
+			if (is_named(info, plan->rules[i].ns, plan->rules[i].name))
+				return true;
+	return false;
+}
+
+/* Rows of documents that are refused now stay as they are. What could not even be named may be any RateLimit
+ * of before this agent, and a Service or an EndpointSlice of any that it has. */
 static void mark_retained(struct pass *p)
 {
 	const struct krl_rule_info *info;
 	__u32 row;
-	size_t i;
 
 	for (row = 0; row < KRL_MAX_RULES; row++) {
 		if (!p->dp->rules[row].id)
 			continue;
 		info = &p->dp->infos[row];
-		p->retained[row] = p->plan->retain_all && (!p->keep[row] || *info->service);
-		for (i = 0; i < p->plan->retain_count && !p->keep[row] && !p->retained[row]; i++)
-			p->retained[row] = !strcmp(info->ns, p->plan->retain[i].ns) &&
-					   !strcmp(info->name, p->plan->retain[i].name);
+		if (p->keep[row])
+			p->partial[row] = p->plan->retain_all && *info->service;
+		else
+			p->retained[row] = is_refused(p->plan, info) ||
+					   (p->plan->retain_all && !is_read(p->plan, info));
 		p->keep[row] |= p->retained[row];
 	}
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct krl_endpoint_key));
+}
+
+static const struct krl_plan_endpoint *find_endpoint(const struct krl_plan *plan,
+						     const struct krl_endpoint_key *key)
+{
+	_Static_assert(!offsetof(struct krl_plan_endpoint, key), "compare_keys");
+
+	if (!plan || !plan->endpoint_count)
+		return NULL;
+	return bsearch(key, plan->endpoints, plan->endpoint_count, sizeof(*plan->endpoints), compare_keys);
+}
+
+/* Did this agent itself put the row @slot on the endpoint @key, by the plan before? */
+static bool was_planned(const struct pass *p, const struct krl_endpoint_key *key, __u32 slot)
+{
+	const struct krl_plan *before = p->plan->before;
+	const struct krl_plan_endpoint *endpoint = find_endpoint(before, key);
+	__u32 i;
+
+	for (i = 0; endpoint && i < endpoint->rule_count; i++)
+		if (same_rule(&p->dp->infos[slot], &before->rules[endpoint->rules[i]]))
+			return true;
+	return false;
 }
 
 static bool refers_to(const struct krl_endpoint *value, __u32 slot)
@@ -207,8 +264,9 @@ static bool refers_to(const struct krl_endpoint *value, __u32 slot)
 	return false;
 }
 
-/* Append the references of @old whose rows are retained, but those that @value has. */
-static void append_retained(const struct pass *p, const struct krl_endpoint *old, struct krl_endpoint *value)
+/* Append the references that @old has on the endpoint @key and that stay without the plan. */
+static void append_retained(const struct pass *p, const struct krl_endpoint_key *key,
+			    const struct krl_endpoint *old, struct krl_endpoint *value)
 {
 	__u32 i;
 
@@ -216,8 +274,9 @@ static void append_retained(const struct pass *p, const struct krl_endpoint *old
 		__u32 slot = old->rules[i].slot % KRL_MAX_RULES;
 
 		/* A row that was given to another rule is not what is referred to. */
-		if (!p->retained[slot] || old->rules[i].id != p->dp->rules[slot].id ||
-		    refers_to(value, slot))
+		if (old->rules[i].id != p->dp->rules[slot].id || refers_to(value, slot))
+			continue;
+		if (!p->retained[slot] && !(p->partial[slot] && !was_planned(p, key, slot)))
 			continue;
 		value->rules[value->rule_count++] = old->rules[i];
 		value->flags |= old->flags;
@@ -240,16 +299,11 @@ static int write_endpoint(struct pass *p, const struct krl_plan_endpoint *endpoi
 		p->result.endpoints_added++;
 		return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_ANY);
 	}
-	append_retained(p, &old, &value);
+	append_retained(p, &endpoint->key, &old, &value);
 	if (!memcmp(&old, &value, sizeof(value)))
 		return 0;
 	p->result.endpoints_changed++;
 	return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_EXIST);
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct krl_endpoint_key));
 }
 
 /* An endpoint that the plan no longer has keeps what is retained, or goes. */
@@ -260,7 +314,7 @@ static int drop_endpoint(struct pass *p, const struct krl_endpoint_key *key)
 
 	if (bpf_map_lookup_elem(fd, key, &old))
 		return 0;
-	append_retained(p, &old, &value);
+	append_retained(p, key, &old, &value);
 	if (!value.rule_count) {
 		p->result.endpoints_removed++;
 		return bpf_map_delete_elem(fd, key);
@@ -274,23 +328,17 @@ static int drop_endpoint(struct pass *p, const struct krl_endpoint_key *key)
 static int drop_endpoints(struct pass *p)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints), err = 0;
-	struct krl_endpoint_key *planned, *found, *at = NULL;
-	size_t n = p->plan->endpoint_count, count = 0, i;
+	struct krl_endpoint_key *found, *at = NULL;
+	size_t count = 0, i;
 
-	planned = calloc(n + 1, sizeof(*planned));
 	found = calloc(KRL_MAX_ENDPOINTS, sizeof(*found));
-	if (!planned || !found)
-		err = -ENOMEM;
-	for (i = 0; !err && i < n; i++)
-		planned[i] = p->plan->endpoints[i].key;
-	if (!err)
-		qsort(planned, n, sizeof(*planned), compare_keys);
-	while (!err && count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
+	if (!found)
+		return -ENOMEM;
+	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
 		at = &found[count++];
 	for (i = 0; !err && i < count; i++)
-		if (!bsearch(&found[i], planned, n, sizeof(*planned), compare_keys))
+		if (!find_endpoint(p->plan, &found[i]))
 			err = drop_endpoint(p, &found[i]);
-	free(planned);
 	free(found);
 	return err;
 }

@@ -37,11 +37,12 @@ struct krl_plan_retain {
 struct krl_plan {
 	struct krl_plan_rule *rules;
 	size_t rule_count;
-	struct krl_plan_endpoint *endpoints;
+	struct krl_plan_endpoint *endpoints;	/* sorted by the bytes of their keys */
 	size_t endpoint_count;
 	struct krl_plan_retain *retain;
 	size_t retain_count;
-	bool retain_all;	/* some document could not even be named */
+	bool retain_all;	/* something of before the start is unread still: any document may be in it */
+	const struct krl_plan *before;	/* what this agent put into force last, NULL: nothing yet; not owned */
 };
 
 /* A document and the file it is from. */
@@ -53,7 +54,7 @@ struct krl_source_document {
 /* Compile @documents, in any order; their order does not matter. A RateLimit that is in force twice,
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
  * endpoint here counts nowhere, with a line in @notes. The caller releases @ret with krl_plan_clear.
- * Leaves retain and retain_all alone. 0, or -ENOMEM. */
+ * Leaves retain and retain_all alone, and before to the caller. 0, or -ENOMEM. */
 int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 

@@ -7,7 +7,7 @@ import re
 import shutil
 
 from client import equal, expect, expect_limited, expect_ok, get
-from documents import bucket_rule, ratelimit
+from documents import bucket_rule, endpoint_slice, ratelimit, service_ratelimit
 from harness import PORT, admitted, case, take, wait_for
 
 
@@ -193,3 +193,36 @@ def a_broken_file_at_the_start_does_not_stop_the_others(env):
     expect(re.search(r"bad\.yaml:\d+:\d+: ", agent.text()), "the error is not in the log")
     expect(not env.lists("bad"), "the invalid document is listed")
     equal(admitted(env, 5), 3, "admitted")
+
+
+@case
+def what_was_read_goes_while_a_file_is_broken_since_the_start(env):
+    """Only limits of before the agent that no document has told of may be in the broken file."""
+    for port in range(PORT, PORT + 4):
+        env.server(port=port)
+    once = "1/day"
+    env.write("removed.yaml", ratelimit("removed", PORT, limit=once))
+    env.write("edited.yaml", ratelimit("edited", PORT + 1, rules=[
+        "{name: early, limit: 1/day}", "{name: late, limit: 2/day}", "{name: kept, limit: 3/day}"]))
+    env.write("web.yaml", service_ratelimit("served", "web", limit=once))
+    env.write("slice.yaml", endpoint_slice("web", PORT + 2))
+    env.write("broken.yaml", ratelimit("unread", PORT + 3, limit=once))
+    env.agent("removed", "edited", "served", "unread").kill()
+    env.write("broken.yaml", "spec: [unclosed\n")
+    env.write("edited.yaml", ratelimit("edited", PORT + 1, rules=[
+        "{name: late, limit: 2/day}", "{name: kept, limit: 3/day}"]))
+    agent = env.start_agent()
+    wait_for("the limits are applied", lambda: "limits applied" in agent.text())
+    equal(sorted((item["name"], item["rule"]) for item in env.stats()),
+          [("edited", "kept"), ("edited", "late"), ("removed", "all"), ("served", "all"), ("unread", "all")],
+          "rules after the start: one is missing in a document that was read")
+    os.unlink(os.path.join(env.config, "removed.yaml"))
+    wait_for("a removed RateLimit is gone", lambda: not env.lists("removed"))
+    env.write("edited.yaml", ratelimit("edited", PORT + 1, rules=["{name: kept, limit: 3/day}"]))
+    wait_for("a removed rule is gone", lambda: len([i for i in env.stats() if i["name"] == "edited"]) == 1)
+    env.write("slice.yaml", endpoint_slice("web", PORT))
+    wait_for("a service has moved", lambda: env.connect().ask(get()).status == 429)
+    equal([admitted(env, 5, port) for port in range(PORT, PORT + 4)], [0, 3, 5, 1], "admitted by port")
+    env.write("broken.yaml", "")
+    wait_for("what is in no document is gone", lambda: not env.lists("unread"))
+    equal(admitted(env, 5, PORT + 3), 5, "admitted after it")
