@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Enrols the accepted sockets of protected endpoints, and no others. */
 #include "maps.h"
-#include <bpf/bpf_endian.h>
+#include "lib/endpoint.h"
 
 #define KRL_AF_INET6 10
 #define KRL_TCP_CLOSE 7
@@ -26,23 +26,6 @@ static __always_inline void krl_local_key(struct bpf_sock_ops *ops, struct krl_e
 		words[3] = ops->local_ip4;
 	}
 	key->port = ops->local_port;
-}
-
-/* Find the endpoint as it was configured: the address itself, else any IPv4, else any at all.
- * Leaves @key as configured. */
-static __always_inline int krl_find_endpoint(struct krl_endpoint_key *key)
-{
-	__u32 *words = (__u32 *)key->addr;
-
-	if (bpf_map_lookup_elem(&krl_endpoints, key))
-		return 1;
-	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
-		words[3] = 0;
-		if (bpf_map_lookup_elem(&krl_endpoints, key))
-			return 1;
-	}
-	__builtin_memset(key->addr, 0, sizeof(key->addr));
-	return !!bpf_map_lookup_elem(&krl_endpoints, key);
 }
 
 /* Too large for the stack. */

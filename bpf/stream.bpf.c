@@ -4,6 +4,7 @@
 #include "maps.h"
 #include "lib/admit.h"
 #include "lib/answer.h"
+#include "lib/endpoint.h"
 #include "lib/kernel.h"
 #include "lib/scan.h"
 
@@ -257,6 +258,22 @@ static __always_inline void krl_fill_answer(struct krl_answer *a, const struct k
 		      KRL_NS_PER_S - 1) / KRL_NS_PER_S;
 }
 
+/* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
+static __always_inline struct krl_endpoint *krl_conn_endpoint(struct krl_conn *conn)
+{
+	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+	struct krl_endpoint_key key;
+
+	if (endpoint)
+		return endpoint;
+	key = conn->endpoint;
+	if (!krl_find_endpoint(&key))
+		return 0;
+	conn->endpoint = key;
+	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&krl_endpoints, &key);
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
@@ -294,7 +311,7 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn->scan.heads)
 		return SK_PASS;
 
-	endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+	endpoint = krl_conn_endpoint(conn);
 	if (!endpoint)
 		return SK_PASS;
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();

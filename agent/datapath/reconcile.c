@@ -293,7 +293,8 @@ static int write_endpoint(struct pass *p, const struct krl_plan_endpoint *endpoi
 		__u32 slot = p->slots[endpoint->rules[i]];
 
 		value.rules[value.rule_count++] =
-			(struct krl_rule_ref){ .slot = slot, .id = p->dp->rules[slot].id };
+			(struct krl_rule_ref){ .slot = slot, .scope = endpoint->scopes[i],
+					       .id = p->dp->rules[slot].id };
 	}
 	if (bpf_map_lookup_elem(fd, &endpoint->key, &old)) {
 		p->result.endpoints_added++;

@@ -15,6 +15,7 @@ struct placement {
 	struct krl_endpoint_key key;
 	__u32 flags;
 	__u32 rule;
+	__u8 scope;	/* enum krl_scope */
 };
 
 struct compiler {
@@ -48,7 +49,8 @@ static int compare_documents(const void *a, const void *b)
 	return order ? order : (x->document->line > y->document->line) - (x->document->line < y->document->line);
 }
 
-static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule)
+static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule,
+		  enum krl_scope scope)
 {
 	struct placement *p = krl_vec_add(&c->placements, &c->placement_count);
 
@@ -59,6 +61,7 @@ static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 
 	p->key = *key;
 	p->flags = flags;
 	p->rule = rule;
+	p->scope = scope;
 }
 
 /* Does @port of an EndpointSlice belong to the Service's @service_port? Kubernetes gives both the same
@@ -123,7 +126,7 @@ static size_t place_service(struct compiler *c, const struct krl_source_document
 
 				memcpy(key.addr, slice->addrs[a], sizeof(key.addr));
 				for (r = 0; r < target->rule_count; r++)
-					place(c, &key, flags, first + r);
+					place(c, &key, flags, first + r, KRL_SCOPE_EXACT);
 				found++;
 			}
 		}
@@ -167,7 +170,59 @@ static int compare_placements(const void *a, const void *b)
 	const struct placement *x = a, *y = b;
 	int order = memcmp(&x->key, &y->key, sizeof(x->key));
 
-	return order ? order : (x->rule > y->rule) - (x->rule < y->rule);
+	if (!order)
+		order = (x->rule > y->rule) - (x->rule < y->rule);
+	return order ? order : (int)x->scope - (int)y->scope;
+}
+
+static void sort_placements(struct compiler *c)
+{
+	if (c->placement_count)
+		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+}
+
+/* The wildcard endpoint of @scope that covers @key. False: there is none, or @key is it. */
+static bool widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret)
+{
+	static const __u8 any_ipv4[16] = { [10] = 0xff, [11] = 0xff };
+
+	memset(ret, 0, sizeof(*ret));
+	ret->port = key->port;
+	if (scope == KRL_SCOPE_ANY_IPV4) {
+		if (memcmp(key->addr, any_ipv4, 12))
+			return false;
+		memcpy(ret->addr, any_ipv4, sizeof(ret->addr));
+	}
+	return memcmp(key, ret, sizeof(*ret));
+}
+
+/* A connection belongs to the most exact endpoint alone, and the rules of the wildcards that cover it
+ * count there too. Placements are sorted before and after. */
+static void spread_wildcards(struct compiler *c)
+{
+	size_t n = c->placement_count, i, at, low, high;
+	struct krl_endpoint_key key, wide;
+	enum krl_scope scope;
+
+	for (i = 0; i < n && !c->no_memory; i++) {
+		key = c->placements[i].key;
+		if (i && !memcmp(&key, &c->placements[i - 1].key, sizeof(key)))
+			continue;
+		for (scope = KRL_SCOPE_ANY_IPV4; scope <= KRL_SCOPE_ANY; scope++) {
+			if (!widen(&key, scope, &wide))
+				continue;
+			for (low = 0, high = n; low < high;) {
+				at = low + (high - low) / 2;
+				if (memcmp(&c->placements[at].key, &wide, sizeof(wide)) < 0)
+					low = at + 1;
+				else
+					high = at;
+			}
+			for (at = low; at < n && !memcmp(&c->placements[at].key, &wide, sizeof(wide)); at++)
+				place(c, &key, c->placements[at].flags, c->placements[at].rule, scope);
+		}
+	}
+	sort_placements(c);
 }
 
 static void compile_rate_limit(struct compiler *c, __u32 at)
@@ -186,7 +241,7 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 			add_rule(c, at, target, &target->rules[r]);
 		for (e = 0; e < target->endpoint_count; e++)
 			for (r = 0; r < target->rule_count; r++)
-				place(c, &target->endpoints[e], flags, first + r);
+				place(c, &target->endpoints[e], flags, first + r, KRL_SCOPE_EXACT);
 		if (!*target->service || place_service(c, source, target, flags, first))
 			continue;
 		service_text(target, service, sizeof(service));
@@ -279,8 +334,10 @@ static void group_endpoints(struct compiler *c)
 			endpoint->key = p->key;
 		}
 		endpoint->flags |= p->flags;
-		if (!endpoint->rule_count || endpoint->rules[endpoint->rule_count - 1] != p->rule)
-			endpoint->rules[endpoint->rule_count++] = p->rule;
+		if (endpoint->rule_count && endpoint->rules[endpoint->rule_count - 1] == p->rule)
+			continue;
+		endpoint->rules[endpoint->rule_count] = p->rule;
+		endpoint->scopes[endpoint->rule_count++] = p->scope;
 	}
 }
 
@@ -295,8 +352,8 @@ static int compile_all(struct compiler *c)
 	for (i = 0; i < c->count && !c->no_memory; i++)
 		if (c->documents[i].document->kind == KRL_KIND_RATE_LIMIT)
 			compile_rate_limit(c, i);
-	if (c->placement_count)
-		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
+	sort_placements(c);
+	spread_wildcards(c);
 	if (!c->no_memory) {
 		refuse_excess(c, refused);
 		err = drop_refused(c, refused);

@@ -26,6 +26,7 @@ struct krl_plan_endpoint {
 	__u32 flags;		/* KRL_ENDPOINT_... */
 	__u32 rule_count;
 	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */
+	__u8 scopes[KRL_MAX_ENDPOINT_RULES];	/* enum krl_scope of each */
 };
 
 /* A RateLimit that is refused now and was not read before: what the maps hold of it stays. */

@@ -91,17 +91,23 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	struct krl_bucket_key key;
 	struct krl_rule_ref ref;
 	struct krl_rule *rule;
+	__u32 slot;
 
 	ref = ctx->endpoint->rules[i & (KRL_MAX_ENDPOINT_RULES - 1)];
-	rule = bpf_map_lookup_elem(&krl_rules, &ref.slot);
+	slot = ref.slot;
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	if (!rule || krl_rule_settings(rule, ref.id, ret_settings)) {
 		krl_count(KRL_REASON_RULE_CHANGED);
 		return 0;
 	}
 	key = j->key;
 	key.rule_id = ref.id;
-	*ret_slot = ref.slot;
-	return krl_bucket_of(&key, ref.slot, ret_settings, j->now_ns);
+	if (ref.scope != KRL_SCOPE_EXACT)
+		__builtin_memset(key.addr, 0, sizeof(key.addr));
+	if (ref.scope == KRL_SCOPE_ANY_IPV4)
+		key.addr[10] = key.addr[11] = 0xff;
+	*ret_slot = slot;
+	return krl_bucket_of(&key, slot, ret_settings, j->now_ns);
 }
 
 static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited)

@@ -42,9 +42,18 @@ struct krl_endpoint_key {
 	__u16 pad[3];
 };
 
+/* Whose bucket a rule takes from: a rule of 0.0.0.0 or :: counts at the more exact endpoints too, and
+ * keeps one bucket over all of them. */
+enum krl_scope {
+	KRL_SCOPE_EXACT,	/* the endpoint's own */
+	KRL_SCOPE_ANY_IPV4,	/* that of ::ffff:0.0.0.0 */
+	KRL_SCOPE_ANY,		/* that of :: */
+};
+
 /* A rule's row number, and the id it must carry: a row is reused only under another id. */
 struct krl_rule_ref {
-	__u32 slot;
+	__u16 slot;
+	__u16 scope;		/* enum krl_scope */
 	__u32 id;
 };
 
@@ -61,7 +70,7 @@ struct krl_endpoint {
 /* One bucket per (netns, endpoint as configured, rule, descriptor). */
 struct krl_bucket_key {
 	__u64 netns_cookie;
-	__u8 addr[16];		/* the endpoint's address as configured, wildcards included */
+	__u8 addr[16];		/* where the rule is configured, wildcards included */
 	__u64 descriptor[2];	/* keyed hash of the values that pick the bucket; 0 without any */
 	__u32 rule_id;
 	__u16 port;

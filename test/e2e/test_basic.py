@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ten requests pass, the next get the kernel's 429: families, listeners, and who is not touched."""
 
+import os
 import socket
 import threading
 
 import documents
 from client import count_statuses, equal, expect, expect_limited, expect_ok, get, post
-from harness import PORT, Skip, case
+from harness import PORT, Skip, case, wait_for
 from isolation import Inside
 
 
@@ -120,14 +121,34 @@ def wildcard_ipv6_covers_both_families(env):
 
 
 @case
-def an_address_goes_before_the_wildcard(env):
+def a_wildcard_counts_at_the_exact_address_too(env):
     env.server(host="0.0.0.0")
-    env.write("all.yaml", documents.ratelimit("all", PORT, ip="0.0.0.0"))
+    env.write("all.yaml", documents.ratelimit("all", PORT, ip="0.0.0.0", limit="5/day"))
     env.write("one.yaml", documents.ratelimit("one", PORT, ip="127.0.0.2", limit="2/day"))
     env.agent("all", "one")
     statuses = [env.connect(host="127.0.0.2").ask(get()).status for _ in range(4)]
     equal(statuses, [200, 200, 429, 429], "statuses on 127.0.0.2")
-    equal(env.tokens("all"), 10, "tokens of the wildcard's rule")
+    equal(env.tokens("all"), 3, "tokens of the wildcard's rule, which counts there too")
+    statuses = [env.connect(host="127.0.0.1").ask(get()).status for _ in range(4)]
+    equal(statuses, [200, 200, 200, 429], "statuses on 127.0.0.1")
+    env.write("all.yaml", documents.ratelimit("all", PORT, ip="0.0.0.0", limit="6/day"))
+    wait_for("the edit is in force", lambda: env.item("all")["maxTokens"] == 6)
+    equal(env.tokens("all"), 0, "tokens of the wildcard's rule after an edit")
+
+
+@case
+def a_connection_falls_back_to_the_wildcard(env):
+    """Its own endpoint goes away while it is open."""
+    env.server(host="0.0.0.0")
+    env.write("all.yaml", documents.ratelimit("all", PORT, ip="0.0.0.0", limit="3/day"))
+    env.write("one.yaml", documents.ratelimit("one", PORT, ip="127.0.0.2", limit="9/day"))
+    env.agent("all", "one")
+    conn = env.connect(host="127.0.0.2")
+    expect_ok(conn.ask(get()))
+    os.unlink(os.path.join(env.config, "one.yaml"))
+    wait_for("the exact endpoint is gone", lambda: not env.lists("one"))
+    statuses = [conn.ask(get()).status for _ in range(3)]
+    equal(statuses, [200, 200, 429], "statuses on the connection")
 
 
 @case

@@ -10,6 +10,7 @@
 
 #include "agent/policy/compile.h"
 #include "agent/policy/decode.h"
+#include "agent/policy/decode_kinds.h"
 
 #define MAX_DOCUMENTS 8
 #define LIMIT(spec) "{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, spec: " spec "}\n"
@@ -77,6 +78,47 @@ static void the_port_of_a_service_is_part_of_who_a_rule_is(void **state)
 	assert_int_equal(endpoint_at(81)->rules[1], 2);
 }
 
+static const struct krl_plan_endpoint *endpoint_of(const char *address, __u16 port)
+{
+	__u8 addr[16];
+	size_t i;
+
+	assert_int_equal(krl_address_parse(address, addr), 0);
+	for (i = 0; i < plan.endpoint_count; i++)
+		if (plan.endpoints[i].key.port == port && !memcmp(plan.endpoints[i].key.addr, addr, 16))
+			return &plan.endpoints[i];
+	fail_msg("no endpoint at %s port %d", address, port);
+	return NULL;
+}
+
+static void check_scopes(const char *address, const char *scopes)
+{
+	const struct krl_plan_endpoint *endpoint = endpoint_of(address, 80);
+	char found[KRL_MAX_ENDPOINT_RULES + 1] = "";
+	__u32 i;
+
+	for (i = 0; i < endpoint->rule_count; i++)
+		found[i] = '0' + endpoint->scopes[i];
+	assert_string_equal(found, scopes);
+}
+
+/* By the order of the rules: 0 its own, 1 that of 0.0.0.0, 2 that of ::. A rule that is given at an
+ * address counts in the bucket of that address alone. */
+static void rules_of_wildcards_count_at_addresses(void **state)
+{
+	compile(LIMIT("{endpoints: [{ip: 192.0.2.1, port: 80}, {ip: '::', port: 80}, {ip: 0.0.0.0, port: 80}, "
+		      "{ip: '2001:db8::1', port: 80}, {ip: 192.0.2.1, port: 81}], rules: [{limit: 1/day}]}")
+		"---\napiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: b}\nspec: "
+		"{endpoints: [{ip: 0.0.0.0, port: 80}], rules: [{limit: 2/day}]}\n"
+		"---\napiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: c}\nspec: "
+		"{endpoints: [{ip: '::', port: 80}], rules: [{limit: 3/day}]}\n");
+	check_scopes("192.0.2.1", "120");
+	check_scopes("0.0.0.0", "020");
+	check_scopes("::", "00");
+	check_scopes("2001:db8::1", "20");
+	assert_int_equal(endpoint_of("192.0.2.1", 81)->rule_count, 1);
+}
+
 static void a_service_without_endpoint_is_noted_with_its_port(void **state)
 {
 	compile(LIMIT("{services: [{name: s, port: 80, rules: [{limit: 1/day}]}, "
@@ -94,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(the_port_of_a_service_is_part_of_who_a_rule_is, teardown),
+		cmocka_unit_test_teardown(rules_of_wildcards_count_at_addresses, teardown),
 		cmocka_unit_test_teardown(a_service_without_endpoint_is_noted_with_its_port, teardown),
 	};
 

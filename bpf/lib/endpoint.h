@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which endpoint an address belongs to. */
+#ifndef KMESH_RL_ENDPOINT_H
+#define KMESH_RL_ENDPOINT_H
+
+#include "../maps.h"
+#include <bpf/bpf_endian.h>
+
+/* Find the endpoint as it was configured: the address itself, else any IPv4, else any at all.
+ * Leaves @key as configured. */
+static __always_inline int krl_find_endpoint(struct krl_endpoint_key *key)
+{
+	__u32 *words = (__u32 *)key->addr;
+
+	if (bpf_map_lookup_elem(&krl_endpoints, key))
+		return 1;
+	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+		words[3] = 0;
+		if (bpf_map_lookup_elem(&krl_endpoints, key))
+			return 1;
+	}
+	__builtin_memset(key->addr, 0, sizeof(key->addr));
+	return !!bpf_map_lookup_elem(&krl_endpoints, key);
+}
+
+#endif
