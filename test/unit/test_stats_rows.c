@@ -109,7 +109,7 @@ static void a_reference_counts_if_row_and_id_fit(void **state)
 {
 	struct krl_stats_row rows[] = { row_of(3, 7), row_of(4, 8) };
 	struct krl_stats stats = { .rows = rows, .count = 2 };
-	struct krl_endpoint endpoint = { .rule_count = 2, .rules = { { 3, 7 }, { 4, 6 } } };
+	struct krl_endpoint endpoint = { .rule_count = 2, .rules = { { .slot = 3, .id = 7 }, { .slot = 4, .id = 6 } } };
 
 	krl_stats_count_endpoint(&stats, &endpoint);
 	endpoint.rules[0].slot = 4;
