@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kmesh-rl-agent: options, wiring, exit code. */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <kmesh_rl/pins.h>
@@ -29,6 +31,7 @@ struct agent {
 	struct options options;
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint;
+	bool unused;			/* nothing was pinned before the start */
 	struct krl_datapath *datapath;
 	struct krl_responders *responders;
 	struct krl_store *store;
@@ -202,7 +205,36 @@ static void on_signal(uv_signal_t *handle, int signum)
 	uv_stop(handle->loop);
 }
 
-static int start(struct agent *a, struct krl_error *error)
+/* The line for the operator about @what at @path, which the agent could not get without the kernel. */
+static int set_error(struct krl_error *ret_error, int err, const char *what, const char *path)
+{
+	const char *hint = "";
+
+	if (err == -EADDRINUSE)
+		hint = " (another agent runs: stop it, or give this one its own --control-socket and --bpffs)";
+	if ((err == -EACCES || err == -EPERM) && geteuid())
+		hint = " (not root: run as root, for example with sudo)";
+	snprintf(ret_error->text, sizeof(ret_error->text), "%s %s: %s%s", what, path, strerror(-err), hint);
+	return err;
+}
+
+/* Is nothing pinned below @bpffs? */
+static bool is_unused(const char *bpffs)
+{
+	DIR *dir = opendir(bpffs);
+	struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT;
+	do
+		entry = readdir(dir);
+	while (entry && entry->d_name[0] == '.');
+	closedir(dir);
+	return !entry;
+}
+
+/* The kernel comes last: a start that fails before it has touched nothing. */
+static int start(struct agent *a, struct krl_error *ret_error)
 {
 	struct krl_control_options control = { .path = a->options.control_socket,
 					       .methods = krl_control_agent_methods,
@@ -215,26 +247,24 @@ static int start(struct agent *a, struct krl_error *error)
 	a->about.source = a->options.source;
 	a->store = krl_store_new();
 	if (!a->store) {
-		snprintf(error->text, sizeof(error->text), "out of memory");
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;
 	}
-	err = krl_datapath_open(&a->options.datapath, &a->datapath, error);
+	err = krl_directory_open(&a->loop, source_path(&a->options), apply, a, &a->directory);
+	if (err)
+		return set_error(ret_error, err, "watching", source_path(&a->options));
+	err = krl_control_start(&a->loop, &control, &a->control);
+	if (err)
+		return set_error(ret_error, err, "control socket", control.path);
+	a->unused = is_unused(a->options.datapath.bpffs);
+	err = krl_datapath_open(&a->options.datapath, &a->datapath, ret_error);
+	/* Another agent was faster: what is there now is its own. */
+	if (err == -EBUSY)
+		a->unused = false;
 	if (!err)
-		err = krl_responders_open(a->datapath, &a->loop, &a->responders, error);
+		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
 		return err;
-	err = krl_directory_open(&a->loop, source_path(&a->options), apply, a, &a->directory);
-	if (err) {
-		snprintf(error->text, sizeof(error->text), "watching %s: %s", source_path(&a->options),
-			 strerror(-err));
-		return err;
-	}
-	err = krl_control_start(&a->loop, &control, &a->control);
-	if (err) {
-		snprintf(error->text, sizeof(error->text), "control socket %s: %s",
-			 a->options.control_socket, strerror(-err));
-		return err;
-	}
 	apply(a);
 	return 0;
 }
@@ -289,5 +319,8 @@ int main(int argc, char **argv)
 			     agent.options.datapath.bpffs);
 	}
 	stop(&agent);
+	/* A failed start leaves behind what it found; why it failed was said, and may make this fail too. */
+	if (status != EXIT_GOOD && agent.unused)
+		krl_datapath_detach(&agent.options.datapath, &error);
 	return status;
 }

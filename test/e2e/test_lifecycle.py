@@ -2,6 +2,7 @@
 """The agent comes, goes, dies and comes back; what is enforced does not change until --detach."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -175,9 +176,9 @@ def the_tool_reads_the_pins_when_the_agent_is_dead(env):
 def a_second_agent_is_refused(env):
     env.server()
     first = env.limit(limit="2/day")
-    second = env.run(env.agent_args(os.path.join(env.root, "second.sock"), "info"))
-    line = one_line(second, "a second agent")
-    expect("another agent" in line, f"it says: {line}")
+    for control in (os.path.join(env.root, "second.sock"), first.control):
+        line = one_line(env.run(env.agent_args(control, "info")), "a second agent")
+        expect("another agent" in line, f"it says: {line}")
     expect(first.process.poll() is None, "the first agent is gone")
     take(env, 2)
     expect_limited(env.connect().ask(get()), limit=2, text="2 per 1 day")
@@ -237,6 +238,43 @@ def connections_from_before_the_agent_are_left_alone(env):
         expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
     take(env, 1)
     equal(env.connect().ask(get()).status, 429, "status on a new connection")
+
+
+def failing_starts(env, files):
+    """What goes wrong, and how the agent is run then; the last ones fail in the kernel's part, by a limit
+    of open files that is too low for it: @files are needed."""
+    args = env.agent_args(os.path.join(env.root, "failing.sock"), "info")
+    taken = os.path.join(env.root, "taken")
+    with open(taken, "w", encoding="utf-8"):
+        pass
+    yield "a source that is a file", [f"dir:{taken}" if arg.startswith("dir:") else arg for arg in args], {}
+    yield "a control socket that is a file", [taken if arg.endswith(".sock") else arg for arg in args], {}
+    for limit in (files - 1, files // 2, files // 4):
+        yield f"{limit} open files", args, {
+            "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))}
+
+
+@case
+def a_start_that_fails_changes_nothing(env):
+    env.server()
+    env.write("limit.yaml", ratelimit("limit", PORT, limit="3/day"))
+    agent = env.start_agent()
+    wait_for("the agent has started", lambda: "agent started" in agent.text())
+    files = max(int(fd) for fd in os.listdir(f"/proc/{agent.process.pid}/fd")) + 1
+    agent.terminate()
+    equal(env.detach().returncode, 0, "exit status of --detach")
+    for what, args, options in failing_starts(env, files):
+        one_line(env.run(args, **options), what)
+        expect(not os.path.exists(env.bpffs), f"{what}: pins are left behind")
+    env.agent("limit").kill()
+    take(env, 1)
+    pins = {entry.name: entry.inode() for entry in os.scandir(env.bpffs)}
+    for what, args, options in failing_starts(env, files):
+        one_line(env.run(args, **options), f"{what}, with pins")
+        equal({entry.name: entry.inode() for entry in os.scandir(env.bpffs)}, pins, f"{what}: pins")
+    equal(env.tokens(), 2, "tokens")
+    take(env, 2)
+    expect_compact(env.connect().ask(get("/over", LONG)))
 
 
 @case
