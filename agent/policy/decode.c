@@ -153,7 +153,7 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 	return KIND_COUNT;
 }
 
-static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
+static int decode_one(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
 {
 	struct krl_decoded *entry;
 	struct krl_document *document;
@@ -161,6 +161,11 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 
 	if (at == KIND_COUNT && !reader->errors) {
 		reader->diags->ignored++;
+		return 0;
+	}
+	if (file->count == MAX_DOCUMENTS) {
+		krl_reader_error(reader, root, "more than %d documents in a file", MAX_DOCUMENTS);
+		file->cut = true;
 		return 0;
 	}
 	entry = krl_vec_add(&file->documents, &file->count);
@@ -188,6 +193,26 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	else
 		entry->document = document;
 	return 0;
+}
+
+/* A document, or each item of a List as `kubectl get -o yaml` writes it of several objects. */
+static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
+{
+	yaml_node_t *items = krl_reader_get(reader, root, "items");
+	yaml_node_item_t *item;
+	int err = 0;
+
+	if (strcmp(text_of(reader, root, "kind"), "List") || strcmp(text_of(reader, root, "apiVersion"), "v1") ||
+	    !items || items->type != YAML_SEQUENCE_NODE)
+		return decode_one(reader, root, file);
+	for (item = items->data.sequence.items.start;
+	     item < items->data.sequence.items.top && !err && !file->cut; item++) {
+		struct krl_reader one = { .file = reader->file, .document = reader->document,
+					  .diags = reader->diags };
+
+		err = decode_one(&one, yaml_document_get_node(reader->document, *item), file);
+	}
+	return err;
 }
 
 /* What no document of ours has, and what makes a small file cost libyaml a lot: anchors and aliases, and
@@ -276,11 +301,7 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 			yaml_document_delete(&document);
 			break;
 		}
-		if (ret->count == MAX_DOCUMENTS) {
-			krl_diags_add(diags, file, root->start_mark.line + 1, root->start_mark.column + 1,
-				      "more than %d documents in a file", MAX_DOCUMENTS);
-			ret->cut = true;
-		} else if (root->type != YAML_SCALAR_NODE || root->data.scalar.length) {
+		if (root->type != YAML_SCALAR_NODE || root->data.scalar.length) {
 			err = decode_root(&reader, root, ret);
 		}
 		yaml_document_delete(&document);

@@ -208,6 +208,20 @@ static void several_documents_in_a_file_with_comments_between(void **state)
 	assert_string_equal(file.documents[1].document->ns, "default");
 }
 
+static void a_list_is_each_of_its_items(void **state)
+{
+	decode("apiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n"
+	       "- apiVersion: v1\n  kind: Service\n  metadata: {name: frontend}\n"
+	       "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: other}\n"
+	       "- {apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, spec: {service: frontend, "
+	       "rules: [{limit: 1/day}]}}\n");
+	assert_int_equal(file.count, 2);
+	assert_int_equal(ignored, 1);
+	assert_int_equal(file.documents[0].document->kind, KRL_KIND_SERVICE);
+	assert_int_equal(file.documents[1].document->kind, KRL_KIND_RATE_LIMIT);
+	assert_int_equal(file.documents[1].document->line, 11);
+}
+
 static void json_is_read_as_well_as_tabs_in_it(void **state)
 {
 	decode("{\n\t\"apiVersion\": \"kmesh.net\\/v1alpha1\",\n\t\"kind\": \"RateLimit\",\n"
@@ -322,6 +336,7 @@ int main(void)
 		cmocka_unit_test_teardown(every_way_to_write_a_limit, teardown),
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),
 		cmocka_unit_test_teardown(several_documents_in_a_file_with_comments_between, teardown),
+		cmocka_unit_test_teardown(a_list_is_each_of_its_items, teardown),
 		cmocka_unit_test_teardown(json_is_read_as_well_as_tabs_in_it, teardown),
 		cmocka_unit_test_teardown(an_empty_file_holds_nothing, teardown),
 		cmocka_unit_test_teardown(what_the_api_server_adds_to_metadata_is_passed_over, teardown),
