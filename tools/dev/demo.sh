@@ -30,6 +30,9 @@ cleanup() {
 	rm -rf --one-file-system "$dir"
 }
 trap cleanup EXIT
+# A signal that is not trapped ends the shell without its EXIT trap. With this one ignored, a reader that
+# went away makes the next write fail, which set -e ends in order.
+trap '' PIPE
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
