@@ -88,17 +88,29 @@ agent=$!
 wait_for $agent "starting the agent" enforced
 
 printf '\n15 requests to http://127.0.0.1:%s/\n' "$port"
-number=1
+number=1 passed=0 limited=0 partial=
+head='^(Content-(Type|Length)|Retry-After|X-RateLimit-(Limit|Remaining|Reset)):'
 while [ $number -le 15 ]; do
 	status=$(curl --silent --show-error --noproxy '*' --max-time 10 --include --output "$dir/answer" \
 		--write-out '%{http_code}' "http://127.0.0.1:$port/") || fail "request $number got no answer"
 	printf '%3d  %s\n' $number "$status"
-	[ "$status" != 429 ] || cp "$dir/answer" "$dir/limited"
+	case $status in
+	200) passed=$((passed + 1)) ;;
+	429)
+		limited=$((limited + 1))
+		mv "$dir/answer" "$dir/limited"
+		[ "$(grep -cE "$head" "$dir/limited")" -eq 6 ] || partial="$partial $number"
+		;;
+	esac
 	number=$((number + 1))
 done
-[ -e "$dir/limited" ] || fail "no request was limited"
+[ $passed/$limited = 10/5 ] || fail "$passed times 200 and $limited times 429, not 10 and 5"
+kill -0 $agent 2>/dev/null || fail "the agent is gone"
+[ -z "$partial" ] || fail "a 429 without its whole head (X-RateLimit-Limit), request$partial"
 
 printf '\nThe last 429, as the kernel sent it\n'
 cat "$dir/limited"
 printf '\n\n$ kmesh-rl get ratelimit-stats -A\n'
-tool get ratelimit-stats -A
+tool get ratelimit-stats -A >"$dir/stats"
+cat "$dir/stats"
+grep -q '^hello .* 15  *5$' "$dir/stats" || fail "the statistics do not say 15 and 5"
