@@ -4,8 +4,14 @@
 
 DEPS ?= yes
 
+# A goal hands its group on to `deps`, which is made first: one call names all that is missing.
+demo deps-demo: deps_group := demo
+test unit prog e2e test-kernels asan deps-test: deps_group := test
+fuzz deps-fuzz: deps_group := fuzz
+bench deps-bench: deps_group := bench
+
 deps: ## install what the build needs and is missing (DEPS=no: only say it)
-	@DEPS=$(DEPS) tools/dev/deps.sh build
+	@DEPS=$(DEPS) tools/dev/deps.sh build $(deps_group)
 
 deps-demo deps-test deps-fuzz deps-bench: deps-%: deps
 	@DEPS=$(DEPS) tools/dev/deps.sh $*
