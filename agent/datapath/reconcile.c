@@ -95,7 +95,7 @@ static __u32 find_row(const struct krl_datapath *dp, const struct row_index *ind
  * the odd number, the release keeps them before the even one, on weakly ordered CPUs too. Each number is
  * stored whole: a reader that gives up waiting for an agent that died meanwhile takes them as they are. */
 static void write_rule(struct krl_rule *row, __u32 id, const struct krl_settings *settings,
-		       const char *text)
+		       __u32 flags, const char *text)
 {
 	__u32 seq = __atomic_load_n(&row->seq, __ATOMIC_RELAXED);
 
@@ -105,6 +105,7 @@ static void write_rule(struct krl_rule *row, __u32 id, const struct krl_settings
 	__atomic_store_n(&row->settings.max_tokens, settings->max_tokens, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->settings.tokens_per_fill, settings->tokens_per_fill, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->settings.fill_interval_ns, settings->fill_interval_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->flags, flags, __ATOMIC_RELAXED);
 	memset(row->limit_text, 0, sizeof(row->limit_text));
 	row->limit_text_len = strnlen(text, sizeof(row->limit_text));
 	memcpy(row->limit_text, text, row->limit_text_len);
@@ -156,9 +157,10 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 		p->slots[n] = slot;
 		p->keep[slot] = true;
 		if (!memcmp(&row->settings, &rule->settings, sizeof(row->settings)) &&
+		    row->flags == rule->flags &&
 		    !strcmp(p->dp->infos[slot].limit, rule->limit))
 			return 0;
-		write_rule(row, row->id, &rule->settings, rule->limit);
+		write_rule(row, row->id, &rule->settings, rule->flags, rule->limit);
 		p->result.rules_changed++;
 		return write_info(p, slot, row->id, rule);
 	}
@@ -174,7 +176,7 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 		err = write_info(p, slot, p->dp->last_rule_id + 1, rule);
 	if (err)
 		return err;
-	write_rule(&p->dp->rules[slot], ++p->dp->last_rule_id, &rule->settings, rule->limit);
+	write_rule(&p->dp->rules[slot], ++p->dp->last_rule_id, &rule->settings, rule->flags, rule->limit);
 	p->result.rules_added++;
 	return 0;
 }
@@ -353,7 +355,7 @@ static void drop_rules(struct pass *p)
 	for (row = 0; row < KRL_MAX_RULES; row++) {
 		if (!p->dp->rules[row].id || p->keep[row])
 			continue;
-		write_rule(&p->dp->rules[row], 0, &none, "");
+		write_rule(&p->dp->rules[row], 0, &none, 0, "");
 		memset(&p->dp->infos[row], 0, sizeof(p->dp->infos[row]));
 		p->result.rules_removed++;
 	}

@@ -162,6 +162,7 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	service_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
+	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
 }
 

@@ -19,6 +19,7 @@ struct krl_plan_rule {
 	char rule[64];
 	char limit[KRL_LIMIT_TEXT_BYTES];
 	struct krl_settings settings;
+	__u32 flags;		/* KRL_RULE_... */
 };
 
 struct krl_plan_endpoint {

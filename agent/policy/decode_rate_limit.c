@@ -22,6 +22,7 @@ struct target_reader {
 	struct krl_document *document;
 	struct krl_target *target;
 	bool service, services, endpoints, port, rules;
+	enum krl_mode mode;	/* of spec */
 };
 
 /* Fields of the resource that are not enforced yet are refused, never passed over in silence. */
@@ -45,9 +46,25 @@ static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
 	read_only(reader, node, "Requests");
 }
 
-static void read_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+static enum krl_mode parse_mode(struct krl_reader *reader, yaml_node_t *node)
 {
-	read_only(reader, node, "Enforce");
+	const char *text = krl_node_text(node);
+
+	if (text && !strcmp(text, "Shadow"))
+		return KRL_MODE_SHADOW;
+	if (!text || strcmp(text, "Enforce"))
+		krl_reader_expected(reader, node, "Enforce or Shadow");
+	return KRL_MODE_ENFORCE;
+}
+
+static void read_rule_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct rule_reader *)out)->rule->mode = parse_mode(reader, node);
+}
+
+static void read_spec_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct target_reader *)out)->mode = parse_mode(reader, node);
 }
 
 static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -186,7 +203,7 @@ static const struct krl_field rule_fields[] = {
 	{ "fillInterval", read_fill_interval },
 	{ "limit", read_limit },
 	{ "count", read_count },
-	{ "mode", read_mode },
+	{ "mode", read_rule_mode },
 	{ "scope", read_scope },
 	{ "clientSelectors", read_unsupported },
 	{ "response", read_unsupported },
@@ -389,6 +406,7 @@ static const struct krl_field spec_fields[] = {
 	{ "endpoints", read_endpoints },
 	{ "rules", read_rules },
 	{ "failurePolicy", read_failure_policy },
+	{ "mode", read_spec_mode },
 	{ "direction", read_direction },
 	{ "targetRefs", read_unsupported },
 	{ "ruleMatch", read_unsupported },
@@ -413,6 +431,17 @@ static void check_spec(struct krl_reader *reader, yaml_node_t *node, const struc
 		krl_reader_error(reader, node, "rules is missing");
 }
 
+/* Rules that say nothing of their mode have that of the resource. */
+static void default_mode(struct krl_rate_limit *limit, enum krl_mode mode)
+{
+	size_t i, r;
+
+	for (i = 0; i < limit->target_count; i++)
+		for (r = 0; r < limit->targets[i].rule_count; r++)
+			if (limit->targets[i].rules[r].mode == KRL_MODE_UNSET)
+				limit->targets[i].rules[r].mode = mode == KRL_MODE_UNSET ? KRL_MODE_ENFORCE : mode;
+}
+
 static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct krl_document *document = out;
@@ -430,6 +459,7 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 		free(single.endpoints);
 		free(single.rules);
 	}
+	default_mode(&document->rate_limit, t.mode);
 }
 
 static const struct krl_field fields[] = {

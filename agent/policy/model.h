@@ -11,8 +11,11 @@
 
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
 
+enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
+
 struct krl_rule_spec {
 	char name[64];
+	enum krl_mode mode;	/* of the rule, or else of the resource */
 	struct krl_settings settings;
 };
 

@@ -49,7 +49,9 @@ struct krl_judge {
 	__u64 limit;
 	__u64 remaining;
 	__u32 refused_slot;
-	__u32 taken;		/* rules taken from, in order */
+	__u32 pad;
+	__u64 taken;		/* a bit for each rule taken from */
+	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
 };
 
 /* What a walk over one skb found; see scan.h. */

@@ -77,6 +77,10 @@ struct krl_bucket_key {
 	__u16 pad;
 };
 
+enum {
+	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
+};
+
 /* One rule. The agent writes it through a shared mapping between two increments of seq; readers
  * retry while seq is odd or moves. id 0: the row is free. */
 struct krl_rule {
@@ -84,7 +88,7 @@ struct krl_rule {
 	__u32 id;
 	struct krl_settings settings;
 	__u32 limit_text_len;
-	__u32 pad;
+	__u32 flags;		/* KRL_RULE_... */
 	char limit_text[KRL_LIMIT_TEXT_BYTES];	/* "10 per 1 minute", for the body of a 429 */
 };
 
@@ -104,6 +108,7 @@ struct krl_rule_info {
 struct krl_rule_stats {
 	__u64 allowed;
 	__u64 limited;
+	__u64 shadow_limited;	/* of those allowed, what the rule would have refused */
 };
 
 /* Written by the agent alone, row 0 of krl_config. */

@@ -194,6 +194,29 @@ static void failure_policy_is_open_unless_closed(void **state)
 	}
 }
 
+static void the_mode_of_a_rule_goes_before_that_of_spec(void **state)
+{
+	static const struct {
+		const char *spec, *rule;
+		enum krl_mode mode;
+	} cases[] = {
+		{ "", "", KRL_MODE_ENFORCE },
+		{ "", ", mode: Shadow", KRL_MODE_SHADOW },
+		{ "  mode: Shadow\n", "", KRL_MODE_SHADOW },
+		{ "  mode: Shadow\n", ", mode: Enforce", KRL_MODE_ENFORCE },
+		{ "  mode: Enforce\n", ", mode: Shadow", KRL_MODE_SHADOW },
+	};
+	char text[512];
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		snprintf(text, sizeof(text), AT_ENDPOINT "  rules: [{limit: 1/second%s}]\n%s", cases[i].rule,
+			 cases[i].spec);
+		decode(text);
+		assert_int_equal(only_target()->rules[0].mode, cases[i].mode);
+	}
+}
+
 static void several_documents_in_a_file_with_comments_between(void **state)
 {
 	decode("# first\n---\n" AT_ENDPOINT "  rules: [{limit: 1/second}] # here too\n---\n---\n# nothing\n---\n"
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test_teardown(endpoints_of_both_families_and_wildcards, teardown),
 		cmocka_unit_test_teardown(every_way_to_write_a_limit, teardown),
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),
+		cmocka_unit_test_teardown(the_mode_of_a_rule_goes_before_that_of_spec, teardown),
 		cmocka_unit_test_teardown(several_documents_in_a_file_with_comments_between, teardown),
 		cmocka_unit_test_teardown(a_list_is_each_of_its_items, teardown),
 		cmocka_unit_test_teardown(json_is_read_as_well_as_tabs_in_it, teardown),
