@@ -6,7 +6,6 @@
  * its row, never a rule half written.
  */
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,20 +15,9 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/lib/bucket.h"
-#include "internal.h"
+#include "pass.h"
 
 #define NO_SLOT UINT32_MAX
-
-/* The state of one reconciliation. */
-struct pass {
-	struct krl_datapath *dp;
-	const struct krl_plan *plan;
-	__u32 *slots;			/* of each rule of the plan */
-	bool keep[KRL_MAX_RULES];	/* rows that stay */
-	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
-	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
-	struct krl_reconcile_result result;
-};
 
 static __u64 boot_ns(void)
 {
@@ -37,12 +25,6 @@ static __u64 boot_ns(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-static bool same_rule(const struct krl_rule_info *info, const struct krl_plan_rule *rule)
-{
-	return !strcmp(info->rule, rule->rule) && !strcmp(info->name, rule->name) &&
-	       !strcmp(info->ns, rule->ns) && !strcmp(info->service, rule->service);
 }
 
 /* Rows by identity: open addressing, twice as many places as rows. */
@@ -86,7 +68,7 @@ static __u32 find_row(const struct krl_datapath *dp, const struct row_index *ind
 	__u32 at = place_of(rule->ns, rule->name, rule->service, rule->rule);
 
 	for (; index->place[at]; at = (at + 1) % (2 * KRL_MAX_RULES))
-		if (same_rule(&dp->infos[index->place[at] - 1], rule))
+		if (krl_pass_is_rule(&dp->infos[index->place[at] - 1], rule))
 			return index->place[at] - 1;
 	return NO_SLOT;
 }
@@ -112,7 +94,7 @@ static void write_rule(struct krl_rule *row, __u32 id, const struct krl_settings
 	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
 }
 
-static int write_info(struct pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
+static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
 {
 	struct krl_rule_info *info = &p->dp->infos[slot];
 
@@ -128,7 +110,7 @@ static int write_info(struct pass *p, __u32 slot, __u32 id, const struct krl_pla
 
 /* A row that is taken anew must not inherit the counters of the rule before; its overflow bucket starts
  * full, as every bucket. */
-static int clear_row(struct pass *p, __u32 slot, const struct krl_settings *settings)
+static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_settings *settings)
 {
 	struct krl_bucket overflow = krl_bucket_full(settings, boot_ns());
 	void *zero;
@@ -145,7 +127,7 @@ static int clear_row(struct pass *p, __u32 slot, const struct krl_settings *sett
 	return err;
 }
 
-static int place_rule(struct pass *p, size_t n, const struct row_index *index, __u32 *next_free)
+static int place_rule(struct krl_pass *p, size_t n, const struct row_index *index, __u32 *next_free)
 {
 	const struct krl_plan_rule *rule = &p->plan->rules[n];
 	__u32 slot = find_row(p->dp, index, rule);
@@ -181,173 +163,8 @@ static int place_rule(struct pass *p, size_t n, const struct row_index *index, _
 	return 0;
 }
 
-static bool is_named(const struct krl_rule_info *info, const char *ns, const char *name)
-{
-	return !strcmp(info->ns, ns) && !strcmp(info->name, name);
-}
-
-static bool is_refused(const struct krl_plan *plan, const struct krl_rule_info *info)
-{
-	size_t i;
-
-	for (i = 0; i < plan->retain_count; i++)
-		if (is_named(info, plan->retain[i].ns, plan->retain[i].name))
-			return true;
-	return false;
-}
-
-/* Is the RateLimit of @info in the plan, or was it in the one before? Then it was read. */
-static bool is_read(const struct krl_plan *plan, const struct krl_rule_info *info)
-{
-	size_t i;
-
-	for (; plan; plan = plan->before)
-		for (i = 0; i < plan->rule_count; i++)
-			if (is_named(info, plan->rules[i].ns, plan->rules[i].name))
-				return true;
-	return false;
-}
-
-/* Rows of documents that are refused now stay as they are. What could not even be named may be any RateLimit
- * of before this agent, and a Service or an EndpointSlice of any that it has. */
-static void mark_retained(struct pass *p)
-{
-	const struct krl_rule_info *info;
-	__u32 row;
-
-	for (row = 0; row < KRL_MAX_RULES; row++) {
-		if (!p->dp->rules[row].id)
-			continue;
-		info = &p->dp->infos[row];
-		if (p->keep[row])
-			p->partial[row] = p->plan->retain_all && *info->service;
-		else
-			p->retained[row] = is_refused(p->plan, info) ||
-					   (p->plan->retain_all && !is_read(p->plan, info));
-		p->keep[row] |= p->retained[row];
-	}
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct krl_endpoint_key));
-}
-
-static const struct krl_plan_endpoint *find_endpoint(const struct krl_plan *plan,
-						     const struct krl_endpoint_key *key)
-{
-	_Static_assert(!offsetof(struct krl_plan_endpoint, key), "compare_keys");
-
-	if (!plan || !plan->endpoint_count)
-		return NULL;
-	return bsearch(key, plan->endpoints, plan->endpoint_count, sizeof(*plan->endpoints), compare_keys);
-}
-
-/* Did this agent itself put the row @slot on the endpoint @key, by the plan before? */
-static bool was_planned(const struct pass *p, const struct krl_endpoint_key *key, __u32 slot)
-{
-	const struct krl_plan *before = p->plan->before;
-	const struct krl_plan_endpoint *endpoint = find_endpoint(before, key);
-	__u32 i;
-
-	for (i = 0; endpoint && i < endpoint->rule_count; i++)
-		if (same_rule(&p->dp->infos[slot], &before->rules[endpoint->rules[i]]))
-			return true;
-	return false;
-}
-
-static bool refers_to(const struct krl_endpoint *value, __u32 slot)
-{
-	__u32 i;
-
-	for (i = 0; i < value->rule_count; i++)
-		if (value->rules[i].slot == slot)
-			return true;
-	return false;
-}
-
-/* Append the references that @old has on the endpoint @key and that stay without the plan. */
-static void append_retained(const struct pass *p, const struct krl_endpoint_key *key,
-			    const struct krl_endpoint *old, struct krl_endpoint *value)
-{
-	__u32 i;
-
-	for (i = 0; i < old->rule_count && value->rule_count < KRL_MAX_ENDPOINT_RULES; i++) {
-		__u32 slot = old->rules[i].slot % KRL_MAX_RULES;
-
-		/* A row that was given to another rule is not what is referred to. */
-		if (old->rules[i].id != p->dp->rules[slot].id || refers_to(value, slot))
-			continue;
-		if (!p->retained[slot] && !(p->partial[slot] && !was_planned(p, key, slot)))
-			continue;
-		value->rules[value->rule_count++] = old->rules[i];
-		value->flags |= old->flags;
-	}
-}
-
-static int write_endpoint(struct pass *p, const struct krl_plan_endpoint *endpoint)
-{
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
-	struct krl_endpoint value = { .flags = endpoint->flags }, old;
-	__u32 i;
-
-	for (i = 0; i < endpoint->rule_count; i++) {
-		__u32 slot = p->slots[endpoint->rules[i]];
-
-		value.rules[value.rule_count++] =
-			(struct krl_rule_ref){ .slot = slot, .scope = endpoint->scopes[i],
-					       .id = p->dp->rules[slot].id };
-	}
-	if (bpf_map_lookup_elem(fd, &endpoint->key, &old)) {
-		p->result.endpoints_added++;
-		return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_ANY);
-	}
-	append_retained(p, &endpoint->key, &old, &value);
-	if (!memcmp(&old, &value, sizeof(value)))
-		return 0;
-	p->result.endpoints_changed++;
-	return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_EXIST);
-}
-
-/* An endpoint that the plan no longer has keeps what is retained, or goes. */
-static int drop_endpoint(struct pass *p, const struct krl_endpoint_key *key)
-{
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
-	struct krl_endpoint value = {}, old;
-
-	if (bpf_map_lookup_elem(fd, key, &old))
-		return 0;
-	append_retained(p, key, &old, &value);
-	if (!value.rule_count) {
-		p->result.endpoints_removed++;
-		return bpf_map_delete_elem(fd, key);
-	}
-	if (!memcmp(&old, &value, sizeof(value)))
-		return 0;
-	p->result.endpoints_changed++;
-	return bpf_map_update_elem(fd, key, &value, BPF_EXIST);
-}
-
-static int drop_endpoints(struct pass *p)
-{
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints), err = 0;
-	struct krl_endpoint_key *found, *at = NULL;
-	size_t count = 0, i;
-
-	found = calloc(KRL_MAX_ENDPOINTS, sizeof(*found));
-	if (!found)
-		return -ENOMEM;
-	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
-		at = &found[count++];
-	for (i = 0; !err && i < count; i++)
-		if (!find_endpoint(p->plan, &found[i]))
-			err = drop_endpoint(p, &found[i]);
-	free(found);
-	return err;
-}
-
 /* Free the rows that nothing refers to any more. */
-static void drop_rules(struct pass *p)
+static void drop_rules(struct krl_pass *p)
 {
 	static const struct krl_settings none;
 	__u32 row;
@@ -362,7 +179,7 @@ static void drop_rules(struct pass *p)
 }
 
 /* Remove the buckets of rules and endpoints that are gone. */
-static void drop_buckets(struct pass *p)
+static void drop_buckets(struct krl_pass *p)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_buckets);
 	int endpoints = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
@@ -388,7 +205,7 @@ static void drop_buckets(struct pass *p)
 	}
 }
 
-static int run(struct pass *p, struct krl_error *ret_error)
+static int run(struct krl_pass *p, struct krl_error *ret_error)
 {
 	struct row_index *index;
 	__u32 next_free = 0;
@@ -406,11 +223,7 @@ static int run(struct pass *p, struct krl_error *ret_error)
 		return krl_error_set(ret_error, -err, "writing rule %s of %s/%s: %s",
 				     p->plan->rules[i - 1].rule, p->plan->rules[i - 1].ns,
 				     p->plan->rules[i - 1].name, strerror(-err));
-	mark_retained(p);
-	for (i = 0; !err && i < p->plan->endpoint_count; i++)
-		err = write_endpoint(p, &p->plan->endpoints[i]);
-	if (!err)
-		err = drop_endpoints(p);
+	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
 	drop_rules(p);
@@ -422,7 +235,7 @@ static int run(struct pass *p, struct krl_error *ret_error)
 int krl_datapath_reconcile(struct krl_datapath *dp, const struct krl_plan *plan,
 			   struct krl_reconcile_result *ret_result, struct krl_error *ret_error)
 {
-	struct pass *p;
+	struct krl_pass *p;
 	int err;
 
 	p = calloc(1, sizeof(*p));

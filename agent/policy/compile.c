@@ -182,8 +182,7 @@ static void sort_placements(struct compiler *c)
 		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
 }
 
-/* The wildcard endpoint of @scope that covers @key. False: there is none, or @key is it. */
-static bool widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret)
+bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret)
 {
 	static const __u8 any_ipv4[16] = { [10] = 0xff, [11] = 0xff };
 
@@ -210,7 +209,7 @@ static void spread_wildcards(struct compiler *c)
 		if (i && !memcmp(&key, &c->placements[i - 1].key, sizeof(key)))
 			continue;
 		for (scope = KRL_SCOPE_ANY_IPV4; scope <= KRL_SCOPE_ANY; scope++) {
-			if (!widen(&key, scope, &wide))
+			if (!krl_plan_widen(&key, scope, &wide))
 				continue;
 			for (low = 0, high = n; low < high;) {
 				at = low + (high - low) / 2;

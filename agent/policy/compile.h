@@ -60,6 +60,9 @@ struct krl_source_document {
 int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 
+/* @ret is the wildcard endpoint of @scope that covers @key. False: there is none, or @key is it. */
+bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret);
+
 void krl_plan_clear(struct krl_plan *plan);
 
 #endif

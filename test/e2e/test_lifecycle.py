@@ -131,12 +131,13 @@ def what_is_broken_at_a_restart_keeps_its_endpoints(env):
     env.server(port=PORT + 1)
     env.write("limits.yaml", several(service_ratelimit("alone", "web", limit="5/day"),
                                      service_ratelimit("shared", "api", limit="5/day"),
-                                     ratelimit("other", PORT + 1)))
+                                     ratelimit("other", PORT + 1),
+                                     ratelimit("wide", PORT, ip="0.0.0.0")))
     good = {"services.yaml": several(service("web", 80, PORT), service("api", 80, PORT + 1)),
             "slices.yaml": several(endpoint_slice("web", PORT), endpoint_slice("api", PORT + 1))}
     for name, text in good.items():
         env.write(name, text)
-    agent = env.agent("alone", "shared", "other")
+    agent = env.agent("alone", "shared", "other", "wide")
     for broken in (*good, None):
         agent.kill()
         for name, text in good.items():
@@ -147,7 +148,18 @@ def what_is_broken_at_a_restart_keeps_its_endpoints(env):
         take(env, 1)
         take(env, 1, PORT + 1)
     equal((admitted(env, 4), admitted(env, 4, PORT + 1)), (2, 2), "admitted on the two ports in the end")
-    equal(env.tokens("other"), 5, "tokens of the other RateLimit")
+    equal((env.tokens("other"), env.tokens("wide")), (5, 5), "tokens of the other RateLimits")
+
+
+@case
+def a_wildcard_that_is_broken_at_a_restart_covers_what_is_new(env):
+    env.server()
+    env.write("wide.yaml", ratelimit("wide", PORT, ip="0.0.0.0", limit="3/day"))
+    env.agent("wide").kill()
+    env.write("wide.yaml", ratelimit("wide", PORT, ip="0.0.0.0", limit="three/day"))
+    env.limit()
+    equal(admitted(env, 5), 3, "admitted by the one that stays")
+    equal(env.tokens("limit"), 7, "tokens of the new one")
 
 
 @case

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the endpoints refer to: the rules of the plan, and what stays without it. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "pass.h"
+
+static bool is_named(const struct krl_rule_info *info, const char *ns, const char *name)
+{
+	return !strcmp(info->ns, ns) && !strcmp(info->name, name);
+}
+
+static bool is_refused(const struct krl_plan *plan, const struct krl_rule_info *info)
+{
+	size_t i;
+
+	for (i = 0; i < plan->retain_count; i++)
+		if (is_named(info, plan->retain[i].ns, plan->retain[i].name))
+			return true;
+	return false;
+}
+
+/* Is the RateLimit of @info in the plan, or was it in the one before? Then it was read. */
+static bool is_read(const struct krl_plan *plan, const struct krl_rule_info *info)
+{
+	size_t i;
+
+	for (; plan; plan = plan->before)
+		for (i = 0; i < plan->rule_count; i++)
+			if (is_named(info, plan->rules[i].ns, plan->rules[i].name))
+				return true;
+	return false;
+}
+
+/* Rows of documents that are refused now stay as they are. What could not even be named may be any RateLimit
+ * of before this agent, and a Service or an EndpointSlice of any that it has. */
+static void mark_retained(struct krl_pass *p)
+{
+	const struct krl_rule_info *info;
+	__u32 row;
+
+	for (row = 0; row < KRL_MAX_RULES; row++) {
+		if (!p->dp->rules[row].id)
+			continue;
+		info = &p->dp->infos[row];
+		if (p->keep[row])
+			p->partial[row] = p->plan->retain_all && *info->service;
+		else
+			p->retained[row] = is_refused(p->plan, info) ||
+					   (p->plan->retain_all && !is_read(p->plan, info));
+		p->keep[row] |= p->retained[row];
+		p->retaining |= p->retained[row] || p->partial[row];
+	}
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct krl_endpoint_key));
+}
+
+static const struct krl_plan_endpoint *find_endpoint(const struct krl_plan *plan,
+						     const struct krl_endpoint_key *key)
+{
+	_Static_assert(!offsetof(struct krl_plan_endpoint, key), "compare_keys");
+
+	if (!plan || !plan->endpoint_count)
+		return NULL;
+	return bsearch(key, plan->endpoints, plan->endpoint_count, sizeof(*plan->endpoints), compare_keys);
+}
+
+/* Did this agent itself put the row @slot on the endpoint @key, by the plan before? */
+static bool was_planned(const struct krl_pass *p, const struct krl_endpoint_key *key, __u32 slot)
+{
+	const struct krl_plan *before = p->plan->before;
+	const struct krl_plan_endpoint *endpoint = find_endpoint(before, key);
+	__u32 i;
+
+	for (i = 0; endpoint && i < endpoint->rule_count; i++)
+		if (krl_pass_is_rule(&p->dp->infos[slot], &before->rules[endpoint->rules[i]]))
+			return true;
+	return false;
+}
+
+static bool refers_to(const struct krl_endpoint *value, __u32 slot)
+{
+	__u32 i;
+
+	for (i = 0; i < value->rule_count; i++)
+		if (value->rules[i].slot == slot)
+			return true;
+	return false;
+}
+
+/* Does @ref, which is on the endpoint @key, stay without the plan? */
+static bool stays(const struct krl_pass *p, const struct krl_endpoint_key *key, const struct krl_rule_ref *ref)
+{
+	__u32 slot = ref->slot % KRL_MAX_RULES;
+
+	/* A row that was given to another rule is not what is referred to. */
+	if (ref->id != p->dp->rules[slot].id)
+		return false;
+	return p->retained[slot] || (p->partial[slot] && !was_planned(p, key, slot));
+}
+
+/* Append the reference @i of @from, unless @value refers to its row. */
+static void append(struct krl_endpoint *value, const struct krl_endpoint *from, __u32 i, enum krl_scope scope)
+{
+	struct krl_rule_ref ref = from->rules[i];
+
+	if (refers_to(value, ref.slot) || value->rule_count == KRL_MAX_ENDPOINT_RULES)
+		return;
+	ref.scope = scope;
+	value->rules[value->rule_count++] = ref;
+	value->flags |= from->flags;
+}
+
+static void append_retained(const struct krl_pass *p, const struct krl_endpoint_key *key,
+			    const struct krl_endpoint *old, struct krl_endpoint *value)
+{
+	__u32 i;
+
+	for (i = 0; i < old->rule_count; i++)
+		if (stays(p, key, &old->rules[i]))
+			append(value, old, i, old->rules[i].scope);
+}
+
+/* Append what counts on the wildcards that cover @key, as the plan has it spread already, for an endpoint or
+ * a wildcard that the plan does not have. A wildcard of the plan is written before what it covers, since it
+ * sorts before it; any other holds what stays, maybe among what goes. */
+static void append_covering(const struct krl_pass *p, const struct krl_endpoint_key *key,
+			    struct krl_endpoint *value)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	struct krl_endpoint_key wide;
+	struct krl_endpoint covering;
+	enum krl_scope scope;
+	bool planned;
+	__u32 i;
+
+	for (scope = KRL_SCOPE_ANY_IPV4; scope <= KRL_SCOPE_ANY; scope++) {
+		if (!krl_plan_widen(key, scope, &wide) || bpf_map_lookup_elem(fd, &wide, &covering))
+			continue;
+		planned = find_endpoint(p->plan, &wide);
+		for (i = 0; i < covering.rule_count; i++)
+			if (covering.rules[i].scope == KRL_SCOPE_EXACT &&
+			    (planned || stays(p, &wide, &covering.rules[i])))
+				append(value, &covering, i, scope);
+	}
+}
+
+static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *endpoint)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	struct krl_endpoint value = { .flags = endpoint->flags }, old = {};
+	bool there = !bpf_map_lookup_elem(fd, &endpoint->key, &old);
+	__u32 i;
+
+	for (i = 0; i < endpoint->rule_count; i++) {
+		__u32 slot = p->slots[endpoint->rules[i]];
+
+		value.rules[value.rule_count++] =
+			(struct krl_rule_ref){ .slot = slot, .scope = endpoint->scopes[i],
+					       .id = p->dp->rules[slot].id };
+	}
+	append_retained(p, &endpoint->key, &old, &value);
+	if (p->retaining)
+		append_covering(p, &endpoint->key, &value);
+	if (there && !memcmp(&old, &value, sizeof(value)))
+		return 0;
+	if (there)
+		p->result.endpoints_changed++;
+	else
+		p->result.endpoints_added++;
+	return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_ANY);
+}
+
+/* An endpoint that the plan no longer has keeps what is retained, or goes. */
+static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	struct krl_endpoint value = {}, old;
+
+	if (bpf_map_lookup_elem(fd, key, &old))
+		return 0;
+	append_retained(p, key, &old, &value);
+	if (!value.rule_count) {
+		p->result.endpoints_removed++;
+		return bpf_map_delete_elem(fd, key);
+	}
+	append_covering(p, key, &value);
+	if (!memcmp(&old, &value, sizeof(value)))
+		return 0;
+	p->result.endpoints_changed++;
+	return bpf_map_update_elem(fd, key, &value, BPF_EXIST);
+}
+
+static int drop_endpoints(struct krl_pass *p)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints), err = 0;
+	struct krl_endpoint_key *found, *at = NULL;
+	size_t count = 0, i;
+
+	found = calloc(KRL_MAX_ENDPOINTS, sizeof(*found));
+	if (!found)
+		return -ENOMEM;
+	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
+		at = &found[count++];
+	for (i = 0; !err && i < count; i++)
+		if (!find_endpoint(p->plan, &found[i]))
+			err = drop_endpoint(p, &found[i]);
+	free(found);
+	return err;
+}
+
+int krl_pass_endpoints(struct krl_pass *p)
+{
+	int err = 0;
+	size_t i;
+
+	mark_retained(p);
+	for (i = 0; !err && i < p->plan->endpoint_count; i++)
+		err = write_endpoint(p, &p->plan->endpoints[i]);
+	return err ? err : drop_endpoints(p);
+}
