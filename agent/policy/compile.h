@@ -20,6 +20,8 @@ struct krl_plan_rule {
 	char limit[KRL_LIMIT_TEXT_BYTES];
 	struct krl_settings settings;
 	__u32 flags;		/* KRL_RULE_... */
+	__u32 status;		/* of its answers */
+	struct krl_form form;
 };
 
 struct krl_plan_endpoint {
