@@ -249,7 +249,8 @@ static void put_body(struct writer *w, const struct krl_form_spec *spec, const s
 		break;
 	case KRL_FORMAT_PROBLEM:
 		put(w, "{\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\","
-		       "\"title\":\"Request cannot be satisfied as assigned quota has been exceeded\",\"status\":");
+		       "\"title\":\"Request cannot be satisfied as assigned quota has been exceeded\","
+		       "\"status\":");
 		put_number(w, krl_form_status(response));
 		put(w, ",\"violated-policies\":[\"");
 		put_json(w, spec->rule);

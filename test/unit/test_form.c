@@ -224,7 +224,8 @@ static void only_the_three_are_filled_in(void **state)
 		const char *type, *given, *body;
 	} cases[] = {
 		{ "text/plain", "{rule}{rule}", "a\"ba\"b" },
-		{ "text/plain", "{Rule} {rule {limits} { rule} {{rule}} %s {", "{Rule} {rule {limits} { rule} {a\"b} %s {" },
+		{ "text/plain", "{Rule} {rule {limits} { rule} {{rule}} %s {",
+		  "{Rule} {rule {limits} { rule} {a\"b} %s {" },
 		{ "text/plain", "{retry_after", "{retry_after" },
 		{ "text/html", "{retry_after}{retry_after}", "1717" },
 		/* into JSON what is filled in goes escaped */
