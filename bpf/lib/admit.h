@@ -137,7 +137,6 @@ static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct k
 	if (wait_ns <= j->wait_ns)
 		return;
 	j->wait_ns = wait_ns;
-	j->limit = rule->settings.max_tokens;
 	j->remaining = tokens > 0 ? tokens : 0;
 	j->refused_slot = rule->slot;
 }
