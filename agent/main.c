@@ -13,6 +13,7 @@
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/log.h"
+#include "agent/base/nearest.h"
 #include "agent/control/methods.h"
 #include "agent/datapath/datapath.h"
 #include "agent/policy/store.h"
@@ -72,6 +73,43 @@ static int usage_error(const char *what, const char *value)
 	return EXIT_USAGE;
 }
 
+static int unknown_flag(const char *flag, const struct option *known)
+{
+	const char *nearest = NULL;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(flag + 2, "="), flag + 2);
+	for (; known->name; known++)
+		nearest = krl_nearer(name, nearest, known->name);
+	fprintf(stderr, "kmesh-rl-agent: unknown flag --%s%s%s%s (see --help)\n", name,
+		nearest ? ", did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "");
+	return EXIT_USAGE;
+}
+
+/* Flags are as they are written: getopt_long takes --d for --detach. Returns -1, or the exit status. */
+static int check_flags(int argc, char **argv, const struct option *known)
+{
+	const struct option *flag;
+	size_t len;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "--", 2) || !argv[i][2])
+			return usage_error("unexpected argument", argv[i]);
+		len = strcspn(argv[i] + 2, "=");
+		for (flag = known; flag->name; flag++)
+			if (strlen(flag->name) == len && !strncmp(flag->name, argv[i] + 2, len))
+				break;
+		if (!flag->name)
+			return unknown_flag(argv[i], known);
+		if (flag->has_arg == no_argument && argv[i][2 + len])
+			return usage_error("no value belongs to", argv[i]);
+		if (flag->has_arg == required_argument && !argv[i][2 + len] && ++i == argc)
+			return usage_error("a value is missing after", argv[argc - 1]);
+	}
+	return -1;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *ret)
 {
@@ -90,8 +128,10 @@ static int parse_options(int argc, char **argv, struct options *ret)
 	};
 	enum krl_log_format format = KRL_LOG_LOGFMT;
 	enum krl_log_level level = KRL_LOG_INFO;
-	int option;
+	int option = check_flags(argc, argv, known);
 
+	if (option >= 0)
+		return option;
 	*ret = (struct options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
 				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
 	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
@@ -128,12 +168,8 @@ static int parse_options(int argc, char **argv, struct options *ret)
 		case HELP:
 			fputs(usage, stdout);
 			return EXIT_GOOD;
-		default:
-			return EXIT_USAGE;
 		}
 	}
-	if (optind < argc)
-		return usage_error("unexpected argument", argv[optind]);
 	if (!ret->detach && !ret->source)
 		return usage_error("--source dir:PATH is missing", NULL);
 	krl_log_configure(level, format);
@@ -258,8 +294,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		return set_error(ret_error, err, "control socket", control.path);
 	a->unused = is_unused(a->options.datapath.bpffs);
 	err = krl_datapath_open(&a->options.datapath, &a->datapath, ret_error);
-	/* Another agent was faster: what is there now is its own. */
-	if (err == -EBUSY)
+	/* Another agent was faster, or the directory is another user's. */
+	if (err == -EBUSY || err == -EACCES)
 		a->unused = false;
 	if (!err)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);

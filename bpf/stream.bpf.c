@@ -56,9 +56,13 @@ static __noinline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn
 	struct krl_pad pad = { .skb = skb, .end = skb->len };
 	struct krl_text *t = &conn->text;
 	__u32 len;
+	int err;
 
-	if (krl_answer_write_compact(t, &conn->answer, skb->len))
+	err = krl_answer_write_compact(t, &conn->answer, skb->len);
+	if (err < 0)
 		goto lost;
+	if (err > 0)
+		conn->phase = KRL_PHASE_CLOSED;
 	len = KRL_BOUNDED(t->len, KRL_TEXT_BYTES);
 	if (bpf_skb_store_bytes(skb, 0, t->bytes, len, 0))
 		goto lost;

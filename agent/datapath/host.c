@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <mntent.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -31,15 +33,42 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	return -err;
 }
 
+/* CAP_SYS_ADMIN stands for the first two, as it does to the kernel (include/linux/capability.h). */
+static int check_capabilities(struct krl_error *ret_error)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} needed[] = { { CAP_BPF, "CAP_BPF" }, { CAP_PERFMON, "CAP_PERFMON" }, { CAP_NET_ADMIN, "CAP_NET_ADMIN" } };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	char missing[64] = "";
+	__u64 has;
+	size_t i;
+
+	if (syscall(SYS_capget, &header, data))
+		return krl_error_set(ret_error, errno, "reading this process' capabilities: %s", strerror(errno));
+	has = data[0].effective | (__u64)data[1].effective << 32;
+	if (has >> CAP_SYS_ADMIN & 1)
+		has |= 1ULL << CAP_BPF | 1ULL << CAP_PERFMON;
+	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		if (!(has >> needed[i].number & 1))
+			snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
+				 *missing ? ", " : "", needed[i].name);
+	if (!*missing)
+		return 0;
+	return krl_error_set(ret_error, EPERM, "without %s: run as root, for example with sudo, or give "
+			     "the container these capabilities", missing);
+}
+
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error)
 {
 	struct utsname name;
-	int major = 0, minor = 0;
+	int major = 0, minor = 0, err;
 
-	if (geteuid() != 0)
-		return krl_error_set(ret_error, EPERM,
-				     "not root: run as root, for example with sudo (needs CAP_BPF, "
-				     "CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN)");
+	err = check_capabilities(ret_error);
+	if (err)
+		return err;
 	uname(&name);
 	if (sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
 	    (major < OLDEST_KERNEL_MAJOR ||
@@ -111,6 +140,7 @@ static bool is_bpffs(const char *path)
 
 int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error)
 {
+	bool made;
 	int fd;
 
 	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !is_bpffs(BPF_MOUNT) &&
@@ -119,10 +149,12 @@ int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_er
 				     "%s is not a BPF file system and mounting one failed (%s): run "
 				     "`mount -t bpf bpf %s`",
 				     BPF_MOUNT, strerror(errno), BPF_MOUNT);
-	if (mkdir(bpffs, 0700) && errno != EEXIST)
+	made = !mkdir(bpffs, 0700);
+	if (!made && errno != EEXIST)
 		return krl_error_set(ret_error, errno, "cannot make %s: %s", bpffs, strerror(errno));
 	if (!is_bpffs(bpffs)) {
-		rmdir(bpffs);
+		if (made)
+			rmdir(bpffs);
 		return krl_error_set(ret_error, ENOENT,
 				     "%s is not on a BPF file system: run `mount -t bpf bpf %s` or give "
 				     "another directory with --bpffs",
@@ -139,4 +171,16 @@ int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_er
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+int krl_host_check_owner(int fd, const char *bpffs, struct krl_error *ret_error)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	return krl_error_set(ret_error, EACCES,
+			     "%s belongs to another user, or others may write to it: remove it, or give another "
+			     "directory with --bpffs",
+			     bpffs);
 }

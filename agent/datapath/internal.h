@@ -36,4 +36,7 @@ int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_er
  * where it belongs and is missing; open and lock it. */
 int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error);
 
+/* Whoever can write to the directory of the pins can take the limits away: it must be this user's alone. */
+int krl_host_check_owner(int fd, const char *bpffs, struct krl_error *ret_error);
+
 #endif

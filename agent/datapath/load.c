@@ -185,6 +185,8 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = krl_host_open_bpffs(options->bpffs, &dp->lock_fd, ret_error);
 	if (!err)
+		err = krl_host_check_owner(dp->lock_fd, options->bpffs, ret_error);
+	if (!err)
 		err = open_skeleton(dp, options->bpffs, ret_error);
 	if (!err)
 		err = map_rows(dp, ret_error);
@@ -259,6 +261,8 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 				       : krl_error_set(ret_error, errno, "%s: %s", options->bpffs,
 						       strerror(errno));
 	err = krl_host_open_bpffs(options->bpffs, &lock_fd, ret_error);
+	if (err == -EBUSY)
+		return krl_error_set(ret_error, EBUSY, "an agent runs on %s: stop it first", options->bpffs);
 	if (err)
 		return err;
 	libbpf_set_print(on_libbpf_print);
@@ -272,7 +276,8 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	empty_sockhash(options->bpffs, "krl_sink");
 	dir = opendir(options->bpffs);
 	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
+		/* Maps of other versions too, but nothing of others. */
+		if (strncmp(entry->d_name, "krl_", 4))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", options->bpffs, entry->d_name);
 		if (unlink(path))
@@ -281,7 +286,7 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	if (dir)
 		closedir(dir);
 	close(lock_fd);
-	if (!err && rmdir(options->bpffs))
+	if (!err && rmdir(options->bpffs) && errno != ENOTEMPTY && errno != EBUSY)
 		err = krl_error_set(ret_error, errno, "%s: %s", options->bpffs, strerror(errno));
 	return err;
 }

@@ -123,7 +123,8 @@ static __always_inline void krl_answer_bad_request(struct krl_answer_text *t, co
 
 /* The compact answer, at most @room bytes; what is wanted most comes first: a status, a length, when
  * to come back. Its last header line is left open so that the caller can pad it with optional white
- * space (RFC 9110, 5.6.3) before the empty line. Returns 0, or -1 when @room is too small. */
+ * space (RFC 9110, 5.6.3) before the empty line. Returns 0; 1 when there was no room for a length,
+ * so that the answer ends with the connection; or -1 when @room is too small for a status. */
 static __always_inline int krl_answer_write_compact(struct krl_text *t, const struct krl_answer *a,
 						    __u32 room)
 {
@@ -142,8 +143,13 @@ static __always_inline int krl_answer_write_compact(struct krl_text *t, const st
 	}
 	if (a->close && room >= t->len + sizeof("Connection:close\r\nContent-Length:0") - 1 + end)
 		krl_text_str(t, "Connection:close\r\n");
-	krl_text_str(t, "Content-Length:0");
-	return room >= t->len + end ? 0 : -1;
+	if (room >= t->len + sizeof("Content-Length:0") - 1 + end) {
+		krl_text_str(t, "Content-Length:0");
+		return 0;
+	}
+	/* The status line alone, to be padded: what follows it runs to the end of the connection. */
+	t->len -= sizeof("\r\n") - 1;
+	return room >= t->len + end ? 1 : -1;
 }
 
 #endif

@@ -60,6 +60,45 @@ def compact_answers_to_bodies_while_the_agent_is_dead(env):
 
 
 @case
+def the_shortest_requests_get_a_status_while_the_agent_is_dead(env):
+    """There is no room for a length: the answer runs to the end of the connection, and nothing follows."""
+    server = env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    agent.kill()
+    for request in (b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost:\r\n\r\n"):
+        conn = env.connect()
+        conn.send_segment(request)
+        equal(conn.read(len(request)).split()[:2], [b"HTTP/1.1", b"429"], f"answer to {request!r}")
+        conn.send_segment(get("/again", LONG))
+        expect(not conn.has_answer(), "a second answer behind one without a length")
+    equal(len(env.settled(server).requests()), 1, "requests that reached the server")
+
+
+@case
+def detach_leaves_the_pins_of_others(env):
+    env.limit().terminate()
+    foreign = os.path.join(env.bpffs, "foreign")
+    os.mkdir(foreign)
+    equal(env.detach().returncode, 0, "exit status of --detach")
+    equal(os.listdir(env.bpffs), ["foreign"], "what is left")
+    os.rmdir(foreign)
+    os.rmdir(env.bpffs)
+
+
+@case
+def a_pin_directory_that_others_can_write_to_is_refused(env):
+    os.mkdir(env.bpffs)
+    os.chmod(env.bpffs, 0o777)
+    args = env.agent_args(os.path.join(env.root, "a.sock"), "info")
+    expect(env.bpffs in one_line(env.run(args), "the agent"), "the directory is not named")
+    os.chmod(env.bpffs, 0o700)
+    os.chown(env.bpffs, NOBODY, NOBODY)
+    expect(env.bpffs in one_line(env.run(args), "the agent"), "the directory is not named")
+    os.rmdir(env.bpffs)
+
+
+@case
 def head_while_the_agent_is_dead(env):
     env.server()
     agent = env.limit(limit="1/day")
@@ -358,7 +397,7 @@ def demo_traffic_through_an_agent_restart_never_breaks(env):
 
 @case
 def usage_errors_exit_2(env):
-    for args in (["--no-such-flag"], ["--source", "ftp:nowhere"], ["extra"]):
+    for args in (["--no-such-flag"], ["--det"], ["--source"], ["--detach=1"], ["--source", "ftp:nowhere"], ["extra"]):
         result = subprocess.run([env.agent_path(), *args], stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, timeout=DEADLINE_S, check=False)
         equal(result.returncode, 2, f"exit status of {args}: {result.stderr!r}")

@@ -62,7 +62,7 @@ static const char *compact(const struct krl_answer *a, uint32_t room)
 {
 	static struct krl_text t;
 
-	if (krl_answer_write_compact(&t, a, room))
+	if (krl_answer_write_compact(&t, a, room) < 0)
 		return NULL;
 	assert_in_range(t.len + 4, 1, room);
 	t.bytes[t.len] = '\0';
@@ -141,7 +141,7 @@ static void the_compact_answer_says_what_the_room_allows(void **state)
 	assert_string_equal(compact(&a, 51), "HTTP/1.1 429 \r\nRetry-After:60\r\nContent-Length:0");
 	assert_string_equal(compact(&a, 50), "HTTP/1.1 429 \r\nContent-Length:0");
 	assert_string_equal(compact(&a, 35), "HTTP/1.1 429 \r\nContent-Length:0");
-	assert_null(compact(&a, 34));
+	assert_null(compact(&a, 16));
 	assert_null(compact(&a, 1));
 	a.close = 1;
 	assert_string_equal(compact(&a, 200),
@@ -152,6 +152,20 @@ static void the_compact_answer_says_what_the_room_allows(void **state)
 	assert_string_equal(compact(&a, 200), "HTTP/1.1 400 \r\nConnection:close\r\nContent-Length:0");
 }
 
+/* The shortest requests have no room for a length. */
+static void the_shortest_compact_answer_ends_with_the_connection(void **state)
+{
+	static struct krl_text t;
+	__u32 room;
+
+	for (room = 17; room < 35; room++) {
+		assert_int_equal(krl_answer_write_compact(&t, &ten_a_minute, room), 1);
+		t.bytes[t.len] = '\0';
+		assert_string_equal(t.bytes, "HTTP/1.1 429 ");
+	}
+	assert_int_equal(krl_answer_write_compact(&t, &ten_a_minute, 35), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +174,7 @@ int main(void)
 		cmocka_unit_test(the_longest_form_fits),
 		cmocka_unit_test(a_bad_request_always_closes),
 		cmocka_unit_test(the_compact_answer_says_what_the_room_allows),
+		cmocka_unit_test(the_shortest_compact_answer_ends_with_the_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
