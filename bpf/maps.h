@@ -70,6 +70,15 @@ KRL_EXTERN struct {
 	__type(value, struct krl_bucket);
 } krl_overflow SEC(".maps");
 
+/* The texts of answers. A row never changes; the agent removes it when no rule has had it for a while. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * KRL_MAX_RULES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_form);
+} krl_forms SEC(".maps");
+
 /* Counters. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -18,7 +18,7 @@
 
 struct krl_text_slot {
 	__u64 busy;
-	struct krl_text text;
+	struct krl_answer_text text;
 };
 
 struct {
@@ -46,21 +46,50 @@ static __always_inline struct krl_text_slot *krl_text_slot_take(void)
 	return 0;
 }
 
+struct krl_writing {
+	struct krl_answer_text *text;
+	const struct krl_form *form;
+	const struct krl_answer *answer;
+};
+
+static long krl_write_piece(__u32 i, void *ctx)
+{
+	struct krl_writing *w = ctx;
+
+	return krl_answer_piece(w->text, w->form, w->answer, i);
+}
+
+/* Write conn->answer into @t. Returns 0, or -1 when its rule was changed and the form is gone. */
+static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_conn *conn)
+{
+	struct krl_writing writing = { .text = t, .answer = &conn->answer };
+	__u64 key = conn->answer.form;
+
+	t->len = 0;
+	t->at = 0;
+	if (conn->answer.kind == KRL_ANSWER_BAD_REQUEST) {
+		krl_answer_bad_request(t, &conn->answer);
+		return 0;
+	}
+	writing.form = bpf_map_lookup_elem(&krl_forms, &key);
+	if (!writing.form)
+		return -1;
+	bpf_loop(writing.form->piece_count, krl_write_piece, &writing, 0);
+	return 0;
+}
+
 /* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
 static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
-	__u32 rule_slot = conn->answer.rule_slot, len;
 	struct krl_text_slot *slot;
-	struct krl_rule *rule;
 	int failed = 1;
+	__u32 len;
 
-	rule = bpf_map_lookup_elem(&krl_rules, &rule_slot);
 	slot = krl_text_slot_take();
 	if (!slot)
 		return SK_DROP;
-	if (rule) {
-		krl_answer_write(&slot->text, &conn->answer, rule->limit_text, rule->limit_text_len);
-		len = KRL_BOUNDED(slot->text.len, KRL_TEXT_BYTES);
+	if (!krl_write_answer(&slot->text, conn)) {
+		len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
 		failed = bpf_skb_change_tail(skb, len, 0) ||
 			 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
 	}

@@ -185,7 +185,7 @@ static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *
 
 	krl_count(reason);
 	if (endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
-		conn->answer.status = KRL_ANSWER_400;
+		conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	}
 	conn->phase = KRL_PHASE_OPAQUE;
@@ -215,7 +215,7 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 		return SK_PASS;
 	}
 	krl_count(KRL_REASON_BAD_REQUEST);
-	conn->answer.status = KRL_ANSWER_400;
+	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
 	conn->answer.no_body = 0;
 	if (krl_broken_body(conn)) {
 		/* The server waits for the rest, so no answer of its own will come: the 400 is the
@@ -249,13 +249,15 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 
 static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
 {
+	__u32 zero = 0, slot = judge->refused_slot;
 	struct krl_config *config;
-	__u32 zero = 0;
+	struct krl_rule *rule;
 
 	config = bpf_map_lookup_elem(&krl_config, &zero);
-	a->status = KRL_ANSWER_429;
-	a->rule_slot = judge->refused_slot;
-	a->limit = judge->limit;
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	a->kind = KRL_ANSWER_LIMITED;
+	a->form = rule ? rule->form : 0;
+	a->status = rule ? rule->status : 429;
 	a->remaining = judge->remaining;
 	a->retry_after_s = (judge->wait_ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
 	a->reset_s = (judge->now_ns + judge->wait_ns + (config ? config->wall_offset_ns : 0) +

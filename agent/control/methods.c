@@ -22,18 +22,20 @@ static json_t *text_json(const char *text)
 
 static json_t *row_json(const struct krl_stats_row *row)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}",
 			 "namespace", text_json(row->info.ns),
 			 "name", text_json(row->info.name),
 			 "service", text_json(row->info.service),
 			 "rule", text_json(row->info.rule),
 			 "limit", text_json(row->info.limit),
+			 "mode", row->flags & KRL_RULE_SHADOW ? "Shadow" : "Enforce",
 			 "maxTokens", (json_int_t)row->settings.max_tokens,
 			 "tokensPerFill", (json_int_t)row->settings.tokens_per_fill,
 			 "fillInterval", (json_int_t)row->settings.fill_interval_ns,
 			 "availableTokens", (json_int_t)row->available,
 			 "totalRequests", (json_int_t)row->total,
 			 "rateLimitedRequests", (json_int_t)row->limited,
+			 "shadowLimitedRequests", (json_int_t)row->shadow_limited,
 			 "endpoints", (int)row->endpoint_count,
 			 "buckets", (int)row->bucket_count);
 }

@@ -17,6 +17,8 @@ struct krl_datapath {
 	struct krl_config *config;	/* krl_config, mapped */
 	const struct krl_load *load;	/* krl_load, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
+	__u64 *stale_forms;		/* sorted: those that no rule had after the last pass */
+	size_t stale_form_count;
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
 };

@@ -24,7 +24,7 @@ static const char *const pinned_maps[] = {
 	"krl_overflow",	 "krl_rule_info", "krl_rule_stats", "krl_reasons",
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
-	"krl_load",
+	"krl_load",	 "krl_forms",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -225,6 +225,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
 	free(dp->infos);
+	free(dp->stale_forms);
 	free(dp);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One reconciliation, shared by its two files: rows in reconcile.c, endpoints in endpoints.c. */
+/* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, the texts of
+ * answers in forms.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -27,5 +28,11 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
 /* Once the rows of the plan are written: mark what stays without it, and make the endpoints refer to both.
  * 0, or -errno. */
 int krl_pass_endpoints(struct krl_pass *pass);
+
+/* Have @form in the kernel; @ret_key is where. 0, or -errno. */
+int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);
+
+/* Remove the forms that no rule has any more. */
+void krl_pass_drop_forms(struct krl_pass *pass);
 
 #endif

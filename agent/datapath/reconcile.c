@@ -73,24 +73,29 @@ static __u32 find_row(const struct krl_datapath *dp, const struct row_index *ind
 	return NO_SLOT;
 }
 
-/* Write a row so that readers see all of it or retry; @id 0 frees it. The fence keeps the words after
+/* Write a row so that readers see all of it or retry; id 0 frees it. The fence keeps the words after
  * the odd number, the release keeps them before the even one, on weakly ordered CPUs too. Each number is
  * stored whole: a reader that gives up waiting for an agent that died meanwhile takes them as they are. */
-static void write_rule(struct krl_rule *row, __u32 id, const struct krl_settings *settings,
-		       const char *text)
+static void write_rule(struct krl_rule *row, const struct krl_rule *value)
 {
 	__u32 seq = __atomic_load_n(&row->seq, __ATOMIC_RELAXED);
 
 	__atomic_store_n(&row->seq, seq + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	__atomic_store_n(&row->id, id, __ATOMIC_RELAXED);
-	__atomic_store_n(&row->settings.max_tokens, settings->max_tokens, __ATOMIC_RELAXED);
-	__atomic_store_n(&row->settings.tokens_per_fill, settings->tokens_per_fill, __ATOMIC_RELAXED);
-	__atomic_store_n(&row->settings.fill_interval_ns, settings->fill_interval_ns, __ATOMIC_RELAXED);
-	memset(row->limit_text, 0, sizeof(row->limit_text));
-	row->limit_text_len = strnlen(text, sizeof(row->limit_text));
-	memcpy(row->limit_text, text, row->limit_text_len);
+	__atomic_store_n(&row->id, value->id, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.max_tokens, value->settings.max_tokens, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.tokens_per_fill, value->settings.tokens_per_fill, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->settings.fill_interval_ns, value->settings.fill_interval_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->flags, value->flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->status, value->status, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->form, value->form, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
+}
+
+static bool same_rule(const struct krl_rule *a, const struct krl_rule *b)
+{
+	return a->id == b->id && !memcmp(&a->settings, &b->settings, sizeof(a->settings)) &&
+	       a->flags == b->flags && a->status == b->status && a->form == b->form;
 }
 
 static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
@@ -130,19 +135,21 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 {
 	const struct krl_plan_rule *rule = &p->plan->rules[n];
 	__u32 slot = find_row(p->dp, index, rule);
-	struct krl_rule *row;
+	struct krl_rule value = { .settings = rule->settings, .flags = rule->flags, .status = rule->status };
 	int err;
 
+	err = krl_pass_form(p, &rule->form, &value.form);
+	if (err)
+		return err;
 	if (slot != NO_SLOT) {
-		row = &p->dp->rules[slot];
+		value.id = p->dp->rules[slot].id;
 		p->slots[n] = slot;
 		p->keep[slot] = true;
-		if (!memcmp(&row->settings, &rule->settings, sizeof(row->settings)) &&
-		    !strcmp(p->dp->infos[slot].limit, rule->limit))
+		if (same_rule(&p->dp->rules[slot], &value))
 			return 0;
-		write_rule(row, row->id, &rule->settings, rule->limit);
+		write_rule(&p->dp->rules[slot], &value);
 		p->result.rules_changed++;
-		return write_info(p, slot, row->id, rule);
+		return write_info(p, slot, value.id, rule);
 	}
 	while (*next_free < KRL_MAX_RULES && p->dp->rules[*next_free].id)
 		(*next_free)++;
@@ -151,12 +158,14 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 	slot = (*next_free)++;
 	p->slots[n] = slot;
 	p->keep[slot] = true;
+	value.id = p->dp->last_rule_id + 1;
 	err = clear_row(p, slot, &rule->settings);
 	if (!err)
-		err = write_info(p, slot, p->dp->last_rule_id + 1, rule);
+		err = write_info(p, slot, value.id, rule);
 	if (err)
 		return err;
-	write_rule(&p->dp->rules[slot], ++p->dp->last_rule_id, &rule->settings, rule->limit);
+	p->dp->last_rule_id = value.id;
+	write_rule(&p->dp->rules[slot], &value);
 	p->result.rules_added++;
 	return 0;
 }
@@ -164,13 +173,13 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 /* Free the rows that nothing refers to any more. */
 static void drop_rules(struct krl_pass *p)
 {
-	static const struct krl_settings none;
+	static const struct krl_rule none;
 	__u32 row;
 
 	for (row = 0; row < KRL_MAX_RULES; row++) {
 		if (!p->dp->rules[row].id || p->keep[row])
 			continue;
-		write_rule(&p->dp->rules[row], 0, &none, "");
+		write_rule(&p->dp->rules[row], &none);
 		memset(&p->dp->infos[row], 0, sizeof(p->dp->infos[row]));
 		p->result.rules_removed++;
 	}
@@ -225,6 +234,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
 	drop_rules(p);
+	krl_pass_drop_forms(p);
 	if (p->result.rules_removed || p->result.endpoints_removed || p->result.endpoints_changed)
 		drop_buckets(p);
 	return 0;

@@ -276,6 +276,7 @@ static int read_rules(struct reader *r)
 		row->slot = slot;
 		row->id = rule.id;
 		row->settings = rule.settings;
+		row->flags = rule.flags;
 		row->available = (__s64)rule.settings.max_tokens;
 	}
 	krl_stats_sort_by_id(&r->stats);
@@ -301,6 +302,7 @@ static void on_counters(struct reader *r, const void *key, const void *value)
 	for (i = 0; row && i < r->cpus; i++) {
 		row->total += of_cpu[i].allowed + of_cpu[i].limited;
 		row->limited += of_cpu[i].limited;
+		row->shadow_limited += of_cpu[i].shadow_limited;
 	}
 }
 

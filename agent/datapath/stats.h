@@ -15,9 +15,11 @@ struct krl_stats_row {
 	__u32 id;
 	struct krl_rule_info info;
 	struct krl_settings settings;
+	__u32 flags;			/* KRL_RULE_... */
 	__s64 available;		/* of the emptiest bucket, now; max_tokens without any; negative in debt */
 	__u64 total;			/* requests that the rule judged */
 	__u64 limited;			/* ... and refused */
+	__u64 shadow_limited;		/* ... and would have refused, in shadow mode */
 	__u32 bucket_count;
 	__u32 endpoint_count;
 };

@@ -147,6 +147,7 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 		     const struct krl_rule_spec *spec)
 {
 	const struct krl_document *document = c->documents[at].document;
+	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
 	__u32 *owner;
 
@@ -162,7 +163,11 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	service_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
+	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
+	rule->status = krl_form_status(spec->response);
+	/* It fits, or the rule would not have been decoded. */
+	krl_form_build(&form, &rule->form);
 }
 
 static int compare_placements(const void *a, const void *b)

@@ -19,6 +19,9 @@ struct krl_plan_rule {
 	char rule[64];
 	char limit[KRL_LIMIT_TEXT_BYTES];
 	struct krl_settings settings;
+	__u32 flags;		/* KRL_RULE_... */
+	__u32 status;		/* of its answers */
+	struct krl_form form;
 };
 
 struct krl_plan_endpoint {

@@ -320,6 +320,26 @@ void krl_decoded_file_clear(struct krl_decoded_file *file)
 	*file = (struct krl_decoded_file){ 0 };
 }
 
+struct krl_form_spec krl_rule_form_spec(const struct krl_rule_spec *rule, enum krl_header_style style)
+{
+	return (struct krl_form_spec){
+		.rule = rule->name,
+		.settings = rule->settings,
+		.style = style,
+		.response = rule->response,
+	};
+}
+
+void krl_target_clear(struct krl_target *target)
+{
+	size_t i;
+
+	for (i = 0; i < target->rule_count; i++)
+		free(target->rules[i].response);
+	free(target->rules);
+	free(target->endpoints);
+}
+
 void krl_document_free(struct krl_document *document)
 {
 	size_t i;
@@ -328,10 +348,8 @@ void krl_document_free(struct krl_document *document)
 		return;
 	switch (document->kind) {
 	case KRL_KIND_RATE_LIMIT:
-		for (i = 0; i < document->rate_limit.target_count; i++) {
-			free(document->rate_limit.targets[i].endpoints);
-			free(document->rate_limit.targets[i].rules);
-		}
+		for (i = 0; i < document->rate_limit.target_count; i++)
+			krl_target_clear(&document->rate_limit.targets[i]);
 		free(document->rate_limit.targets);
 		break;
 	case KRL_KIND_SERVICE:

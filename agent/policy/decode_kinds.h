@@ -9,6 +9,21 @@
 void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *document);
 
 void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
+
+/* The list @node of rules, appended to those of @target; @style is that of their answers. */
+void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,
+		      struct krl_target *target);
+
+/* `response` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
+struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t *node);
+
+enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node);
+
+/* Fields of the resource that are not enforced yet are refused, never passed over in silence: a
+ * krl_field_fn that ignores @out, and one for a field of which only @value is supported so far. */
+void krl_decode_unsupported(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_only(struct krl_reader *reader, yaml_node_t *node, const char *value);
+
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 

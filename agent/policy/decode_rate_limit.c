@@ -4,34 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "decode_kinds.h"
-#include "limit.h"
 
 #define PORT_MAX 65535
-
-/* A rule while it is read. */
-struct rule_reader {
-	struct krl_rule_spec *rule;
-	bool max_tokens, tokens_per_fill, fill_interval, limit;
-};
 
 /* A target while it is read: spec itself, or an item of spec.services. */
 struct target_reader {
 	struct krl_document *document;
 	struct krl_target *target;
 	bool service, services, endpoints, port, rules;
+	enum krl_mode mode;	/* of spec */
 };
 
-/* Fields of the resource that are not enforced yet are refused, never passed over in silence. */
-static void read_unsupported(struct krl_reader *reader, yaml_node_t *node, void *out)
+void krl_decode_unsupported(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	krl_reader_error(reader, node, "not supported yet");
 }
 
-/* Only @value is supported so far. */
-static void read_only(struct krl_reader *reader, yaml_node_t *node, const char *value)
+void krl_decode_only(struct krl_reader *reader, yaml_node_t *node, const char *value)
 {
 	const char *text = krl_node_text(node);
 
@@ -40,199 +31,58 @@ static void read_only(struct krl_reader *reader, yaml_node_t *node, const char *
 				 text ? text : "");
 }
 
-static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
+enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node)
 {
-	read_only(reader, node, "Requests");
+	const char *text = krl_node_text(node);
+
+	if (text && !strcmp(text, "Shadow"))
+		return KRL_MODE_SHADOW;
+	if (!text || strcmp(text, "Enforce"))
+		krl_reader_expected(reader, node, "Enforce or Shadow");
+	return KRL_MODE_ENFORCE;
 }
 
-static void read_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+static void read_spec_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	read_only(reader, node, "Enforce");
-}
-
-static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	read_only(reader, node, "Node");
+	((struct target_reader *)out)->mode = krl_decode_mode(reader, node);
 }
 
 static void read_direction(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	read_only(reader, node, "Inbound");
+	krl_decode_only(reader, node, "Inbound");
 }
 
+static bool is_text(yaml_node_t *node, const char *value)
+{
+	const char *text = node ? krl_node_text(node) : NULL;
+
+	return text && !strcmp(text, value);
+}
+
+/* Only looked at: style_of() takes what they say, before any rule is read. */
 static void read_response_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	read_only(reader, node, "Limited");
+	if (is_text(node, "Always"))
+		krl_reader_error(reader, node, "Always is not supported yet");
+	else if (!is_text(node, "Limited") && !is_text(node, "Never"))
+		krl_reader_expected(reader, node, "Limited or Never");
 }
 
 static void read_header_style(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	read_only(reader, node, "Classic");
+	if (!is_text(node, "Classic") && !is_text(node, "Envoy") && !is_text(node, "Draft"))
+		krl_reader_expected(reader, node, "Classic, Envoy or Draft");
 }
 
-static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
+static enum krl_header_style style_of(struct krl_reader *reader, yaml_node_t *spec)
 {
-	struct rule_reader *r = out;
+	yaml_node_t *style = krl_reader_get(reader, spec, "headerStyle");
 
-	krl_reader_string(reader, node, sizeof(r->rule->name), r->rule->name);
-}
-
-static void read_max_tokens(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct rule_reader *r = out;
-	uint64_t value;
-
-	r->max_tokens = true;
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		r->rule->settings.max_tokens = value;
-}
-
-static void read_tokens_per_fill(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct rule_reader *r = out;
-	uint64_t value;
-
-	r->tokens_per_fill = true;
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		r->rule->settings.tokens_per_fill = value;
-}
-
-static void read_fill_interval(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct rule_reader *r = out;
-	const char *text = krl_node_text(node);
-	uint64_t value;
-	__u64 ns;
-
-	r->fill_interval = true;
-	if (text && *text && text[strspn(text, "0123456789")] && text[0] != '-' && text[0] != '+') {
-		if (krl_duration_parse(text, &ns))
-			krl_reader_expected(reader, node,
-					    "nanoseconds from 1 to 9223372036854775807 or a duration such "
-					    "as 500ms, 1s or 1h30m");
-		else
-			r->rule->settings.fill_interval_ns = ns;
-	} else if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value)) {
-		r->rule->settings.fill_interval_ns = value;
-	}
-}
-
-static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	uint64_t value;
-
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		settings->tokens_per_fill = value;
-}
-
-static void read_limit_unit(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	const char *text = krl_node_text(node);
-	__u64 ns;
-
-	if (!text || krl_unit_parse(text, &ns))
-		krl_reader_expected(reader, node, "Second, Minute, Hour, Day, Week, Month or Year");
-	else
-		settings->fill_interval_ns = ns;
-}
-
-static void read_limit_burst(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	uint64_t value;
-
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		settings->max_tokens = value;
-}
-
-static const struct krl_field limit_fields[] = {
-	{ "requests", read_limit_requests },
-	{ "unit", read_limit_unit },
-	{ "burst", read_limit_burst },
-	{ NULL, NULL },
-};
-
-static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct rule_reader *r = out;
-	struct krl_settings *settings = &r->rule->settings;
-	size_t before = reader->errors;
-
-	r->limit = true;
-	if (krl_node_text(node)) {
-		if (krl_limit_parse(krl_node_text(node), settings))
-			krl_reader_expected(reader, node,
-					    "a limit such as 10/minute, 10 per 1 minute or {requests: 10, "
-					    "unit: Minute}");
-		return;
-	}
-	krl_reader_mapping(reader, node, limit_fields, settings);
-	if (reader->errors != before)
-		return;
-	if (!settings->tokens_per_fill)
-		krl_reader_error(reader, node, "requests is missing");
-	if (!settings->fill_interval_ns)
-		krl_reader_error(reader, node, "unit is missing");
-	if (!settings->max_tokens)
-		settings->max_tokens = settings->tokens_per_fill;
-}
-
-static const struct krl_field rule_fields[] = {
-	{ "name", read_rule_name },
-	{ "maxTokens", read_max_tokens },
-	{ "tokensPerFill", read_tokens_per_fill },
-	{ "fillInterval", read_fill_interval },
-	{ "limit", read_limit },
-	{ "count", read_count },
-	{ "mode", read_mode },
-	{ "scope", read_scope },
-	{ "clientSelectors", read_unsupported },
-	{ "response", read_unsupported },
-	{ NULL, NULL },
-};
-
-static void check_rule(struct krl_reader *reader, yaml_node_t *node, const struct rule_reader *r)
-{
-	bool parameters = r->max_tokens || r->tokens_per_fill || r->fill_interval;
-
-	if (r->limit && parameters)
-		krl_reader_error(reader, node,
-				 "limit stands alone: not with maxTokens, tokensPerFill or fillInterval");
-	else if (!r->limit && !parameters)
-		krl_reader_error(reader, node,
-				 "limit is missing (or maxTokens, tokensPerFill and fillInterval)");
-	else if (!r->limit && !r->max_tokens)
-		krl_reader_error(reader, node, "maxTokens is missing");
-	else if (!r->limit && !r->tokens_per_fill)
-		krl_reader_error(reader, node, "tokensPerFill is missing");
-	else if (!r->limit && !r->fill_interval)
-		krl_reader_error(reader, node, "fillInterval is missing");
-}
-
-static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct target_reader *t = out;
-	struct rule_reader r = { 0 };
-	size_t before = reader->errors, i, at = t->target->rule_count;
-
-	if (at == KRL_MAX_ENDPOINT_RULES) {
-		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
-		return;
-	}
-	r.rule = krl_reader_add(reader, &t->target->rules, &t->target->rule_count);
-	if (!r.rule)
-		return;
-	krl_reader_mapping(reader, node, rule_fields, &r);
-	if (reader->errors == before)
-		check_rule(reader, node, &r);
-	if (!*r.rule->name)
-		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", at);
-	for (i = 0; i < at; i++)
-		if (!strcmp(t->target->rules[i].name, r.rule->name))
-			krl_reader_error(reader, node, "the name %s is given to rules[%zu] as well",
-					 r.rule->name, i);
+	if (is_text(krl_reader_get(reader, spec, "responseHeaders"), "Never"))
+		return KRL_STYLE_NONE;
+	if (is_text(style, "Envoy"))
+		return KRL_STYLE_ENVOY;
+	return is_text(style, "Draft") ? KRL_STYLE_DRAFT : KRL_STYLE_CLASSIC;
 }
 
 static void read_rules(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -240,9 +90,7 @@ static void read_rules(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct target_reader *t = out;
 
 	t->rules = true;
-	krl_reader_sequence(reader, node, read_rule, t);
-	if (node->type == YAML_SEQUENCE_NODE && !t->target->rule_count)
-		krl_reader_error(reader, node, "expected at least one rule");
+	krl_decode_rules(reader, node, t->document->rate_limit.style, t->target);
 }
 
 static void read_service_name(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -389,10 +237,11 @@ static const struct krl_field spec_fields[] = {
 	{ "endpoints", read_endpoints },
 	{ "rules", read_rules },
 	{ "failurePolicy", read_failure_policy },
+	{ "mode", read_spec_mode },
 	{ "direction", read_direction },
-	{ "targetRefs", read_unsupported },
-	{ "ruleMatch", read_unsupported },
-	{ "clientIP", read_unsupported },
+	{ "targetRefs", krl_decode_unsupported },
+	{ "ruleMatch", krl_decode_unsupported },
+	{ "clientIP", krl_decode_unsupported },
 	{ "responseHeaders", read_response_headers },
 	{ "headerStyle", read_header_style },
 	{ NULL, NULL },
@@ -413,6 +262,17 @@ static void check_spec(struct krl_reader *reader, yaml_node_t *node, const struc
 		krl_reader_error(reader, node, "rules is missing");
 }
 
+/* Rules that say nothing of their mode have that of the resource. */
+static void default_mode(struct krl_rate_limit *limit, enum krl_mode mode)
+{
+	size_t i, r;
+
+	for (i = 0; i < limit->target_count; i++)
+		for (r = 0; r < limit->targets[i].rule_count; r++)
+			if (limit->targets[i].rules[r].mode == KRL_MODE_UNSET)
+				limit->targets[i].rules[r].mode = mode == KRL_MODE_UNSET ? KRL_MODE_ENFORCE : mode;
+}
+
 static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct krl_document *document = out;
@@ -420,16 +280,16 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct target_reader t = { .document = document, .target = &single };
 	size_t before = reader->errors;
 
+	document->rate_limit.style = style_of(reader, node);
 	krl_reader_mapping(reader, node, spec_fields, &t);
 	if (reader->errors == before)
 		check_spec(reader, node, &t);
 	added = t.services ? NULL : add_target(reader, document);
-	if (added) {
+	if (added)
 		*added = single;
-	} else {
-		free(single.endpoints);
-		free(single.rules);
-	}
+	else
+		krl_target_clear(&single);
+	default_mode(&document->rate_limit, t.mode);
 }
 
 static const struct krl_field fields[] = {

@@ -9,11 +9,17 @@
 
 #include <kmesh_rl/abi.h>
 
+#include "form.h"
+
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
+
+enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
 
 struct krl_rule_spec {
 	char name[64];
+	enum krl_mode mode;	/* of the rule, or else of the resource */
 	struct krl_settings settings;
+	struct krl_response *response;	/* owned; NULL: the usual one */
 };
 
 /* What a group of rules protects: a service by name, or addresses. */
@@ -28,6 +34,7 @@ struct krl_target {
 
 struct krl_rate_limit {
 	bool fail_closed;
+	enum krl_header_style style;
 	struct krl_target *targets;
 	size_t target_count;
 };
@@ -69,6 +76,12 @@ struct krl_document {
 		struct krl_slice slice;
 	};
 };
+
+/* What the answers of @rule are made of; valid as long as @rule is. */
+struct krl_form_spec krl_rule_form_spec(const struct krl_rule_spec *rule, enum krl_header_style style);
+
+/* Free what @target owns. */
+void krl_target_clear(struct krl_target *target);
 
 /* Accepts NULL. */
 void krl_document_free(struct krl_document *document);

@@ -81,11 +81,17 @@ static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_
 	return bpf_map_lookup_elem(&krl_overflow, &slot);
 }
 
-/* The @i-th rule of the endpoint, its settings and its bucket. NULL: gone since the endpoint was
- * read, which the agent makes last for a moment only. */
+/* One rule of the endpoint while it is judged. */
+struct krl_judged {
+	struct krl_settings settings;
+	__u32 slot;
+	__u32 flags;		/* KRL_RULE_... */
+};
+
+/* The bucket of the @i-th rule of the endpoint, and the rule. NULL: gone since the endpoint was read,
+ * which the agent makes last for a moment only. */
 static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *ctx, __u32 i,
-							   struct krl_settings *ret_settings,
-							   __u32 *ret_slot)
+							   struct krl_judged *ret)
 {
 	struct krl_judge *j = ctx->judge;
 	struct krl_bucket_key key;
@@ -96,91 +102,99 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	ref = ctx->endpoint->rules[i & (KRL_MAX_ENDPOINT_RULES - 1)];
 	slot = ref.slot;
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
-	if (!rule || krl_rule_settings(rule, ref.id, ret_settings)) {
+	if (!rule || krl_rule_settings(rule, ref.id, &ret->settings)) {
 		krl_count(KRL_REASON_RULE_CHANGED);
 		return 0;
 	}
+	ret->slot = slot;
+	ret->flags = KRL_READ_ONCE(rule->flags);
 	key = j->key;
 	key.rule_id = ref.id;
 	if (ref.scope != KRL_SCOPE_EXACT)
 		__builtin_memset(key.addr, 0, sizeof(key.addr));
 	if (ref.scope == KRL_SCOPE_ANY_IPV4)
 		key.addr[10] = key.addr[11] = 0xff;
-	*ret_slot = slot;
-	return krl_bucket_of(&key, slot, ret_settings, j->now_ns);
+	return krl_bucket_of(&key, slot, &ret->settings, j->now_ns);
 }
 
-static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited)
+static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited, __u64 shadow_limited)
 {
 	struct krl_rule_stats *stats = bpf_map_lookup_elem(&krl_rule_stats, &slot);
 
 	if (stats) {
 		stats->allowed += allowed;
 		stats->limited += limited;
+		stats->shadow_limited += shadow_limited;
 	}
 }
 
 /* Of several rules that refuse, the answer shows the one that fills last. */
 static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct krl_bucket *b,
-					     const struct krl_settings *s, __u32 slot, __s64 tokens)
+					     const struct krl_judged *rule, __s64 tokens)
 {
-	__u64 wait_ns = krl_bucket_next_fill_ns(b, s, j->now_ns);
+	__u64 wait_ns = krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
 
 	if (wait_ns <= j->wait_ns)
 		return;
 	j->wait_ns = wait_ns;
-	j->limit = s->max_tokens;
 	j->remaining = tokens > 0 ? tokens : 0;
-	j->refused_slot = slot;
+	j->refused_slot = rule->slot;
 }
 
 static long krl_judge_check(__u32 i, void *ctx)
 {
 	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
-	struct krl_settings s;
+	struct krl_judged rule;
 	struct krl_bucket *b;
 	__s64 tokens;
-	__u32 slot;
 
-	b = krl_judge_bucket(ctx, i, &s, &slot);
-	if (!b)
+	b = krl_judge_bucket(ctx, i, &rule);
+	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
-	tokens = krl_bucket_peek(b, &s, j->now_ns);
+	tokens = krl_bucket_peek(b, &rule.settings, j->now_ns);
 	if (tokens < (__s64)j->n)
-		krl_judge_refuse(j, b, &s, slot, tokens);
+		krl_judge_refuse(j, b, &rule, tokens);
 	return 0;
 }
 
 static long krl_judge_take(__u32 i, void *ctx)
 {
 	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
-	struct krl_settings s;
+	__u64 bit = 1ULL << (i & (KRL_MAX_ENDPOINT_RULES - 1));
+	struct krl_judged rule;
 	struct krl_bucket *b;
-	__u32 slot;
 
-	b = krl_judge_bucket(ctx, i, &s, &slot);
-	if (b && krl_rule_take(b, &s, j->now_ns, j->n)) {
-		krl_judge_refuse(j, b, &s, slot, KRL_READ_ONCE(b->tokens));
+	b = krl_judge_bucket(ctx, i, &rule);
+	if (!b)
+		return 0;
+	if (!krl_rule_take(b, &rule.settings, j->now_ns, j->n)) {
+		j->taken |= bit;
+		krl_judge_count(rule.slot, j->n, 0, 0);
+	} else if (rule.flags & KRL_RULE_SHADOW) {
+		j->shadowed |= bit;
+		krl_judge_count(rule.slot, j->n, 0, j->n);
+	} else {
+		krl_judge_refuse(j, b, &rule, KRL_READ_ONCE(b->tokens));
 		return 1;
 	}
-	if (b)
-		krl_judge_count(slot, j->n, 0);
-	j->taken = i + 1;
 	return 0;
 }
 
 static long krl_judge_give_back(__u32 i, void *ctx)
 {
 	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
-	struct krl_settings s;
+	__u64 bit = 1ULL << (i & (KRL_MAX_ENDPOINT_RULES - 1));
+	struct krl_judged rule;
 	struct krl_bucket *b;
-	__u32 slot;
 
-	b = krl_judge_bucket(ctx, i, &s, &slot);
-	if (b) {
-		krl_rule_give_back(b, &s, j->n);
-		krl_judge_count(slot, -j->n, 0);
-	}
+	if (!((j->taken | j->shadowed) & bit))
+		return 0;
+	b = krl_judge_bucket(ctx, i, &rule);
+	if (!b)
+		return 0;
+	if (j->taken & bit)
+		krl_rule_give_back(b, &rule.settings, j->n);
+	krl_judge_count(rule.slot, -j->n, 0, j->shadowed & bit ? -j->n : 0);
 	return 0;
 }
 
@@ -193,15 +207,16 @@ static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct
 
 	j->wait_ns = 0;
 	j->taken = 0;
+	j->shadowed = 0;
 	if (rules > 1)
 		bpf_loop(rules, krl_judge_check, &judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, &judging, 0);
 		if (!j->wait_ns)
 			return 0;
-		bpf_loop(j->taken, krl_judge_give_back, &judging, 0);
+		bpf_loop(rules, krl_judge_give_back, &judging, 0);
 	}
-	krl_judge_count(j->refused_slot, 0, j->n);
+	krl_judge_count(j->refused_slot, 0, j->n, 0);
 	return -KRL_EAGAIN;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The text of the answers that the kernel writes itself.
  *
- * Both forms are written into a struct krl_text: the whole answer by the responder, the compact one
- * in place over a request, padded to exactly its length since the length of an skb that belongs to
- * a TCP socket must not change (net/core/skmsg.c: tcp_eat_skb moves copied_seq on by it).
+ * The whole answer is written by the responder, from the rule's form; the compact one in place over a
+ * request, padded to exactly its length since the length of an skb that belongs to a TCP socket must
+ * not change (net/core/skmsg.c: tcp_eat_skb moves copied_seq on by it).
  */
 #ifndef KMESH_RL_ANSWER_H
 #define KMESH_RL_ANSWER_H
@@ -53,52 +53,72 @@ static __always_inline void krl_text_number(struct krl_text *t, __u64 n)
 	KRL_FORGET();
 }
 
-/* The first @len of the KRL_LIMIT_TEXT_BYTES bytes at @text. */
-static __always_inline void krl_text_limit(struct krl_text *t, const char *text, __u32 len)
+#ifdef __bpf__
+/* Between maps the verifier lets no program copy a length that it does not know; this helper does. */
+#define krl_copy(to, from, len) bpf_probe_read_kernel(to, len, from)
+#else
+#define krl_copy(to, from, len) __builtin_memcpy(to, from, len)
+#endif
+
+/* Append @len bytes, at most KRL_FORM_TEXT_BYTES, at @from. */
+static __always_inline void krl_answer_append(struct krl_answer_text *t, const char *from, __u32 len)
 {
-	__builtin_memcpy(t->bytes + (t->len & (KRL_TEXT_BYTES - 1)), text, KRL_LIMIT_TEXT_BYTES);
-	t->len += len;
-	KRL_FORGET();
+	__u32 at = t->len & (KRL_ANSWER_BYTES - 1);
+
+	if (len > KRL_FORM_TEXT_BYTES)
+		len = KRL_FORM_TEXT_BYTES;
+	krl_copy(t->bytes + at, from, len);
+	t->len = at + len;
 }
 
-#define KRL_BODY_429_START "{\"error\":\"Rate limit exceeded: "
-#define KRL_BODY_END "\"}"
-#define KRL_BODY_400 "{\"error\":\"Bad request\"}"
-
-/* The whole answer @a; @limit is the refusing rule's limit_text, @limit_len long (at most
- * KRL_LIMIT_TEXT_BYTES). */
-static __always_inline void krl_answer_write(struct krl_text *t, const struct krl_answer *a,
-					     const char *limit, __u32 limit_len)
+static __always_inline void krl_answer_number(struct krl_answer_text *t, __u64 n)
 {
-	t->len = 0;
-	if (a->status == KRL_ANSWER_400) {
-		krl_text_str(t, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-				"Content-Length: 23\r\nConnection: close\r\n\r\n");
-		if (!a->no_body)
-			krl_text_str(t, KRL_BODY_400);
-		return;
+	t->number.len = 0;
+	krl_text_number(&t->number, n);
+	krl_answer_append(t, t->number.bytes, t->number.len & (KRL_TEXT_BYTES - 1));
+}
+
+#define krl_answer_str(t, s) krl_answer_append(t, s, sizeof(s) - 1)
+
+/* Write the @i-th piece of @form, and fill the gap behind it. Returns 1 at the end of the answer. */
+static __always_inline int krl_answer_piece(struct krl_answer_text *t, const struct krl_form *form,
+					    const struct krl_answer *a, __u32 i)
+{
+	const struct krl_piece *piece = &form->pieces[i & (KRL_FORM_PIECES - 1)];
+	__u32 at = t->at & (KRL_FORM_TEXT_BYTES - 1);
+
+	krl_answer_append(t, form->text + at, piece->len);
+	t->at = at + piece->len;
+	switch (piece->gap) {
+	case KRL_GAP_LENGTH:
+		krl_answer_number(t, form->body_text + form->body_gaps * krl_digits(a->retry_after_s));
+		break;
+	case KRL_GAP_RETRY_AFTER:
+		krl_answer_number(t, a->retry_after_s);
+		break;
+	case KRL_GAP_REMAINING:
+		krl_answer_number(t, a->remaining);
+		break;
+	case KRL_GAP_RESET:
+		krl_answer_number(t, a->reset_s);
+		break;
+	case KRL_GAP_CONNECTION:
+		if (a->close)
+			krl_answer_str(t, "Connection: close\r\n");
+		break;
+	case KRL_GAP_BODY:
+		return !!a->no_body;
 	}
-	if (limit_len > KRL_LIMIT_TEXT_BYTES)
-		limit_len = KRL_LIMIT_TEXT_BYTES;
-	krl_text_str(t, "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
-			"Content-Length: ");
-	krl_text_number(t, sizeof(KRL_BODY_429_START KRL_BODY_END) - 1 + limit_len);
-	krl_text_str(t, "\r\nRetry-After: ");
-	krl_text_number(t, a->retry_after_s);
-	krl_text_str(t, "\r\nX-RateLimit-Limit: ");
-	krl_text_number(t, a->limit);
-	krl_text_str(t, "\r\nX-RateLimit-Remaining: ");
-	krl_text_number(t, a->remaining);
-	krl_text_str(t, "\r\nX-RateLimit-Reset: ");
-	krl_text_number(t, a->reset_s);
-	if (a->close)
-		krl_text_str(t, "\r\nConnection: close");
-	krl_text_str(t, "\r\n\r\n");
-	if (a->no_body)
-		return;
-	krl_text_str(t, KRL_BODY_429_START);
-	krl_text_limit(t, limit, limit_len);
-	krl_text_str(t, KRL_BODY_END);
+	return 0;
+}
+
+/* The whole answer to a malformed request. */
+static __always_inline void krl_answer_bad_request(struct krl_answer_text *t, const struct krl_answer *a)
+{
+	krl_answer_str(t, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+			  "Content-Length: 23\r\nConnection: close\r\n\r\n");
+	if (!a->no_body)
+		krl_answer_str(t, "{\"error\":\"Bad request\"}");
 }
 
 /* The compact answer, at most @room bytes; what is wanted most comes first: a status, a length, when
@@ -111,11 +131,10 @@ static __always_inline int krl_answer_write_compact(struct krl_text *t, const st
 	const __u32 end = sizeof("\r\n\r\n") - 1;
 
 	t->len = 0;
-	if (a->status == KRL_ANSWER_400)
-		krl_text_str(t, "HTTP/1.1 400 \r\n");
-	else
-		krl_text_str(t, "HTTP/1.1 429 \r\n");
-	if (a->status == KRL_ANSWER_429 &&
+	krl_text_str(t, "HTTP/1.1 ");
+	krl_text_number(t, a->kind == KRL_ANSWER_LIMITED ? a->status : 400);
+	krl_text_str(t, " \r\n");
+	if (a->kind == KRL_ANSWER_LIMITED &&
 	    room >= t->len + sizeof("Retry-After:\r\nContent-Length:0") - 1 +
 			    krl_digits(a->retry_after_s) + end) {
 		krl_text_str(t, "Retry-After:");

@@ -15,10 +15,10 @@ enum krl_phase {
 	KRL_PHASE_CLOSED,	/* the last answer was sent; the stream is dropped */
 };
 
-enum krl_answer_status {
+enum krl_answer_kind {
 	KRL_ANSWER_NONE,
-	KRL_ANSWER_429,
-	KRL_ANSWER_400,
+	KRL_ANSWER_LIMITED,	/* as the rule's form says */
+	KRL_ANSWER_BAD_REQUEST,
 };
 
 /* Tries, 100 ms apart, that a client who sends on after its last answer keeps the connection from being
@@ -27,17 +27,16 @@ enum krl_answer_status {
 
 /* An answer from the kernel, ready to be written: the numbers are the bucket's at the verdict. */
 struct krl_answer {
-	__u64 limit;
+	__u64 form;		/* key of krl_forms */
 	__u64 remaining;
 	__u64 retry_after_s;
 	__u64 reset_s;		/* unix time of the next fill */
-	__u32 rule_slot;	/* whose limit_text the body shows */
-	__u8 status;		/* enum krl_answer_status */
+	__u32 queued;		/* on its way through a responder pair */
+	__u16 status;		/* of KRL_ANSWER_LIMITED */
+	__u8 kind;		/* enum krl_answer_kind */
 	__u8 close;		/* Connection: close, and end the connection after it */
 	__u8 no_body;		/* answers a HEAD */
-	__u8 pad;
-	__u32 queued;		/* on its way through a responder pair */
-	__u32 pad2;
+	__u8 pad[7];
 };
 
 /* One judgement; see admit.h. */
@@ -46,10 +45,11 @@ struct krl_judge {
 	__u64 now_ns;
 	__u64 n;		/* requests to admit as a unit */
 	__u64 wait_ns;		/* of the refusing rule that fills last; 0: none refused */
-	__u64 limit;
 	__u64 remaining;
 	__u32 refused_slot;
-	__u32 taken;		/* rules taken from, in order */
+	__u32 pad;
+	__u64 taken;		/* a bit for each rule taken from */
+	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
 };
 
 /* What a walk over one skb found; see scan.h. */
@@ -68,15 +68,25 @@ struct krl_scan {
 
 #define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */
 
-/* An answer being written: the longest has about 420 bytes. Room behind KRL_TEXT_BYTES, for any
- * single piece, makes every write provably inside. */
-#define KRL_TEXT_BYTES 512
+/* A short text being written. Room behind KRL_TEXT_BYTES, for any single piece, makes every write
+ * provably inside. */
+#define KRL_TEXT_BYTES 128
 #define KRL_TEXT_PIECE 128
 
 struct krl_text {
 	__u32 len;
 	__u32 pad;
 	char bytes[KRL_TEXT_BYTES + KRL_TEXT_PIECE];
+};
+
+/* A whole answer being written, from a form: at most all of its text and a number in each gap. */
+#define KRL_ANSWER_BYTES 4096
+
+struct krl_answer_text {
+	__u32 len;
+	__u32 at;		/* bytes of the form's text that were copied */
+	struct krl_text number;
+	char bytes[KRL_ANSWER_BYTES + KRL_FORM_TEXT_BYTES];
 };
 
 /* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may
@@ -99,7 +109,7 @@ struct krl_conn {
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {
-		char window[KRL_WINDOW_BYTES];
+		char window[KRL_WINDOW_BYTES + 8];	/* a word may be read at any byte, or behind the last */
 		struct krl_text text;	/* the compact answer, when the skb was walked */
 	};
 };

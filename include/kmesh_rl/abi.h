@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 2
+#define KRL_ABI_VERSION 3
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -19,7 +19,9 @@ enum {
 	KRL_MAX_BUCKETS = 131072,
 	KRL_MAX_CONNS = 65536,		/* enrolled connections on one node */
 	KRL_MAX_RESPONDERS = 64,	/* AF_UNIX pairs that build full answers, one a CPU */
-	KRL_LIMIT_TEXT_BYTES = 64,
+	KRL_LIMIT_TEXT_BYTES = 64,	/* "10 per 1 minute" */
+	KRL_FORM_PIECES = 32,
+	KRL_FORM_TEXT_BYTES = 2048,
 };
 
 /* Parameters of a token bucket; see docs/bucket.md. */
@@ -77,15 +79,45 @@ struct krl_bucket_key {
 	__u16 pad;
 };
 
+/* What a rule answers: text, with gaps for what is known at the verdict. Rows of krl_forms, keyed by
+ * the hash of their content, so one that is there never changes. */
+enum krl_gap {
+	KRL_GAP_NONE,
+	KRL_GAP_LENGTH,		/* bytes of the body */
+	KRL_GAP_RETRY_AFTER,	/* whole seconds to the next fill */
+	KRL_GAP_REMAINING,	/* tokens */
+	KRL_GAP_RESET,		/* unix time of the next fill */
+	KRL_GAP_CONNECTION,	/* "Connection: close\r\n", when the answer is the last */
+	KRL_GAP_BODY,		/* here the body begins */
+};
+
+struct krl_piece {
+	__u16 len;		/* bytes of text, after those of the pieces before */
+	__u16 gap;		/* enum krl_gap, after them */
+};
+
+struct krl_form {
+	__u16 piece_count;
+	__u16 body_text;	/* bytes of text in the body */
+	__u16 body_gaps;	/* gaps in the body, all of them KRL_GAP_RETRY_AFTER */
+	__u16 pad;
+	struct krl_piece pieces[KRL_FORM_PIECES];
+	char text[KRL_FORM_TEXT_BYTES];
+};
+
+enum {
+	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
+};
+
 /* One rule. The agent writes it through a shared mapping between two increments of seq; readers
  * retry while seq is odd or moves. id 0: the row is free. */
 struct krl_rule {
 	__u32 seq;
 	__u32 id;
 	struct krl_settings settings;
-	__u32 limit_text_len;
-	__u32 pad;
-	char limit_text[KRL_LIMIT_TEXT_BYTES];	/* "10 per 1 minute", for the body of a 429 */
+	__u32 flags;		/* KRL_RULE_... */
+	__u32 status;		/* of its answers, 400 to 599 */
+	__u64 form;		/* key of krl_forms */
 };
 
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
@@ -104,6 +136,7 @@ struct krl_rule_info {
 struct krl_rule_stats {
 	__u64 allowed;
 	__u64 limited;
+	__u64 shadow_limited;	/* of those allowed, what the rule would have refused */
 };
 
 /* Written by the agent alone, row 0 of krl_config. */
@@ -154,7 +187,8 @@ _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
 _Static_assert(sizeof(struct krl_endpoint) == 8 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
-_Static_assert(sizeof(struct krl_rule) == 104, "ABI");
+_Static_assert(sizeof(struct krl_rule) == 48, "ABI");
+_Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 32, "ABI");
 _Static_assert(sizeof(struct krl_load) == 16, "ABI");

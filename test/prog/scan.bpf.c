@@ -18,15 +18,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct krl_text);
+	__type(value, struct krl_answer_text);
 } test_text SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct krl_rule);
-} test_rule SEC(".maps");
+	__type(value, struct krl_form);
+} test_form SEC(".maps");
 
 SEC("tc")
 int scan_packet(struct __sk_buff *skb)
@@ -40,19 +40,30 @@ int scan_packet(struct __sk_buff *skb)
 	return 0;
 }
 
+struct writing {
+	struct krl_answer_text *text;
+	struct krl_form *form;
+	struct krl_conn *conn;
+};
+
+static long write_piece(__u32 i, void *ctx)
+{
+	struct writing *w = ctx;
+
+	return krl_answer_piece(w->text, w->form, &w->conn->answer, i);
+}
+
 SEC("tc")
 int write_answer(struct __sk_buff *skb)
 {
-	struct krl_rule *rule;
-	struct krl_conn *conn;
-	struct krl_text *text;
+	struct writing w;
 	__u32 zero = 0;
 
-	conn = bpf_map_lookup_elem(&test_conn, &zero);
-	text = bpf_map_lookup_elem(&test_text, &zero);
-	rule = bpf_map_lookup_elem(&test_rule, &zero);
-	if (conn && text && rule)
-		krl_answer_write(text, &conn->answer, rule->limit_text, rule->limit_text_len);
+	w.conn = bpf_map_lookup_elem(&test_conn, &zero);
+	w.text = bpf_map_lookup_elem(&test_text, &zero);
+	w.form = bpf_map_lookup_elem(&test_form, &zero);
+	if (w.conn && w.text && w.form)
+		bpf_loop(w.form->piece_count, write_piece, &w, 0);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/policy/form.h"
 #include "bpf/lib/conn.h"
 
 #define MIN_PACKET 14	/* test-run refuses less than an Ethernet header */
@@ -134,19 +135,21 @@ static void what_is_malformed_stops_the_walk(void **state)
 
 static void an_answer_is_the_same_as_in_userspace(void **state)
 {
-	static const struct krl_conn conn = { .answer = { .status = KRL_ANSWER_429, .limit = 10,
-							  .retry_after_s = 7, .reset_s = 1795244201 } };
-	static const struct krl_rule rule = { .limit_text = "10 per 1 minute", .limit_text_len = 15 };
+	static const struct krl_conn conn = { .answer = { .kind = KRL_ANSWER_LIMITED, .retry_after_s = 7,
+							  .reset_s = 1795244201 } };
+	const struct krl_form_spec spec = { .rule = "all", .settings = { 10, 10, 60000000000ULL } };
 	static const char expected[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
 				       "Content-Length: 48\r\nRetry-After: 7\r\nX-RateLimit-Limit: 10\r\n"
 				       "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1795244201\r\n\r\n"
 				       "{\"error\":\"Rate limit exceeded: 10 per 1 minute\"}";
 	static const char packet[MIN_PACKET];
-	struct krl_text text;
+	static struct krl_answer_text text;
+	struct krl_form form;
 	uint32_t zero = 0;
 
 	set_conn(&conn);
-	assert_int_equal(bpf_map_update_elem(map_fd("test_rule"), &zero, &rule, BPF_ANY), 0);
+	assert_int_equal(krl_form_build(&spec, &form), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd("test_form"), &zero, &form, BPF_ANY), 0);
 	run("write_answer", packet, sizeof(packet));
 	assert_int_equal(bpf_map_lookup_elem(map_fd("test_text"), &zero, &text), 0);
 	assert_int_equal(text.len, sizeof(expected) - 1);

@@ -12,24 +12,49 @@
 #include "bpf/lib/answer.h"
 
 static const struct krl_answer ten_a_minute = {
-	.status = KRL_ANSWER_429,
-	.limit = 10,
+	.kind = KRL_ANSWER_LIMITED,
+	.status = 429,
 	.retry_after_s = 60,
 	.reset_s = 1795244201,
 };
 
-/* The whole answer @a under the limit @text, as a string. */
-static const char *whole(const struct krl_answer *a, const char *text)
-{
-	static struct krl_text t;
-	char limit[KRL_LIMIT_TEXT_BYTES] = "";
+static struct krl_form form;
 
-	memcpy(limit, text, strlen(text));
+/* Begin a form; then a piece of it: text, and the gap behind it. */
+static void begin(void)
+{
+	memset(&form, 0, sizeof(form));
+}
+
+static void piece(const char *text, enum krl_gap gap)
+{
+	size_t i, at = 0;
+
+	for (i = 0; i < form.piece_count; i++)
+		at += form.pieces[i].len;
+	assert_true(form.piece_count < KRL_FORM_PIECES && at + strlen(text) <= KRL_FORM_TEXT_BYTES);
+	memcpy(form.text + at, text, strlen(text));
+	form.pieces[form.piece_count++] = (struct krl_piece){ .len = strlen(text), .gap = gap };
+}
+
+static const char *written(struct krl_answer_text *t)
+{
+	assert_in_range(t->len, 1, KRL_ANSWER_BYTES);
+	t->bytes[t->len] = '\0';
+	return t->bytes;
+}
+
+/* The answer @a by the form, as a string. */
+static const char *whole(const struct krl_answer *a)
+{
+	static struct krl_answer_text t;
+	__u32 i;
+
 	memset(&t, '#', sizeof(t));
-	krl_answer_write(&t, a, limit, strlen(text));
-	assert_in_range(t.len, 1, KRL_TEXT_BYTES);
-	t.bytes[t.len] = '\0';
-	return t.bytes;
+	t.len = t.at = 0;
+	for (i = 0; i < form.piece_count && !krl_answer_piece(&t, &form, a, i); i++)
+		;
+	return written(&t);
 }
 
 /* The compact answer in @room bytes, up to where padding goes; NULL when it does not fit. */
@@ -44,72 +69,68 @@ static const char *compact(const struct krl_answer *a, uint32_t room)
 	return t.bytes;
 }
 
-static void says_the_bucket_s_numbers(void **state)
+static void gaps_are_filled(void **state)
 {
-	assert_string_equal(whole(&ten_a_minute, "10 per 1 minute"),
-			    "HTTP/1.1 429 Too Many Requests\r\n"
-			    "Content-Type: application/json\r\n"
-			    "Content-Length: 48\r\n"
-			    "Retry-After: 60\r\n"
-			    "X-RateLimit-Limit: 10\r\n"
-			    "X-RateLimit-Remaining: 0\r\n"
-			    "X-RateLimit-Reset: 1795244201\r\n"
-			    "\r\n"
-			    "{\"error\":\"Rate limit exceeded: 10 per 1 minute\"}");
+	struct krl_answer a = ten_a_minute;
+
+	begin();
+	piece("A: ", KRL_GAP_RETRY_AFTER);
+	piece("\r\nB: ", KRL_GAP_REMAINING);
+	piece("", KRL_GAP_RESET);
+	piece("\r\n", KRL_GAP_CONNECTION);
+	piece("\r\n", KRL_GAP_BODY);
+	piece("come back in ", KRL_GAP_RETRY_AFTER);
+	piece(" s", KRL_GAP_NONE);
+	a.remaining = 7;
+	assert_string_equal(whole(&a), "A: 60\r\nB: 71795244201\r\n\r\ncome back in 60 s");
+	a.close = 1;
+	assert_string_equal(whole(&a),
+			    "A: 60\r\nB: 71795244201\r\nConnection: close\r\n\r\ncome back in 60 s");
 }
 
-static void content_length_is_the_body_s(void **state)
+static void the_length_is_that_of_the_body_with_its_gaps(void **state)
 {
-	char text[KRL_LIMIT_TEXT_BYTES + 1] = "";
-	unsigned int length;
-	const char *answer;
+	struct krl_answer a = ten_a_minute;
+
+	begin();
+	piece("", KRL_GAP_LENGTH);
+	piece(" ", KRL_GAP_BODY);
+	piece("in ", KRL_GAP_RETRY_AFTER);
+	piece(", yes, ", KRL_GAP_RETRY_AFTER);
+	form.body_text = strlen("in , yes, ");
+	form.body_gaps = 2;
+	assert_string_equal(whole(&a), "14 in 60, yes, 60");
+	a.retry_after_s = 5;
+	assert_string_equal(whole(&a), "12 in 5, yes, 5");
+	a.no_body = 1;
+	assert_string_equal(whole(&a), "12 ");
+}
+
+static void the_longest_form_fits(void **state)
+{
+	struct krl_answer a = { .retry_after_s = UINT64_MAX };
+	char text[KRL_FORM_TEXT_BYTES / KRL_FORM_PIECES + 1] = "";
 	size_t i;
 
-	for (i = 0; i < KRL_LIMIT_TEXT_BYTES; i++) {
-		answer = whole(&ten_a_minute, text);
-		assert_int_equal(sscanf(strstr(answer, "Content-Length: "), "Content-Length: %u", &length), 1);
-		assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), length);
-		text[i] = 'x';
-	}
-}
-
-static void the_largest_numbers_fit(void **state)
-{
-	struct krl_answer a = ten_a_minute;
-	char text[KRL_LIMIT_TEXT_BYTES];
-
-	memset(text, 'x', sizeof(text));
-	text[sizeof(text) - 1] = '\0';
-	a.limit = a.remaining = a.retry_after_s = a.reset_s = UINT64_MAX;
-	a.close = 1;
-	assert_non_null(strstr(whole(&a, text), "\r\nX-RateLimit-Reset: 18446744073709551615\r\n"));
-	assert_non_null(strstr(whole(&a, text), "\r\nRetry-After: 18446744073709551615\r\n"));
-	assert_non_null(strstr(whole(&a, text), "xx\"}"));
-}
-
-static void closes_and_answers_head_without_a_body(void **state)
-{
-	struct krl_answer a = ten_a_minute;
-	const char *answer;
-
-	a.close = 1;
-	a.no_body = 1;
-	answer = whole(&a, "10 per 1 minute");
-	assert_non_null(strstr(answer, "\r\nContent-Length: 48\r\n"));
-	assert_non_null(strstr(answer, "\r\nConnection: close\r\n\r\n"));
-	assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+	memset(text, 'x', sizeof(text) - 1);
+	begin();
+	for (i = 0; i < KRL_FORM_PIECES; i++)
+		piece(text, KRL_GAP_RETRY_AFTER);
+	assert_int_equal(strlen(whole(&a)), KRL_FORM_TEXT_BYTES + 20 * KRL_FORM_PIECES);
 }
 
 static void a_bad_request_always_closes(void **state)
 {
-	const struct krl_answer a = { .status = KRL_ANSWER_400 };
+	static struct krl_answer_text t;
+	const struct krl_answer a = { .kind = KRL_ANSWER_BAD_REQUEST };
 
-	assert_string_equal(whole(&a, ""), "HTTP/1.1 400 Bad Request\r\n"
-					   "Content-Type: application/json\r\n"
-					   "Content-Length: 23\r\n"
-					   "Connection: close\r\n"
-					   "\r\n"
-					   "{\"error\":\"Bad request\"}");
+	krl_answer_bad_request(&t, &a);
+	assert_string_equal(written(&t), "HTTP/1.1 400 Bad Request\r\n"
+					 "Content-Type: application/json\r\n"
+					 "Content-Length: 23\r\n"
+					 "Connection: close\r\n"
+					 "\r\n"
+					 "{\"error\":\"Bad request\"}");
 }
 
 static void the_compact_answer_says_what_the_room_allows(void **state)
@@ -125,7 +146,9 @@ static void the_compact_answer_says_what_the_room_allows(void **state)
 	a.close = 1;
 	assert_string_equal(compact(&a, 200),
 			    "HTTP/1.1 429 \r\nRetry-After:60\r\nConnection:close\r\nContent-Length:0");
-	a.status = KRL_ANSWER_400;
+	a.status = 503;
+	assert_string_equal(compact(&a, 35), "HTTP/1.1 503 \r\nContent-Length:0");
+	a.kind = KRL_ANSWER_BAD_REQUEST;
 	assert_string_equal(compact(&a, 200), "HTTP/1.1 400 \r\nConnection:close\r\nContent-Length:0");
 }
 
@@ -146,10 +169,9 @@ static void the_shortest_compact_answer_ends_with_the_connection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(says_the_bucket_s_numbers),
-		cmocka_unit_test(content_length_is_the_body_s),
-		cmocka_unit_test(the_largest_numbers_fit),
-		cmocka_unit_test(closes_and_answers_head_without_a_body),
+		cmocka_unit_test(gaps_are_filled),
+		cmocka_unit_test(the_length_is_that_of_the_body_with_its_gaps),
+		cmocka_unit_test(the_longest_form_fits),
 		cmocka_unit_test(a_bad_request_always_closes),
 		cmocka_unit_test(the_compact_answer_says_what_the_room_allows),
 		cmocka_unit_test(the_shortest_compact_answer_ends_with_the_connection),

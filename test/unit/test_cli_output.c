@@ -44,6 +44,7 @@ static json_t *two_rules(void)
 		{ .info = { .ns = "default", .name = "web", .service = "frontend", .rule = "burst",
 			    .limit = "10 per 1 minute" },
 		  .settings = { 20, 10, 60000000000ULL }, .available = -3, .total = 15, .limited = 5,
+		  .flags = KRL_RULE_SHADOW, .shadow_limited = 4,
 		  .bucket_count = 2, .endpoint_count = 1 },
 		{ .info = { .ns = "ml-models", .name = "model-quota", .limit = "5 per 1 second" },
 		  .settings = { INT64_MAX, 5, 1500000000ULL }, .available = INT64_MAX },
@@ -75,9 +76,9 @@ static void a_wide_table_adds_the_settings(void **state)
 
 	assert_int_equal(krl_cli_print_stats(one, true, out), 0);
 	assert_printed("NAME   NAMESPACE   SERVICE    RULE    LIMIT             AVAILABLE   TOTAL   LIMITED   "
-		       "MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS\n"
+		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS\n"
 		       "web    default     frontend   burst   10 per 1 minute   -3          15      5         "
-		       "20    10     1m         1           2\n");
+		       "Shadow   4          20    10     1m         1           2\n");
 	json_decref(one);
 	json_decref(stats);
 }
@@ -173,9 +174,10 @@ static void json_has_the_documented_fields(void **state)
 	fflush(out);
 	assert_int_equal(printed[strlen(printed) - 1], '\n');
 	parsed = json_loads(printed, JSON_REJECT_DUPLICATES, NULL);
-	expected = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:i}",
+	expected = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:i}",
 			     "namespace", "default", "name", "web", "service", "frontend", "rule",
-			     "burst", "limit", "10 per 1 minute", "maxTokens", 20, "tokensPerFill", 10,
+			     "burst", "limit", "10 per 1 minute", "mode", "Shadow",
+			     "shadowLimitedRequests", 4, "maxTokens", 20, "tokensPerFill", 10,
 			     "fillInterval", (json_int_t)60000000000LL, "availableTokens", -3,
 			     "totalRequests", 15, "rateLimitedRequests", 5, "endpoints", 1, "buckets", 2);
 	assert_true(json_equal(json_array_get(json_object_get(parsed, "items"), 0), expected));

@@ -132,12 +132,38 @@ static void a_service_without_endpoint_is_noted_with_its_port(void **state)
 	assert_int_equal(plan.endpoint_count, 1);
 }
 
+/* What the form of @rule says, gaps left out. */
+static const char *text_of(size_t rule)
+{
+	static char text[KRL_FORM_TEXT_BYTES + 1];
+
+	memcpy(text, plan.rules[rule].form.text, KRL_FORM_TEXT_BYTES);
+	return text;
+}
+
+static void a_rule_has_the_text_of_its_answers(void **state)
+{
+	compile(LIMIT("{headerStyle: Draft, endpoints: [{ip: '::', port: 80}], rules: [{limit: 10/minute}, "
+		      "{name: b, limit: 5/second, response: {status: 503, format: Problem, headers: {X-A: b}}}]}"));
+	assert_int_equal(plan.rules[0].status, 429);
+	assert_string_equal(text_of(0),
+			    "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+			    "Content-Length: 48\r\nRetry-After: \r\nRateLimit-Policy: \"rule-0\";q=10;w=60\r\n"
+			    "RateLimit: \"rule-0\";r=;t=\r\n\r\n{\"error\":\"Rate limit exceeded: 10 per 1 minute\"}");
+	assert_int_equal(plan.rules[1].status, 503);
+	assert_non_null(strstr(text_of(1), "HTTP/1.1 503 Service Unavailable\r\n"));
+	assert_non_null(strstr(text_of(1), "RateLimit-Policy: \"b\";q=5;w=1\r\n"));
+	assert_non_null(strstr(text_of(1), "X-A: b\r\n\r\n{"));
+	assert_non_null(strstr(text_of(1), "\"violated-policies\":[\"b\"]}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(the_port_of_a_service_is_part_of_who_a_rule_is, teardown),
 		cmocka_unit_test_teardown(rules_of_wildcards_count_at_addresses, teardown),
 		cmocka_unit_test_teardown(a_service_without_endpoint_is_noted_with_its_port, teardown),
+		cmocka_unit_test_teardown(a_rule_has_the_text_of_its_answers, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,105 @@ static void failure_policy_is_open_unless_closed(void **state)
 	}
 }
 
+static void the_mode_of_a_rule_goes_before_that_of_spec(void **state)
+{
+	static const struct {
+		const char *spec, *rule;
+		enum krl_mode mode;
+	} cases[] = {
+		{ "", "", KRL_MODE_ENFORCE },
+		{ "", ", mode: Shadow", KRL_MODE_SHADOW },
+		{ "  mode: Shadow\n", "", KRL_MODE_SHADOW },
+		{ "  mode: Shadow\n", ", mode: Enforce", KRL_MODE_ENFORCE },
+		{ "  mode: Enforce\n", ", mode: Shadow", KRL_MODE_SHADOW },
+	};
+	char text[512];
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		snprintf(text, sizeof(text), AT_ENDPOINT "  rules: [{limit: 1/second%s}]\n%s", cases[i].rule,
+			 cases[i].spec);
+		decode(text);
+		assert_int_equal(only_target()->rules[0].mode, cases[i].mode);
+	}
+}
+
+static void the_style_of_headers(void **state)
+{
+	static const struct {
+		const char *lines;
+		enum krl_header_style style;
+	} cases[] = {
+		{ "", KRL_STYLE_CLASSIC },
+		{ "  headerStyle: Classic\n", KRL_STYLE_CLASSIC },
+		{ "  headerStyle: Envoy\n", KRL_STYLE_ENVOY },
+		{ "  headerStyle: Draft\n  responseHeaders: Limited\n", KRL_STYLE_DRAFT },
+		{ "  responseHeaders: Never\n", KRL_STYLE_NONE },
+		{ "  responseHeaders: Never\n  headerStyle: Draft\n", KRL_STYLE_NONE },
+	};
+	char text[512];
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		snprintf(text, sizeof(text), AT_ENDPOINT "  rules: [{limit: 1/second}]\n%s", cases[i].lines);
+		decode(text);
+		assert_int_equal(only(KRL_KIND_RATE_LIMIT)->rate_limit.style, cases[i].style);
+		assert_null(only_target()->rules[0].response);
+	}
+}
+
+/* The response of the one rule that has @yaml. */
+static const struct krl_response *response(const char *yaml)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), AT_ENDPOINT "  rules:\n    - limit: 1/second\n      response: %s\n", yaml);
+	decode(text);
+	assert_non_null(only_target()->rules[0].response);
+	return only_target()->rules[0].response;
+}
+
+static void what_a_response_says(void **state)
+{
+	const struct krl_response *r;
+
+	r = response("{}");
+	assert_int_equal(r->format, KRL_FORMAT_JSON);
+	assert_int_equal(krl_form_status(r), 429);
+	r = response("{format: Problem, status: 599}");
+	assert_int_equal(r->format, KRL_FORMAT_PROBLEM);
+	assert_int_equal(r->status, 599);
+	assert_int_equal(response("{format: OpenAI, status: 400}")->format, KRL_FORMAT_OPENAI);
+	assert_int_equal(response("{format: Json}")->format, KRL_FORMAT_JSON);
+	r = response("{body: Slow down}");
+	assert_int_equal(r->format, KRL_FORMAT_BODY);
+	assert_string_equal(r->body, "Slow down");
+	assert_string_equal(r->content_type, "");
+	r = response("{body: \"<p>\\n\", contentType: 'text/html ; charset=\"utf-8\"'}");
+	assert_string_equal(r->body, "<p>\n");
+	assert_string_equal(r->content_type, "text/html ; charset=\"utf-8\"");
+	r = response("{headers: {X-One: 1, X-Two: \"a b\\tc\", \"!#$%&'*+-.^_`|~\": x}, status: 503}");
+	assert_int_equal(r->header_count, 3);
+	assert_string_equal(r->headers[0].name, "X-One");
+	assert_string_equal(r->headers[0].value, "1");
+	assert_string_equal(r->headers[1].value, "a b\tc");
+	assert_string_equal(r->headers[2].name, "!#$%&'*+-.^_`|~");
+}
+
+/* The style leaves more room or less; it may stand behind the rules. */
+static void as_many_gaps_as_fit_beside_the_headers(void **state)
+{
+	char yaml[1024] = "{body: '";
+	int i;
+
+	for (i = 0; i < 26; i++)
+		strcat(yaml, "{retry_after}");
+	strcat(yaml, "'}");
+	response(yaml);
+	strcpy(yaml + strlen(yaml) - 2, "{retry_after}{retry_after}'}\n  responseHeaders: Never");
+	response(yaml);
+}
+
 static void several_documents_in_a_file_with_comments_between(void **state)
 {
 	decode("# first\n---\n" AT_ENDPOINT "  rules: [{limit: 1/second}] # here too\n---\n---\n# nothing\n---\n"
@@ -335,6 +434,10 @@ int main(void)
 		cmocka_unit_test_teardown(endpoints_of_both_families_and_wildcards, teardown),
 		cmocka_unit_test_teardown(every_way_to_write_a_limit, teardown),
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),
+		cmocka_unit_test_teardown(the_mode_of_a_rule_goes_before_that_of_spec, teardown),
+		cmocka_unit_test_teardown(the_style_of_headers, teardown),
+		cmocka_unit_test_teardown(what_a_response_says, teardown),
+		cmocka_unit_test_teardown(as_many_gaps_as_fit_beside_the_headers, teardown),
 		cmocka_unit_test_teardown(several_documents_in_a_file_with_comments_between, teardown),
 		cmocka_unit_test_teardown(a_list_is_each_of_its_items, teardown),
 		cmocka_unit_test_teardown(json_is_read_as_well_as_tabs_in_it, teardown),

@@ -185,12 +185,10 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 	static const struct refusal cases[] = {
 		{ RULE "limit: 1/day\n      clientSelectors: []\n",
 		  "8:24: spec.rules[0].clientSelectors: not supported yet" },
-		{ RULE "limit: 1/day\n      response: {status: 429}\n",
-		  "8:17: spec.rules[0].response: not supported yet" },
 		{ RULE "limit: 1/day\n      count: LLMTokens\n",
 		  "8:14: spec.rules[0].count: only Requests is supported yet, found \"LLMTokens\"" },
-		{ RULE "limit: 1/day\n      mode: Shadow\n",
-		  "8:13: spec.rules[0].mode: only Enforce is supported yet, found \"Shadow\"" },
+		{ RULE "limit: 1/day\n      mode: shadow\n",
+		  "8:13: spec.rules[0].mode: expected Enforce or Shadow, found \"shadow\"" },
 		{ RULE "limit: 1/day\n      scope: Cluster\n",
 		  "8:14: spec.rules[0].scope: only Node is supported yet, found \"Cluster\"" },
 		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
@@ -199,12 +197,129 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		{ SPEC "service: a\n  direction: Outbound\n",
 		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
 		{ SPEC "service: a\n  responseHeaders: Always\n",
-		  "7:20: spec.responseHeaders: only Limited is supported yet, found \"Always\"" },
-		{ SPEC "service: a\n  headerStyle: Draft\n",
-		  "7:16: spec.headerStyle: only Classic is supported yet, found \"Draft\"" },
+		  "7:20: spec.responseHeaders: Always is not supported yet" },
 	};
 
 	check(cases, COUNT(cases));
+}
+
+/* What follows is the 8th line: fields of spec.rules[0].response. */
+#define RESPONSE RULE "limit: 1/day\n      response: "
+#define AT "spec.rules[0].response"
+
+static void responses_that_say_what_does_not_exist(void **state)
+{
+	static const struct refusal cases[] = {
+		{ RESPONSE "Problem\n", "8:17: " AT ": expected a mapping, found \"Problem\"" },
+		{ RESPONSE "{format: json}\n",
+		  "8:26: " AT ".format: expected Json, Problem or OpenAI, found \"json\"" },
+		{ RESPONSE "{status: 399}\n",
+		  "8:26: " AT ".status: expected an integer from 400 to 599, found \"399\"" },
+		{ RESPONSE "{status: 600}\n",
+		  "8:26: " AT ".status: expected an integer from 400 to 599, found \"600\"" },
+		{ RESPONSE "{format: Json, body: no}\n",
+		  "8:17: " AT ": format stands alone: not with contentType or body" },
+		{ RESPONSE "{format: Problem, contentType: text/html}\n",
+		  "8:17: " AT ": format stands alone: not with contentType or body" },
+		{ RESPONSE "{contentType: text/html}\n", "8:17: " AT ": body is missing" },
+		{ RESPONSE "{body: ''}\n", "8:24: " AT ".body: expected a string of 1 to 1024 bytes, found \"\"" },
+		{ RESPONSE "{boby: x}\n", "8:18: " AT ".boby: unknown field, did you mean body?" },
+		{ SPEC "service: a\n  headerStyle: draft\n",
+		  "7:16: spec.headerStyle: expected Classic, Envoy or Draft, found \"draft\"" },
+		{ SPEC "service: a\n  responseHeaders: never\n",
+		  "7:20: spec.responseHeaders: expected Limited or Never, found \"never\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void content_types_that_are_none(void **state)
+{
+#define A_TYPE "expected a media type such as text/plain, at most 127 bytes, found "
+	static const struct refusal cases[] = {
+		{ RESPONSE "{body: x, contentType: text}\n", "8:40: " AT ".contentType: " A_TYPE "\"text\"" },
+		{ RESPONSE "{body: x, contentType: text/}\n", "8:40: " AT ".contentType: " A_TYPE "\"text/\"" },
+		{ RESPONSE "{body: x, contentType: /html}\n", "8:40: " AT ".contentType: " A_TYPE "\"/html\"" },
+		{ RESPONSE "{body: x, contentType: text/html utf-8}\n",
+		  "8:40: " AT ".contentType: " A_TYPE "\"text/html utf-8\"" },
+		{ RESPONSE "{body: x, contentType: \"text/html;\\r\\nX: y\"}\n",
+		  "8:40: " AT ".contentType: " A_TYPE "\"text/html;??X: y\"" },
+		{ RESPONSE "{body: x, contentType: []}\n", "8:40: " AT ".contentType: " A_TYPE "a list" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void headers_that_may_not_be_given(void **state)
+{
+#define A_NAME "expected the name of a header, at most 63 bytes, found "
+#define A_VALUE "expected 1 to 255 bytes of visible ASCII, space and tab, found "
+	static const struct refusal cases[] = {
+		{ RESPONSE "{headers: [X-A]}\n",
+		  "8:27: " AT ".headers: expected a mapping of names and values, found a list" },
+		{ RESPONSE "{headers: {X A: b}}\n", "8:28: " AT ".headers.X A: " A_NAME "\"X A\"" },
+		{ RESPONSE "{headers: {\"X-A:\": b}}\n", "8:28: " AT ".headers.X-A:: " A_NAME "\"X-A:\"" },
+		{ RESPONSE "{headers: {'': b}}\n", "8:28: " AT ".headers.: " A_NAME "\"\"" },
+		{ RESPONSE "{headers: {? [a] : b}}\n", "8:30: " AT ".headers: expected the name of a header" },
+		{ RESPONSE "{headers: {X-A: []}}\n", "8:33: " AT ".headers.X-A: " A_VALUE "a list" },
+		{ RESPONSE "{headers: {X-A: }}\n", "8:33: " AT ".headers.X-A: " A_VALUE "nothing" },
+		{ RESPONSE "{headers: {X-A: \"b\\nX-C: d\"}}\n",
+		  "8:33: " AT ".headers.X-A: " A_VALUE "\"b?X-C: d\"" },
+		{ RESPONSE "{headers: {X-A: b\303\266se}}\n", "8:33: " AT ".headers.X-A: " A_VALUE "\"b\303\266se\"" },
+		{ RESPONSE "{headers: {X-A: b, X-A: b}}\n", "8:36: " AT ".headers.X-A: given twice" },
+		{ RESPONSE "{headers: {X-A: b, x-a: c}}\n", "8:36: " AT ".headers.x-a: given twice" },
+		{ RESPONSE "{headers: {A: a, B: a, C: a, D: a, E: a, F: a, G: a, H: a, I: a, J: a, K: a, L: a, M: a, "
+			   "N: a, O: a, P: a, Q: a}}\n",
+		  "8:124: " AT ".headers.Q: more than 16 headers" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void headers_of_the_answer_itself_may_not_be_given(void **state)
+{
+	static const char *const names[] = {
+		"Content-Length", "content-length", "Transfer-Encoding", "Connection", "CONTENT-TYPE", "Retry-After",
+		"Date", "X-RateLimit-Limit", "x-ratelimit-remaining", "X-RateLimit-Reset", "RateLimit",
+		"RateLimit-Policy", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade",
+	};
+	char text[512], says[256];
+	size_t i;
+
+	for (i = 0; i < COUNT(names); i++) {
+		snprintf(text, sizeof(text), RESPONSE "{headers: {%s: x}}\n", names[i]);
+		snprintf(says, sizeof(says),
+			 "8:28: " AT ".headers.%s: belongs to the answer itself and may not be given", names[i]);
+		check(&(struct refusal){ text, says }, 1);
+	}
+}
+
+/* @ret is @before, @count times @part, and @after. */
+static void repeat(const char *before, size_t count, const char *part, const char *after, char *ret)
+{
+	strcpy(ret, before);
+	while (count--)
+		strcat(ret, part);
+	strcat(ret, after);
+}
+
+static void answers_that_do_not_fit(void **state)
+{
+	char text[4096];
+
+	repeat(RESPONSE "{body: ", 1025, "x", "}\n", text);
+	check(&(struct refusal){ text, "8:24: " AT ".body: expected a string of 1 to 1024 bytes, found \""
+				       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"..." },
+	      1);
+	repeat(RESPONSE "{headers: {", 64, "x", ": y}}\n", text);
+	check(&(struct refusal){ text, "8:28: " AT ".headers.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: "
+				       A_NAME "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"" },
+	      1);
+	repeat(RESPONSE "{body: '", 27, "{retry_after}", "'}\n", text);
+	check(&(struct refusal){ text, "8:17: " AT ": {retry_after} stands too often in body" }, 1);
+	snprintf(text, sizeof(text),
+		 RESPONSE "{headers: {A: %0250d, B: %0250d, C: %0250d, D: %0250d}, body: %01000d}\n", 0, 0, 0, 0, 0);
+	check(&(struct refusal){ text, "8:17: " AT ": the answer is longer than 2048 bytes with all its headers" }, 1);
 }
 
 static void unknown_fields_suggest_the_nearest_known_one(void **state)
@@ -326,6 +441,11 @@ int main(void)
 		cmocka_unit_test(rules_that_say_too_little_or_too_much),
 		cmocka_unit_test(targets_that_are_none),
 		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
+		cmocka_unit_test(responses_that_say_what_does_not_exist),
+		cmocka_unit_test(content_types_that_are_none),
+		cmocka_unit_test(headers_that_may_not_be_given),
+		cmocka_unit_test(headers_of_the_answer_itself_may_not_be_given),
+		cmocka_unit_test(answers_that_do_not_fit),
 		cmocka_unit_test(unknown_fields_suggest_the_nearest_known_one),
 		cmocka_unit_test(who_a_document_is),
 		cmocka_unit_test(keys_given_twice_also_where_nobody_looks),

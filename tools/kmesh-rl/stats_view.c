@@ -22,6 +22,8 @@ static const struct column {
 	{ "AVAILABLE", "availableTokens", NUMBER, false },
 	{ "TOTAL", "totalRequests", NUMBER, false },
 	{ "LIMITED", "rateLimitedRequests", NUMBER, false },
+	{ "MODE", "mode", TEXT, true },
+	{ "SHADOWED", "shadowLimitedRequests", NUMBER, true },
 	{ "MAX", "maxTokens", NUMBER, true },
 	{ "FILL", "tokensPerFill", NUMBER, true },
 	{ "INTERVAL", "fillInterval", INTERVAL, true },

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The rules of a RateLimit; what they answer is in decode_response.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "decode_kinds.h"
+#include "limit.h"
+
+/* The rules of one target while they are read. */
+struct rules_reader {
+	struct krl_target *target;
+	enum krl_header_style style;
+};
+
+/* A rule while it is read. */
+struct rule_reader {
+	struct krl_rule_spec *rule;
+	bool max_tokens, tokens_per_fill, fill_interval, limit;
+};
+
+static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+
+	krl_reader_string(reader, node, sizeof(r->rule->name), r->rule->name);
+}
+
+static void read_max_tokens(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	uint64_t value;
+
+	r->max_tokens = true;
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		r->rule->settings.max_tokens = value;
+}
+
+static void read_tokens_per_fill(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	uint64_t value;
+
+	r->tokens_per_fill = true;
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		r->rule->settings.tokens_per_fill = value;
+}
+
+static void read_fill_interval(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	const char *text = krl_node_text(node);
+	uint64_t value;
+	__u64 ns;
+
+	r->fill_interval = true;
+	if (text && *text && text[strspn(text, "0123456789")] && text[0] != '-' && text[0] != '+') {
+		if (krl_duration_parse(text, &ns))
+			krl_reader_expected(reader, node,
+					    "nanoseconds from 1 to 9223372036854775807 or a duration such "
+					    "as 500ms, 1s or 1h30m");
+		else
+			r->rule->settings.fill_interval_ns = ns;
+	} else if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value)) {
+		r->rule->settings.fill_interval_ns = value;
+	}
+}
+
+static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		settings->tokens_per_fill = value;
+}
+
+static void read_limit_unit(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	const char *text = krl_node_text(node);
+	__u64 ns;
+
+	if (!text || krl_unit_parse(text, &ns))
+		krl_reader_expected(reader, node, "Second, Minute, Hour, Day, Week, Month or Year");
+	else
+		settings->fill_interval_ns = ns;
+}
+
+static void read_limit_burst(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_settings *settings = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		settings->max_tokens = value;
+}
+
+static const struct krl_field limit_fields[] = {
+	{ "requests", read_limit_requests },
+	{ "unit", read_limit_unit },
+	{ "burst", read_limit_burst },
+	{ NULL, NULL },
+};
+
+static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	struct krl_settings *settings = &r->rule->settings;
+	size_t before = reader->errors;
+
+	r->limit = true;
+	if (krl_node_text(node)) {
+		if (krl_limit_parse(krl_node_text(node), settings))
+			krl_reader_expected(reader, node,
+					    "a limit such as 10/minute, 10 per 1 minute or {requests: 10, "
+					    "unit: Minute}");
+		return;
+	}
+	krl_reader_mapping(reader, node, limit_fields, settings);
+	if (reader->errors != before)
+		return;
+	if (!settings->tokens_per_fill)
+		krl_reader_error(reader, node, "requests is missing");
+	if (!settings->fill_interval_ns)
+		krl_reader_error(reader, node, "unit is missing");
+	if (!settings->max_tokens)
+		settings->max_tokens = settings->tokens_per_fill;
+}
+
+static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_decode_only(reader, node, "Requests");
+}
+
+static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_decode_only(reader, node, "Node");
+}
+
+static void read_rule_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct rule_reader *)out)->rule->mode = krl_decode_mode(reader, node);
+}
+
+static void read_rule_response(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct rule_reader *)out)->rule->response = krl_decode_response(reader, node);
+}
+
+static const struct krl_field rule_fields[] = {
+	{ "name", read_rule_name },
+	{ "maxTokens", read_max_tokens },
+	{ "tokensPerFill", read_tokens_per_fill },
+	{ "fillInterval", read_fill_interval },
+	{ "limit", read_limit },
+	{ "count", read_count },
+	{ "mode", read_rule_mode },
+	{ "scope", read_scope },
+	{ "clientSelectors", krl_decode_unsupported },
+	{ "response", read_rule_response },
+	{ NULL, NULL },
+};
+
+static void check_rule(struct krl_reader *reader, yaml_node_t *node, const struct rule_reader *r)
+{
+	bool parameters = r->max_tokens || r->tokens_per_fill || r->fill_interval;
+
+	if (r->limit && parameters)
+		krl_reader_error(reader, node,
+				 "limit stands alone: not with maxTokens, tokensPerFill or fillInterval");
+	else if (!r->limit && !parameters)
+		krl_reader_error(reader, node,
+				 "limit is missing (or maxTokens, tokensPerFill and fillInterval)");
+	else if (!r->limit && !r->max_tokens)
+		krl_reader_error(reader, node, "maxTokens is missing");
+	else if (!r->limit && !r->tokens_per_fill)
+		krl_reader_error(reader, node, "tokensPerFill is missing");
+	else if (!r->limit && !r->fill_interval)
+		krl_reader_error(reader, node, "fillInterval is missing");
+}
+
+/* Does the answer of @rule fit what the kernel writes answers from? Only `response` can make it too long. */
+static void check_answer(struct krl_reader *reader, yaml_node_t *node, const struct krl_rule_spec *rule,
+			 enum krl_header_style style)
+{
+	struct krl_form_spec spec = krl_rule_form_spec(rule, style);
+	yaml_node_t *response = krl_reader_get(reader, node, "response");
+	struct krl_form form;
+	int err = krl_form_build(&spec, &form);
+	size_t len;
+
+	if (!err || !response)
+		return;
+	len = krl_reader_enter(reader, ".response");
+	if (err == -ENOSPC)
+		krl_reader_error(reader, response, "{retry_after} stands too often in body");
+	else
+		krl_reader_error(reader, response, "the answer is longer than %d bytes with all its headers",
+				 KRL_FORM_TEXT_BYTES);
+	krl_reader_leave(reader, len);
+}
+
+static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	const struct rules_reader *rules = out;
+	struct krl_target *target = rules->target;
+	size_t before = reader->errors, i, at = target->rule_count;
+	struct rule_reader r = { 0 };
+
+	if (at == KRL_MAX_ENDPOINT_RULES) {
+		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+		return;
+	}
+	r.rule = krl_reader_add(reader, &target->rules, &target->rule_count);
+	if (!r.rule)
+		return;
+	krl_reader_mapping(reader, node, rule_fields, &r);
+	if (reader->errors == before)
+		check_rule(reader, node, &r);
+	if (!*r.rule->name)
+		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", at);
+	if (reader->errors == before)
+		check_answer(reader, node, r.rule, rules->style);
+	for (i = 0; i < at; i++)
+		if (!strcmp(target->rules[i].name, r.rule->name))
+			krl_reader_error(reader, node, "the name %s is given to rules[%zu] as well",
+					 r.rule->name, i);
+}
+
+void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,
+		      struct krl_target *target)
+{
+	struct rules_reader rules = { .target = target, .style = style };
+
+	krl_reader_sequence(reader, node, read_rule, &rules);
+	if (node->type == YAML_SEQUENCE_NODE && !target->rule_count)
+		krl_reader_error(reader, node, "expected at least one rule");
+}
