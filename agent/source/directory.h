@@ -8,14 +8,15 @@
 #include "agent/policy/diag.h"
 #include "agent/policy/store.h"
 
-/* Read *.yaml, *.yml and *.json of the directory @path (or the file @path, or standard input for "-")
- * into @store, as one reading: what is not there any more is gone from @store. Files whose name begins
- * with a dot are passed over; links are followed. Complaints go to @errors. 0, or -errno when @path
- * itself cannot be read: @store is as before then. */
+/* Read *.yaml, *.yml and *.json of the directory @path into @store, as one reading: what is not there any
+ * more is gone from @store. Files whose name begins with a dot, and what is no regular file, are passed
+ * over; links are followed. Never waits. Complaints go to @errors. 0, or -errno when @path itself cannot
+ * be read, -ENOTDIR for another kind of file: @store is as before then. */
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors);
 
-/* The part of krl_source_read between krl_store_begin and krl_store_commit: several paths can make one
- * reading. 0, or -errno when @path itself cannot be read. */
+/* For use between krl_store_begin and krl_store_commit, so that several paths can make one reading: the
+ * directory @path as above, or the file @path, or standard input for "-". A named pipe is waited for.
+ * 0, or -errno when @path itself cannot be read. */
 int krl_source_offer(const char *path, struct krl_store *store, struct krl_diags *errors);
 
 struct krl_directory;

@@ -58,12 +58,11 @@ static int read_fd(int fd, const char *label, struct krl_store *store, struct kr
 	return err;
 }
 
-static int read_file(const char *path, struct krl_store *store, struct krl_diags *errors)
+static int read_file(const char *path, int flags, struct krl_store *store, struct krl_diags *errors)
 {
 	int fd, err;
 
-	/* Not to wait for a writer, should a FIFO be there. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open(path, O_RDONLY | O_CLOEXEC | flags);
 	if (fd < 0)
 		return -errno;
 	err = read_fd(fd, path, store, errors);
@@ -92,9 +91,10 @@ static int offer_directory(const char *path, struct krl_store *store, struct krl
 	for (i = 0; i < count; i++) {
 		snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
 		free(entries[i]);
-		if (!stat(file, &st) && S_ISDIR(st.st_mode))
+		if (!stat(file, &st) && !S_ISREG(st.st_mode))
 			continue;
-		err = read_file(file, store, errors);
+		/* Not to wait for a writer, should a FIFO be there by now. */
+		err = read_file(file, O_NONBLOCK, store, errors);
 		/* Removed since the directory was read. */
 		if (!err || err == -ENOENT)
 			continue;
@@ -113,7 +113,9 @@ int krl_source_offer(const char *path, struct krl_store *store, struct krl_diags
 		return read_fd(STDIN_FILENO, "stdin", store, errors);
 	if (stat(path, &st))
 		return -errno;
-	return S_ISDIR(st.st_mode) ? offer_directory(path, store, errors) : read_file(path, store, errors);
+	if (S_ISDIR(st.st_mode))
+		return offer_directory(path, store, errors);
+	return read_file(path, 0, store, errors);
 }
 
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors)
@@ -121,7 +123,7 @@ int krl_source_read(const char *path, struct krl_store *store, struct krl_diags 
 	int err;
 
 	krl_store_begin(store);
-	err = krl_source_offer(path, store, errors);
+	err = offer_directory(path, store, errors);
 	if (!err)
 		krl_store_commit(store);
 	return err;

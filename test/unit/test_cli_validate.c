@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `validate` as a user meets it: files, directories, standard input. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -170,6 +172,41 @@ static void standard_input_is_read(void **state)
 	assert_string_equal(err, "Error: -f - can be given once\n");
 }
 
+/* `-f <(...)`: what writes into a pipe may take its time, here until the reader is seen asleep. */
+static void a_pipe_is_waited_for(void **state)
+{
+	static const char text[] = LIMIT("one", "10");
+	pid_t reader = getpid(), child;
+	enum krl_cli_exit status;
+	char path[64], asleep = 0;
+	int ends[2], done;
+	FILE *stat;
+
+	assert_int_equal(pipe(ends), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		snprintf(path, sizeof(path), "/proc/%d/stat", reader);
+		while (asleep != 'S' && getppid() == reader) {
+			stat = fopen(path, "r");
+			if (stat && fscanf(stat, "%*d (%*[^)]) %c", &asleep) != 1)
+				_exit(1);
+			if (stat)
+				fclose(stat);
+		}
+		done = write(ends[1], text, sizeof(text) - 1);
+		_exit(done != sizeof(text) - 1);
+	}
+	close(ends[1]);
+	status = validate(path, NULL, "");
+	close(ends[0]);
+	kill(child, SIGKILL);
+	waitpid(child, &done, 0);
+	assert_int_equal(status, KRL_CLI_GOOD);
+	assert_string_equal(out, "1 documents valid, 0 refused\n");
+}
+
 static void what_cannot_be_read_fails(void **state)
 {
 	const char *file = write_file("a.yaml", LIMIT("one", "10"));
@@ -190,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_limit_that_is_there_twice_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_that_is_given_is_one_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(standard_input_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pipe_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_fails, setup, teardown),
 	};
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
 
 #include <cmocka.h>
 
@@ -43,9 +44,11 @@ static void what_is_there_is_read(void **state)
 	assert_int_equal(tokens_of("e"), 5);
 }
 
-/* A link to nothing is a file that is gone; a FIFO without a writer is not waited for. */
+/* A link to nothing is a file that is gone; a FIFO is not waited for, with or without a writer. */
 static void what_is_no_document_is_passed_over(void **state)
 {
+	int writer;
+
 	static const char *const names[] = { "conf/.a.yaml", "conf/a.txt", "conf/a.yaml~", "conf/a.yaml.bak",
 					     "conf/yaml", "conf/.yaml", "conf/a.YAML" };
 	size_t i;
@@ -59,7 +62,27 @@ static void what_is_no_document_is_passed_over(void **state)
 	read_source();
 	assert_int_equal(status, 0);
 	assert_int_equal(errors.count, 0);
+	writer = open(path_of("conf/fifo.yaml"), O_RDWR | O_CLOEXEC);
+	assert_true(writer >= 0);
+	read_source();
+	close(writer);
+	assert_int_equal(status, 0);
+	assert_int_equal(errors.count, 0);
 	assert_int_equal(plan.rule_count, 0);
+}
+
+/* Nor is a FIFO waited for that takes the directory's place. */
+static void what_is_no_directory_changes_nothing(void **state)
+{
+	write_file("conf/a.yaml", LIMIT("a", "1"));
+	read_source();
+	move("conf", "old");
+	assert_int_equal(mkfifo(path_of("conf"), 0600), 0);
+	read_source();
+	assert_int_equal(status, -ENOTDIR);
+	krl_plan_clear(&plan);
+	assert_int_equal(krl_store_compile(store, &plan, &errors, &errors), 0);
+	assert_int_equal(tokens_of("a"), 1);
 }
 
 static void a_directory_that_cannot_be_read_changes_nothing(void **state)
@@ -164,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_there_is_read),
 		TEST(what_is_no_document_is_passed_over),
+		TEST(what_is_no_directory_changes_nothing),
 		TEST(a_directory_that_cannot_be_read_changes_nothing),
 		TEST(what_was_broken_at_the_start_keeps_the_limits_of_before),
 		TEST(a_broken_service_of_the_start_keeps_the_limits_of_before),
