@@ -250,6 +250,30 @@ static void version_shows_both_sides(void **state)
 	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, "client", NULL), KRL_CLI_USAGE);
 }
 
+/* A socket that may not be connected to says nothing of the agent behind it. */
+static void an_agent_that_does_not_answer_is_unknown(void **state)
+{
+	assert_int_equal(symlink("agent.sock", agent.path), 0);
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out, "Client Version: " KRL_VERSION "\nAgent Version: unknown\n");
+	assert_string_equal(err, "agent does not answer: Too many levels of symbolic links\n");
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .output = KRL_CLI_JSON }, NULL, NULL),
+			 KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "\"agent\": null"));
+	assert_string_equal(err, "agent does not answer: Too many levels of symbolic links\n");
+	unlink(agent.path);
+}
+
+/* As the agent's --version: nobody is asked. */
+static void the_flag_shows_the_version_alone(void **state)
+{
+	start(working);
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .version = true }, NULL, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out, "kmesh-rl " KRL_VERSION "\n");
+	assert_string_equal(err, "");
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +285,8 @@ int main(void)
 		cmocka_unit_test(without_agent_and_pins_it_says_so),
 		cmocka_unit_test(resources_are_suggested),
 		cmocka_unit_test(version_shows_both_sides),
+		cmocka_unit_test(an_agent_that_does_not_answer_is_unknown),
+		cmocka_unit_test(the_flag_shows_the_version_alone),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

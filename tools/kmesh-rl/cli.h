@@ -18,6 +18,7 @@ struct krl_cli {
 	const char *ns;			/* NULL: not given */
 	bool all_namespaces;
 	bool help;
+	bool version;			/* --version */
 	int output;			/* enum krl_cli_output */
 	struct krl_cli_list files;	/* of -f */
 	struct krl_cli_list words;	/* after the command */

@@ -18,7 +18,7 @@ const struct krl_cli_option krl_cli_version_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-static void print_text(const json_t *agent)
+static void print_text(const json_t *agent, bool running)
 {
 	const char *version = json_string_value(json_object_get(agent, "version"));
 	const char *source = json_string_value(json_object_get(agent, "source"));
@@ -27,7 +27,7 @@ static void print_text(const json_t *agent)
 
 	printf("Client Version: %s\n", KRL_VERSION);
 	if (!agent) {
-		printf("Agent Version: not running\n");
+		printf("Agent Version: %s\n", running ? "unknown" : "not running");
 		return;
 	}
 	printf("Agent Version: %s\n", version ? version : "unknown");
@@ -42,16 +42,22 @@ enum krl_cli_exit krl_cli_version(const struct krl_cli *cli)
 {
 	char why[KRL_CONTROL_ERROR_BYTES] = "";
 	json_t *agent = NULL, *both;
+	bool running;
 	int err;
 
+	if (cli->version) {
+		puts("kmesh-rl " KRL_VERSION);
+		return KRL_CLI_GOOD;
+	}
 	if (cli->words.count)
 		return krl_cli_misuse("version takes no argument \"%s\"", cli->words.words[0]);
 	err = krl_cli_ask_agent(cli, "version", &agent, why);
-	if (err && err != -ENOENT && err != -ECONNREFUSED)
+	running = err != -ENOENT && err != -ECONNREFUSED;
+	if (err && running)
 		fprintf(stderr, "agent does not answer: %s\n", *why ? why : strerror(-err));
 	err = 0;
 	if (cli->output == KRL_CLI_TABLE) {
-		print_text(agent);
+		print_text(agent, running);
 	} else {
 		both = json_pack("{s:s, s:O?}", "clientVersion", KRL_VERSION, "agent", agent);
 		err = both ? krl_cli_write(both, cli->output, stdout) : -ENOMEM;

@@ -32,6 +32,13 @@ static const struct krl_cli_option global_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
+/* Before any command. */
+static const struct krl_cli_option lead_options[] = {
+	{ 0, "version", NULL, "show the version of this program alone", KRL_CLI_SWITCH,
+	  offsetof(struct krl_cli, version), NULL },
+	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
+};
+
 static const struct krl_cli_command *find_command(const char *name, const char **ret_nearest)
 {
 	const struct krl_cli_command *command;
@@ -62,6 +69,8 @@ static void print_overview(FILE *out)
 		fprintf(out, "  %-10s %s\n", command->name, command->help);
 	fprintf(out, "\nFlags of every command:\n");
 	krl_cli_print_options(global_options, out);
+	fprintf(out, "\nFlags without a command:\n");
+	krl_cli_print_options(lead_options, out);
 	fprintf(out, "\nExit status: 0 good, 1 failed, 2 usage.\n");
 }
 
@@ -95,7 +104,7 @@ static enum krl_cli_exit help(const struct krl_cli *cli)
 
 static enum krl_cli_exit run(int argc, char **argv, struct krl_cli *cli)
 {
-	const struct krl_cli_option *tables[] = { global_options, NULL, NULL };
+	const struct krl_cli_option *tables[] = { global_options, lead_options, NULL };
 	const struct krl_cli_command *command;
 	struct krl_cli_error error;
 	const char *nearest;
@@ -108,6 +117,10 @@ static enum krl_cli_exit run(int argc, char **argv, struct krl_cli *cli)
 		print_overview(stdout);
 		return KRL_CLI_GOOD;
 	}
+	if (cli->version && at < argc)
+		return krl_cli_misuse("flag --version takes no command \"%s\"", argv[at]);
+	if (cli->version)
+		return krl_cli_version(cli);
 	if (at == argc) {
 		print_overview(stderr);
 		return KRL_CLI_USAGE;
