@@ -16,7 +16,8 @@ struct krl_stats_row {
 	struct krl_rule_info info;
 	struct krl_settings settings;
 	__u32 flags;			/* KRL_RULE_... */
-	__s64 available;		/* of the emptiest bucket, now; max_tokens without any; negative in debt */
+	/* Tokens in the emptiest bucket, now; max_tokens without any bucket; negative in debt. */
+	__s64 available;
 	__u64 total;			/* requests that the rule judged */
 	__u64 limited;			/* ... and refused */
 	__u64 shadow_limited;		/* ... and would have refused, in shadow mode */

@@ -46,7 +46,9 @@ static int compare_documents(const void *a, const void *b)
 
 	if (!order)
 		order = strcmp(x->file, y->file);
-	return order ? order : (x->document->line > y->document->line) - (x->document->line < y->document->line);
+	if (order)
+		return order;
+	return (x->document->line > y->document->line) - (x->document->line < y->document->line);
 }
 
 static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule,
@@ -250,7 +252,8 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 			continue;
 		service_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,
-			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name, service);
+			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name,
+			      service);
 	}
 }
 
