@@ -24,8 +24,9 @@ struct krl_decoded_file {
 };
 
 /* Decode the @len bytes at @text, from the file called @file in complaints. Documents of kinds that
- * do not concern us are passed over, and counted in @diags. The caller releases @ret with krl_decoded_file_clear, documents
- * that it took over set to NULL. 0, or -ENOMEM. */
+ * do not concern us are passed over, and counted in @diags, whose lines are in the order of @text. The
+ * caller releases @ret with krl_decoded_file_clear, documents that it took over set to NULL. 0, or
+ * -ENOMEM. */
 int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
 	       struct krl_diags *diags);
 

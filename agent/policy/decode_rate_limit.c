@@ -147,10 +147,10 @@ static void read_endpoint(struct krl_reader *reader, yaml_node_t *node, void *ou
 	krl_reader_mapping(reader, node, endpoint_fields, key);
 	if (reader->errors != before)
 		return;
-	if (!krl_reader_get(reader, node, "ip"))
-		krl_reader_error(reader, node, "ip is missing");
-	if (!key->port)
-		krl_reader_error(reader, node, "port is missing");
+	krl_reader_missing(reader, node,
+			   (const char *[]){ krl_reader_get(reader, node, "ip") ? NULL : "ip",
+					     key->port ? NULL : "port" },
+			   2);
 }
 
 static void read_endpoints(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -201,10 +201,11 @@ static void read_service(struct krl_reader *reader, yaml_node_t *node, void *out
 	if (!t.target)
 		return;
 	krl_reader_mapping(reader, node, service_fields, &t);
-	if (reader->errors == before && !t.service)
-		krl_reader_error(reader, node, "name is missing");
-	if (reader->errors == before && !t.rules)
-		krl_reader_error(reader, node, "rules is missing");
+	if (reader->errors == before)
+		krl_reader_missing(reader, node,
+				   (const char *[]){ t.service ? NULL : "name",
+						     t.rules ? NULL : "rules" },
+				   2);
 	if (reader->errors == before)
 		check_repeated(reader, node, &spec->document->rate_limit);
 }
@@ -267,10 +268,12 @@ static void default_mode(struct krl_rate_limit *limit, enum krl_mode mode)
 {
 	size_t i, r;
 
+	if (mode == KRL_MODE_UNSET)
+		mode = KRL_MODE_ENFORCE;
 	for (i = 0; i < limit->target_count; i++)
 		for (r = 0; r < limit->targets[i].rule_count; r++)
 			if (limit->targets[i].rules[r].mode == KRL_MODE_UNSET)
-				limit->targets[i].rules[r].mode = mode == KRL_MODE_UNSET ? KRL_MODE_ENFORCE : mode;
+				limit->targets[i].rules[r].mode = mode;
 }
 
 static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -299,9 +302,10 @@ static const struct krl_field fields[] = {
 
 void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
 {
+	bool metadata = !krl_reader_lacks(reader, root, fields, "metadata");
+	bool spec = !krl_reader_lacks(reader, root, fields, "spec");
+
 	krl_reader_mapping(reader, root, fields, document);
-	if (!krl_reader_get(reader, root, "metadata"))
-		krl_reader_error(reader, root, "metadata is missing");
-	if (!krl_reader_get(reader, root, "spec"))
-		krl_reader_error(reader, root, "spec is missing");
+	krl_reader_missing(reader, root,
+			   (const char *[]){ metadata ? NULL : "metadata", spec ? NULL : "spec" }, 2);
 }

@@ -54,16 +54,14 @@ static void read_fill_interval(struct krl_reader *reader, yaml_node_t *node, voi
 	__u64 ns;
 
 	r->fill_interval = true;
-	if (text && *text && text[strspn(text, "0123456789")] && text[0] != '-' && text[0] != '+') {
-		if (krl_duration_parse(text, &ns))
-			krl_reader_expected(reader, node,
-					    "nanoseconds from 1 to 9223372036854775807 or a duration such "
-					    "as 500ms, 1s or 1h30m");
-		else
-			r->rule->settings.fill_interval_ns = ns;
-	} else if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value)) {
+	if (krl_node_integer(node, 1, KRL_NUMBER_MAX, &value))
 		r->rule->settings.fill_interval_ns = value;
-	}
+	else if (text && !krl_duration_parse(text, &ns))
+		r->rule->settings.fill_interval_ns = ns;
+	else
+		krl_reader_expected(reader, node,
+				    "an integer from 1 to 9223372036854775807 (nanoseconds) or a duration "
+				    "such as 500ms, 1s or 1h30m");
 }
 
 static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -113,17 +111,18 @@ static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
 	if (krl_node_text(node)) {
 		if (krl_limit_parse(krl_node_text(node), settings))
 			krl_reader_expected(reader, node,
-					    "a limit such as 10/minute, 10 per 1 minute or {requests: 10, "
-					    "unit: Minute}");
+					    "a limit such as 10/minute, 10 per 5 minutes or "
+					    "{requests: 10, unit: Minute} (units: second, minute, hour, "
+					    "day, week, month, year)");
 		return;
 	}
 	krl_reader_mapping(reader, node, limit_fields, settings);
 	if (reader->errors != before)
 		return;
-	if (!settings->tokens_per_fill)
-		krl_reader_error(reader, node, "requests is missing");
-	if (!settings->fill_interval_ns)
-		krl_reader_error(reader, node, "unit is missing");
+	krl_reader_missing(reader, node,
+			   (const char *[]){ settings->tokens_per_fill ? NULL : "requests",
+					     settings->fill_interval_ns ? NULL : "unit" },
+			   2);
 	if (!settings->max_tokens)
 		settings->max_tokens = settings->tokens_per_fill;
 }
@@ -172,12 +171,12 @@ static void check_rule(struct krl_reader *reader, yaml_node_t *node, const struc
 	else if (!r->limit && !parameters)
 		krl_reader_error(reader, node,
 				 "limit is missing (or maxTokens, tokensPerFill and fillInterval)");
-	else if (!r->limit && !r->max_tokens)
-		krl_reader_error(reader, node, "maxTokens is missing");
-	else if (!r->limit && !r->tokens_per_fill)
-		krl_reader_error(reader, node, "tokensPerFill is missing");
-	else if (!r->limit && !r->fill_interval)
-		krl_reader_error(reader, node, "fillInterval is missing");
+	else if (!r->limit)
+		krl_reader_missing(reader, node,
+				   (const char *[]){ r->max_tokens ? NULL : "maxTokens",
+						     r->tokens_per_fill ? NULL : "tokensPerFill",
+						     r->fill_interval ? NULL : "fillInterval" },
+				   3);
 }
 
 /* Does the answer of @rule fit what the kernel writes answers from? Only `response` can make it too long. */

@@ -11,8 +11,23 @@
 
 #define MAX_FIELDS 64
 
+/* The last line of the complaints goes before those of the reader that are about what comes later. */
+static void put_in_order(struct krl_reader *reader, yaml_mark_t mark)
+{
+	char **line = &reader->diags->lines[reader->diags->count - 1], *last = *line;
+	size_t i = reader->said++;
+
+	for (; i && reader->marks[i - 1].index > mark.index; i--, line--) {
+		reader->marks[i] = reader->marks[i - 1];
+		*line = line[-1];
+	}
+	reader->marks[i] = mark;
+	*line = last;
+}
+
 void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
 {
+	size_t before = reader->diags->count;
 	char text[768];
 	va_list args;
 
@@ -24,6 +39,25 @@ void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const 
 	va_end(args);
 	krl_diags_add(reader->diags, reader->file, node->start_mark.line + 1, node->start_mark.column + 1,
 		      "%s%s%s", reader->path, *reader->path ? ": " : "", text);
+	if (reader->diags->count > before)
+		put_in_order(reader, node->start_mark);
+}
+
+void krl_reader_missing(struct krl_reader *reader, const yaml_node_t *node, const char *const *names,
+			size_t count)
+{
+	size_t i, left = 0, len = 0, found;
+	char text[128] = "";
+
+	for (i = 0; i < count; i++)
+		left += !!names[i];
+	found = left;
+	for (i = 0; i < count && len < sizeof(text); i++)
+		if (names[i])
+			len += snprintf(text + len, sizeof(text) - len, "%s%s", names[i],
+					--left > 1 ? ", " : left ? " and " : "");
+	if (found)
+		krl_reader_error(reader, node, "%s %s missing", text, found > 1 ? "are" : "is");
 }
 
 const char *krl_node_text(const yaml_node_t *node)
@@ -50,14 +84,21 @@ void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, con
 				 strlen(text) > 80 ? "..." : "");
 }
 
-static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const char *name,
-			  const struct krl_field *fields)
+static const char *nearest_field(const char *name, const struct krl_field *fields)
 {
 	const struct krl_field *f;
 	const char *nearest = NULL;
 
 	for (f = fields; f->name; f++)
 		nearest = krl_nearer(name, nearest, f->name);
+	return nearest;
+}
+
+static void unknown_field(struct krl_reader *reader, yaml_node_t *key, const char *name,
+			  const struct krl_field *fields)
+{
+	const char *nearest = nearest_field(name, fields);
+
 	if (nearest)
 		krl_reader_error(reader, key, "unknown field, did you mean %s?", nearest);
 	else
@@ -211,26 +252,54 @@ yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const 
 	return NULL;
 }
 
-bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
-			uint64_t *ret)
+bool krl_reader_lacks(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
+		      const char *key)
+{
+	const struct krl_field *f;
+	yaml_node_pair_t *pair;
+	const char *name, *nearest;
+
+	for (pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+		name = krl_node_text(yaml_document_get_node(reader->document, pair->key));
+		if (!name)
+			continue;
+		for (f = fields; f->name && strcmp(f->name, name); f++)
+			;
+		nearest = f->name ? f->name : nearest_field(name, fields);
+		if (nearest && !strcmp(nearest, key))
+			return false;
+	}
+	return true;
+}
+
+bool krl_node_integer(const yaml_node_t *node, uint64_t min, uint64_t max, uint64_t *ret)
 {
 	const char *text = krl_node_text(node);
-	char what[80], *end = NULL;
 	uint64_t value = 0;
+	char *end = NULL;
 
 	errno = 0;
 	/* A leading zero would make it octal in YAML 1.1. */
 	if (text && *text >= '0' && *text <= '9' && (*text != '0' || !text[1]) &&
 	    node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
 		value = strtoull(text, &end, 10);
-	if (!end || *end || errno || value < min || value > max) {
-		snprintf(what, sizeof(what), "an integer from %llu to %llu", (unsigned long long)min,
-			 (unsigned long long)max);
-		krl_reader_expected(reader, node, what);
+	if (!end || *end || errno || value < min || value > max)
 		return false;
-	}
 	*ret = value;
 	return true;
+}
+
+bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
+			uint64_t *ret)
+{
+	char what[80];
+
+	if (krl_node_integer(node, min, max, ret))
+		return true;
+	snprintf(what, sizeof(what), "an integer from %llu to %llu", (unsigned long long)min,
+		 (unsigned long long)max);
+	krl_reader_expected(reader, node, what);
+	return false;
 }
 
 bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret)

@@ -20,6 +20,9 @@ struct krl_reader {
 	yaml_document_t *document;
 	struct krl_diags *diags;
 	size_t errors;
+	/* Places of the lines said so far, which are the last @said ones of @diags. */
+	yaml_mark_t marks[KRL_MAX_DOCUMENT_DIAGS];
+	size_t said;
 	bool no_memory;		/* something is missing of what was read */
 	char path[KRL_PATH_BYTES];
 };
@@ -32,12 +35,16 @@ struct krl_field {
 	krl_field_fn read;	/* NULL: as krl_reader_unique */
 };
 
-/* Complain about @node; "PATH: " comes first. */
+/* Complain about @node; "PATH: " comes first. The lines of a reader are in the order of the text. */
 void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* "expected WHAT, found FOUND", FOUND being the scalar in quotes or the kind of @node. */
 void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what);
+
+/* "A, B and C are missing" from @node, of the @count @names that are not NULL; nothing without any. */
+void krl_reader_missing(struct krl_reader *reader, const yaml_node_t *node, const char *const *names,
+			size_t count);
 
 /* Append to the path, and take it off again: krl_reader_leave() with what krl_reader_enter() returned. */
 size_t krl_reader_enter(struct krl_reader *reader, const char *fmt, ...)
@@ -69,10 +76,17 @@ void krl_reader_sequence(struct krl_reader *reader, yaml_node_t *node, krl_field
 /* The value under @key of the mapping @node, or NULL. */
 yaml_node_t *krl_reader_get(struct krl_reader *reader, yaml_node_t *node, const char *key);
 
+/* Is @key not in the mapping @node, nor likely to be meant by a key there that is none of @fields? */
+bool krl_reader_lacks(struct krl_reader *reader, yaml_node_t *node, const struct krl_field *fields,
+		      const char *key);
+
 /* The text of the scalar @node; NULL for another kind of node, and for text with a zero byte. */
 const char *krl_node_text(const yaml_node_t *node);
 
-/* Unquoted decimal integer from @min to @max; else an error. */
+/* Is @node an unquoted decimal integer from @min to @max? Sets *@ret then. */
+bool krl_node_integer(const yaml_node_t *node, uint64_t min, uint64_t max, uint64_t *ret);
+
+/* As krl_node_integer; else an error. */
 bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
 			uint64_t *ret);
 

@@ -14,6 +14,9 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 #define INT_63 "expected an integer from 1 to 9223372036854775807, found "
+#define AN_INTERVAL                                                                                \
+	"expected an integer from 1 to 9223372036854775807 (nanoseconds) or a duration such as 500ms, 1s or " \
+	"1h30m, found "
 #define INT_16 "expected an integer from 1 to 65535, found "
 #define NAME "expected a name of lower case letters, digits, '-' and '.', found "
 
@@ -73,11 +76,12 @@ static void numbers_that_are_none(void **state)
 		{ RULE "maxTokens: 99999999999999999999\n",
 		  "7:18: spec.rules[0].maxTokens: " INT_63 "\"99999999999999999999\"" },
 		{ RULE "tokensPerFill: x\n", "7:22: spec.rules[0].tokensPerFill: " INT_63 "\"x\"" },
-		{ RULE "fillInterval: 0\n", "7:21: spec.rules[0].fillInterval: " INT_63 "\"0\"" },
-		{ RULE "fillInterval: -1s\n", "7:21: spec.rules[0].fillInterval: " INT_63 "\"-1s\"" },
-		{ RULE "fillInterval: 1.5s\n",
-		  "7:21: spec.rules[0].fillInterval: expected nanoseconds from 1 to 9223372036854775807 or a "
-		  "duration such as 500ms, 1s or 1h30m, found \"1.5s\"" },
+		{ RULE "fillInterval: 0\n", "7:21: spec.rules[0].fillInterval: " AN_INTERVAL "\"0\"" },
+		{ RULE "fillInterval: -1s\n", "7:21: spec.rules[0].fillInterval: " AN_INTERVAL "\"-1s\"" },
+		{ RULE "fillInterval: 1.5s\n", "7:21: spec.rules[0].fillInterval: " AN_INTERVAL "\"1.5s\"" },
+		{ RULE "fillInterval: \"1\"\n", "7:21: spec.rules[0].fillInterval: " AN_INTERVAL "\"1\"" },
+		{ RULE "fillInterval:\n", "7:20: spec.rules[0].fillInterval: " AN_INTERVAL "nothing" },
+		{ RULE "fillInterval: [1]\n", "7:21: spec.rules[0].fillInterval: " AN_INTERVAL "a list" },
 	};
 
 	check(cases, COUNT(cases));
@@ -85,11 +89,15 @@ static void numbers_that_are_none(void **state)
 
 static void limits_that_are_none(void **state)
 {
-#define A_LIMIT "expected a limit such as 10/minute, 10 per 1 minute or {requests: 10, unit: Minute}, found "
+#define A_LIMIT                                                                                    \
+	"expected a limit such as 10/minute, 10 per 5 minutes or {requests: 10, unit: Minute} (units: second, " \
+	"minute, hour, day, week, month, year), found "
 	static const struct refusal cases[] = {
 		{ RULE "limit: ten/minute\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"ten/minute\"" },
 		{ RULE "limit:\n", "7:13: spec.rules[0].limit: " A_LIMIT "nothing" },
 		{ RULE "limit: 10\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"10\"" },
+		{ RULE "limit: 10/min\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"10/min\"" },
+		{ RULE "limit: 10/fortnight\n", "7:14: spec.rules[0].limit: " A_LIMIT "\"10/fortnight\"" },
 		{ RULE "limit: [10/minute]\n", "7:14: spec.rules[0].limit: expected a mapping, found a list" },
 		{ RULE "limit: {requests: 0, unit: Day}\n",
 		  "7:25: spec.rules[0].limit.requests: " INT_63 "\"0\"" },
@@ -100,6 +108,7 @@ static void limits_that_are_none(void **state)
 		  "7:46: spec.rules[0].limit.burst: " INT_63 "\"no\"" },
 		{ RULE "limit: {unit: Day}\n", "7:14: spec.rules[0].limit: requests is missing" },
 		{ RULE "limit: {requests: 1}\n", "7:14: spec.rules[0].limit: unit is missing" },
+		{ RULE "limit: {burst: 1}\n", "7:14: spec.rules[0].limit: requests and unit are missing" },
 		{ RULE "limit: {request: 1, unit: Day}\n",
 		  "7:15: spec.rules[0].limit.request: unknown field, did you mean requests?" },
 	};
@@ -115,6 +124,8 @@ static void rules_that_say_too_little_or_too_much(void **state)
 		{ RULE "tokensPerFill: 1\n      fillInterval: 1\n", "7:7: spec.rules[0]: maxTokens is missing" },
 		{ RULE "maxTokens: 1\n      fillInterval: 1\n", "7:7: spec.rules[0]: tokensPerFill is missing" },
 		{ RULE "maxTokens: 1\n      tokensPerFill: 1\n", "7:7: spec.rules[0]: fillInterval is missing" },
+		{ RULE "maxTokens: 3\n", "7:7: spec.rules[0]: tokensPerFill and fillInterval are missing" },
+		{ RULE "fillInterval: 3s\n", "7:7: spec.rules[0]: maxTokens and tokensPerFill are missing" },
 		{ RULE "limit: 1/second\n      maxTokens: 1\n",
 		  "7:7: spec.rules[0]: limit stands alone: not with maxTokens, tokensPerFill or fillInterval" },
 		{ RULE "limit: 1/second\n      name: ''\n",
@@ -166,6 +177,8 @@ static void targets_that_are_none(void **state)
 		{ SPEC "endpoints: []\n", "6:14: spec.endpoints: expected at least one endpoint" },
 		{ SPEC "endpoints: [{port: 1}]\n", "6:15: spec.endpoints[0]: ip is missing" },
 		{ SPEC "endpoints: [{ip: 127.0.0.1}]\n", "6:15: spec.endpoints[0]: port is missing" },
+		{ SPEC "endpoints: [{}]\n", "6:15: spec.endpoints[0]: ip and port are missing" },
+		{ HEAD "spec:\n  services: [{}]\n", "5:14: spec.services[0]: name and rules are missing" },
 		{ SPEC "endpoints: [{ip: 127.0.0.1, port: 0}]\n", "6:37: spec.endpoints[0].port: " INT_16 "\"0\"" },
 		{ SPEC "endpoints: [{ip: localhost, port: 1}]\n",
 		  "6:20: spec.endpoints[0].ip: expected an IPv4 or IPv6 address, found \"localhost\"" },
@@ -340,6 +353,8 @@ static void unknown_fields_suggest_the_nearest_known_one(void **state)
 		{ SPEC "servce: a\n  service: a\n", "6:3: spec.servce: unknown field, did you mean service?" },
 		{ HEAD "spec: {service: a, rules: [{limit: 1/day}]}\nspecs: {}\n",
 		  "5:1: specs: unknown field, did you mean spec?" },
+		{ HEAD "specc: {service: a, rules: [{limit: 1/day}]}\n",
+		  "4:1: specc: unknown field, did you mean spec?" },
 		{ SPEC "service: a\n  ? [x]\n  : y\n", "7:5: spec: expected a field name" },
 	};
 
@@ -368,6 +383,8 @@ static void who_a_document_is(void **state)
 		  "2:7: kind: expected \"RateLimit\", found \"RateLimits\"" },
 		{ KIND SPEC_OK, "1:1: metadata is missing" },
 		{ KIND "metadata: {name: a}\n", "1:1: spec is missing" },
+		{ KIND "metdata: {name: a}\n" SPEC_OK, "3:1: metdata: unknown field, did you mean metadata?" },
+		{ KIND, "1:1: metadata and spec are missing" },
 		{ KIND "metadata: {}\n" SPEC_OK, "3:11: metadata: name is missing" },
 		{ KIND "metadata: web\n" SPEC_OK, "3:11: metadata: expected a mapping, found \"web\"" },
 		{ KIND "metadata: {name: Web}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"Web\"" },

@@ -116,6 +116,7 @@ static void reads_limits(void **state)
 		{ "1/second", 1, S },
 		{ "5/Hours", 5, 3600 * S },
 		{ "10 per minute", 10, 60 * S },
+		{ "10 per minutes", 10, 60 * S },
 		{ "10 per 1 minute", 10, 60 * S },
 		{ "10 PER 5 Minutes", 10, 300 * S },
 		{ "1000 per 2 years", 1000, 2 * 365 * 86400 * S },
