@@ -291,7 +291,13 @@ int krl_stream(struct __sk_buff *skb)
 
 	cookie = bpf_get_socket_cookie(skb);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn || !skb->len || conn->phase == KRL_PHASE_OPAQUE)
+	/* The row goes when the connection does. Bytes that came before accept() are still there to be read
+	 * after a reset, and nobody is left to be answered. */
+	if (!conn) {
+		krl_count(KRL_REASON_RESET_UNREAD);
+		return SK_DROP;
+	}
+	if (!skb->len || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
 	sk = krl_skb_sock(skb);
 	if (!sk) {

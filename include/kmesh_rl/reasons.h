@@ -15,6 +15,7 @@
 	X(BUCKET_OVERFLOW, "bucket_overflow", "bucket map full, the rule's overflow bucket used")  \
 	X(RULE_CHANGED, "rule_changed", "a rule went away while a request was judged")             \
 	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
+	X(RESET_UNREAD, "reset_unread", "bytes of a connection that was reset before they were judged, dropped") \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \

@@ -5,6 +5,7 @@ between client and server."""
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 
@@ -278,3 +279,19 @@ def across_a_veth_pair(env):
     expect_limited(conn.ask(get("/over")), limit=3, text="3 per 1 day")
     equal(len(env.settled(server).requests()), 3, "requests that reached the server")
     expect(socket.AF_INET == conn.sock.family, "address family")
+
+
+@case
+def requests_before_a_reset_are_not_let_through(env):
+    """The client is gone before accept(); what it sent can still be read."""
+    server = env.server(hold_accept=True)
+    env.limit(limit="1/day")
+    for number in range(20):
+        conn = env.connect()
+        conn.send_segment(b"".join(get(f"/{number}-{i}") for i in range(5)))
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+    server.command("accept")
+    wait_for("the server is through with them", lambda: len(server.events("closed")) >= 20)
+    equal(server.requests(), [], "requests that reached the server")
+    expect_ok(env.connect().ask(get("/after")))
