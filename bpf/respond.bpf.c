@@ -59,7 +59,7 @@ static long krl_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
-/* Write conn->answer into @t. Returns 0, or -1 when its rule was changed and the form is gone. */
+/* Write conn->answer into @t: as the compact one when its rule was changed and the form is gone. */
 static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_conn *conn)
 {
 	struct krl_writing writing = { .text = t, .answer = &conn->answer };
@@ -72,9 +72,14 @@ static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_con
 		return 0;
 	}
 	writing.form = bpf_map_lookup_elem(&krl_forms, &key);
-	if (!writing.form)
-		return -1;
-	bpf_loop(writing.form->piece_count, krl_write_piece, &writing, 0);
+	if (writing.form) {
+		bpf_loop(writing.form->piece_count, krl_write_piece, &writing, 0);
+		return 0;
+	}
+	krl_answer_write_compact(&t->number, &conn->answer, KRL_TEXT_BYTES);
+	krl_answer_append(t, t->number.bytes, t->number.len & (KRL_TEXT_BYTES - 1));
+	krl_answer_str(t, "\r\n\r\n");
+	krl_count(KRL_REASON_ANSWER_COMPACT);
 	return 0;
 }
 
@@ -82,17 +87,16 @@ static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_con
 static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
 	struct krl_text_slot *slot;
-	int failed = 1;
+	int failed;
 	__u32 len;
 
 	slot = krl_text_slot_take();
 	if (!slot)
 		return SK_DROP;
-	if (!krl_write_answer(&slot->text, conn)) {
-		len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
-		failed = bpf_skb_change_tail(skb, len, 0) ||
-			 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
-	}
+	krl_write_answer(&slot->text, conn);
+	len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
+	failed = bpf_skb_change_tail(skb, len, 0) ||
+		 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
 	slot->busy = 0;
 	if (failed) {
 		krl_count(KRL_REASON_ANSWER_LOST);
@@ -121,9 +125,9 @@ int krl_respond(struct __sk_buff *skb)
 	return SK_DROP;
 }
 
-/* How far the server and the kernel have written on a connection, and whether the client has all that
- * was written since @since. Returns 0, or -1 when the socket is gone. */
-static __always_inline int krl_written(__u64 cookie, __u32 since, __u32 *ret_write_seq, int *ret_answered)
+/* How far the server and the kernel have written on a connection, and whether the client has all of
+ * it. Returns 0, or -1 when the socket is gone. */
+static __always_inline int krl_written(__u64 cookie, __u32 *ret_write_seq, int *ret_acked)
 {
 	struct bpf_sock *sk;
 	struct sock *tcp;
@@ -134,22 +138,23 @@ static __always_inline int krl_written(__u64 cookie, __u32 since, __u32 *ret_wri
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
 	if (tcp) {
 		*ret_write_seq = krl_sock_write_seq(tcp);
-		*ret_answered = krl_sock_answered(tcp, since);
+		*ret_acked = krl_sock_acked(tcp);
 	}
 	bpf_sk_release(sk);
 	return tcp ? 0 : -1;
 }
 
 /* Is the server done with the requests that it got before the refused one? It wrote something since
- * the last was admitted, the client has all of it, and nothing came for a while. */
+ * the last was admitted, unless it waits for the rest of that, the client has all of it, and nothing
+ * came for a while. */
 static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 {
 	__u32 write_seq;
-	int answered;
+	int acked;
 
-	if (krl_written(cookie, conn->admit_seq, &write_seq, &answered))
+	if (krl_written(cookie, &write_seq, &acked))
 		return 0;
-	if (!answered || write_seq != conn->drain_seq) {
+	if (!acked || write_seq != conn->drain_seq || (write_seq == conn->admit_seq && !conn->torn)) {
 		conn->drain_seq = write_seq;
 		conn->quiet = 0;
 		return 0;
@@ -164,7 +169,7 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 {
 	__u32 write_seq;
-	int answered;
+	int acked;
 
 	if (conn->late) {
 		conn->late--;
@@ -172,7 +177,7 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)
 		return 1;
-	if (krl_written(cookie, conn->answer_seq, &write_seq, &answered))
+	if (krl_written(cookie, &write_seq, &acked))
 		return -1;
 	return conn->phase == KRL_PHASE_CLOSED && write_seq != conn->answer_seq;
 }
@@ -182,6 +187,13 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 static __always_inline long krl_break(struct __sk_buff *skb)
 {
 	return bpf_skb_change_tail(skb, 0, 0);
+}
+
+/* End the connection: the server reads EPIPE and closes, and FIN follows what was written. */
+static __always_inline int krl_end(struct __sk_buff *skb, __u64 cookie)
+{
+	krl_send_event(cookie, KRL_EVENT_DONE);
+	return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
 
 SEC("sk_skb/stream_verdict")
@@ -204,16 +216,16 @@ int krl_command(struct __sk_buff *skb)
 	switch (command.kind) {
 	case KRL_COMMAND_CLOSE:
 		ended = krl_ended(conn, command.cookie);
-		if (!ended)
-			return SK_DROP;
-		krl_send_event(command.cookie, KRL_EVENT_DONE);
-		if (ended < 0 || krl_break(skb))
-			return SK_DROP;
-		/* The server reads EPIPE and closes, and FIN follows the answer. */
-		return bpf_sk_redirect_hash(skb, &krl_sockets, &command.cookie, 0);
+		if (ended > 0)
+			return krl_end(skb, command.cookie);
+		if (ended < 0)
+			krl_send_event(command.cookie, KRL_EVENT_DONE);
+		return SK_DROP;
 	case KRL_COMMAND_DRAIN:
 		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))
 			return SK_DROP;
+		if (conn->torn)
+			return krl_end(skb, command.cookie);
 		conn->phase = KRL_PHASE_CLOSED;
 		krl_count(KRL_REASON_ANSWER_DRAINED);
 		return krl_send_answer(skb, conn, command.cookie);

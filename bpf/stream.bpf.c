@@ -153,12 +153,15 @@ static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct 
 }
 
 /* Refuse what is in this skb and after it: answer now, or when the server has said all it owes. More
- * is likely on its way. */
+ * is likely on its way. Of a torn request the server says nothing more: the kernel's answer takes the
+ * place of its own, unless something was said; then the connection just ends. */
 static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					   struct sock *sk, int nothing_owed)
 {
 	conn->answer.close = 1;
 	conn->late = KRL_LATE_TRIES;
+	if (conn->torn)
+		nothing_owed = !conn->pipelined && krl_sock_write_seq(sk) == conn->admit_seq;
 	if (nothing_owed)
 		return krl_answer(skb, conn, cookie, sk);
 	conn->phase = KRL_PHASE_DRAIN;
@@ -192,13 +195,6 @@ static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *
 	return SK_PASS;
 }
 
-/* Was framing lost inside the body of the one request that the server is at? */
-static __always_inline int krl_broken_body(const struct krl_conn *conn)
-{
-	return conn->admitted && !conn->pipelined && !conn->scan.begins &&
-	       conn->http.state >= KRL_HTTP_BODY;
-}
-
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					  struct sock *sk, int nothing_owed)
 {
@@ -217,16 +213,6 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	krl_count(KRL_REASON_BAD_REQUEST);
 	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
 	conn->answer.no_body = 0;
-	if (krl_broken_body(conn)) {
-		/* The server waits for the rest, so no answer of its own will come: the 400 is the
-		 * answer, unless the server said something already. Then the connection just ends. */
-		if (krl_sock_write_seq(sk) != conn->admit_seq) {
-			conn->phase = KRL_PHASE_DRAIN;
-			krl_send_event(cookie, KRL_EVENT_CLOSE);
-			return krl_drop(skb, sk);
-		}
-		nothing_owed = 1;
-	}
 	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 }
 
@@ -280,13 +266,23 @@ static __always_inline struct krl_endpoint *krl_conn_endpoint(struct krl_conn *c
 	return bpf_map_lookup_elem(&krl_endpoints, &key);
 }
 
+/* The requests whose heads end in this skb go to the server. */
+static __always_inline void krl_note_admitted(struct krl_conn *conn, struct sock *sk)
+{
+	conn->pipelined |= conn->scan.begins > 1 || conn->scan.heads > 1 ||
+			   (conn->admitted && !krl_sock_answered(sk, conn->admit_seq));
+	conn->admit_seq = krl_sock_write_seq(sk);
+	conn->admitted = 1;
+	conn->interim = !!(conn->scan.flags & KRL_HTTP_EXPECT);
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct sock *sk;
-	int fresh, single, nothing_owed;
+	int fresh, single, in_body, nothing_owed;
 	__u64 cookie;
 
 	cookie = bpf_get_socket_cookie(skb);
@@ -314,9 +310,9 @@ int krl_stream(struct __sk_buff *skb)
 		return krl_swallow(skb, conn, cookie, sk);
 
 	fresh = conn->http.state == KRL_HTTP_START;
+	in_body = conn->http.state >= KRL_HTTP_BODY;
 	krl_scan(skb, conn);
-	if (conn->scan.heads && conn->admitted && !krl_sock_answered(sk, conn->admit_seq))
-		conn->pipelined = 1;
+	conn->torn = conn->admitted && in_body;
 	nothing_owed = krl_nothing_owed(conn, sk);
 	if (conn->scan.failed || conn->scan.event)
 		return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
@@ -324,23 +320,17 @@ int krl_stream(struct __sk_buff *skb)
 		return SK_PASS;
 
 	endpoint = krl_conn_endpoint(conn);
-	if (!endpoint)
-		return SK_PASS;
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	conn->judge.n = conn->scan.heads;
-	single = fresh && conn->scan.begins == 1 && conn->scan.heads == 1;
-	if (!krl_admit(endpoint, &conn->judge)) {
-		conn->admit_seq = krl_sock_write_seq(sk);
-		conn->admitted = 1;
-		conn->interim = !!(conn->scan.flags & KRL_HTTP_EXPECT);
-		if (!single)
-			conn->pipelined |= conn->scan.begins > 1 || conn->scan.heads > 1;
+	if (!endpoint || !krl_admit(endpoint, &conn->judge)) {
+		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}
 
 	krl_fill_answer(&conn->answer, &conn->judge);
 	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
 	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
+	single = fresh && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	conn->blocks = krl_sock_blocks(sk);

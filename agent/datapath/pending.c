@@ -56,7 +56,7 @@ static void repeat_chain(struct krl_pending *pending, struct krl_pending_command
 			at = &command->next;
 		} else if (command->command == KRL_COMMAND_DRAIN) {
 			command->command = KRL_COMMAND_CLOSE;
-			command->tries = 1;
+			command->tries = CLOSE_TRIES;
 		} else {
 			unlink_command(pending, at);
 		}

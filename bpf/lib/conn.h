@@ -105,7 +105,8 @@ struct krl_conn {
 	__u8 blocks;		/* the server reads with blocking calls */
 	__u8 interim;		/* what the server wrote since may be a 1xx, not the answer */
 	__u8 late;		/* tries to end the connection that are still to be let go by, see KRL_LATE_TRIES */
-	__u8 pad[5];
+	__u8 torn;		/* this skb has the rest of an admitted request: dropped, the server waits in vain */
+	__u8 pad[4];
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {

@@ -68,13 +68,18 @@ static __always_inline __u32 krl_sock_write_seq(struct sock *sk)
 	return tp->write_seq;
 }
 
+/* Has the client all that was written? */
+static __always_inline int krl_sock_acked(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->snd_una == tp->write_seq;
+}
+
 /* Has the server written something since write_seq was @since, and has the client all of it? */
 static __always_inline int krl_sock_answered(struct sock *sk, __u32 since)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u32 write_seq = krl_sock_write_seq(sk);
-
-	return write_seq != since && tp->snd_una == write_seq;
+	return krl_sock_write_seq(sk) != since && krl_sock_acked(sk);
 }
 
 #endif

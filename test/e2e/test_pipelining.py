@@ -170,6 +170,36 @@ def a_refusal_does_not_cut_into_an_answer(env):
     equal(env.settled(server).requests(), [("GET", "/half")], "requests that reached the server")
 
 
+def behind_the_tail_of_a_body(env, *fields):
+    """The end of an admitted request's body, in one segment with a request that is refused. The server
+    waits for that end, which went with the segment."""
+    server = env.server()
+    env.limit(limit="1/day")
+    conn = env.accepted(server)
+    request = post("/first", b"a" * 1000, *fields)
+    conn.send_segment(request[:-1000])
+    if fields:
+        equal(conn.response().status, 100, "interim status")
+    conn.send_segment(request[-1000:-100])
+    wait_for("most of it is at the server", lambda: server.bytes() == len(request) - 100)
+    conn.send_segment(request[-100:] + get("/over"))
+    return conn
+
+
+@case
+def a_refusal_behind_the_tail_of_a_body_takes_its_answer(env):
+    conn = behind_the_tail_of_a_body(env)
+    expect_limited(conn.response(), limit=1, text="1 per 1 day", close=True)
+    conn.expect_eof()
+
+
+@case
+def a_refusal_behind_the_tail_of_a_body_ends_what_was_begun(env):
+    """As above, of a server that said something already: nothing may be put behind that."""
+    conn = behind_the_tail_of_a_body(env, "Expect: 100-continue")
+    equal(conn.response_or_eof(), None, "what came behind the interim answer")
+
+
 @case
 def an_interim_answer_is_not_the_answer(env):
     """100 Continue was sent, the answer waits: a refusal must not go before it."""

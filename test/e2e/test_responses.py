@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from client import equal, expect, get, post
+from client import equal, expect, expect_compact, expect_limited, get, post
 from documents import ratelimit
 from harness import PORT, case, take, wait_for
 
@@ -108,6 +108,23 @@ def an_edit_of_the_answer_keeps_the_tokens(env):
             f"{{name: all, limit: 3/day, response: {{body: \"number {number}\"}}}}"]))
         wait_for("the new body", lambda: env.connect().ask(get("/over")).body == f"number {number}".encode())
     equal(env.tokens(), 0, "tokens")
+
+
+@case
+def an_answer_that_is_gone_is_a_compact_one(env):
+    """While the body of a limited request is dropped, its rule's answer is changed and changed again."""
+    server = env.server()
+    env.limit(limit="1/day")
+    take(env, 1)
+    conn = env.accepted(server)
+    request = post("/over", b"a" * 1000)
+    conn.send_segment(request[:-500])
+    for limit in ("2/day", "3/day", "4/day"):
+        env.write("limit.yaml", ratelimit("limit", PORT, limit=limit))
+        wait_for(f"{limit} is in force", lambda: env.item()["limit"].startswith(limit[0]))
+    conn.send_segment(request[-500:])
+    expect_compact(conn.response())
+    expect_limited(conn.ask(get("/again")), limit=4, text="4 per 1 day")
 
 
 @case
