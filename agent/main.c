@@ -184,6 +184,12 @@ static void log_lines(enum krl_log_level level, const char *msg, const struct kr
 		krl_log(level, msg, "at", "%s", lines->lines[i]);
 }
 
+static bool changed_anything(const struct krl_reconcile_result *done)
+{
+	return done->rules_added || done->rules_changed || done->rules_removed || done->endpoints_added ||
+	       done->endpoints_changed || done->endpoints_removed;
+}
+
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
 static int enforce(struct agent *a, struct krl_plan *plan)
 {
@@ -202,9 +208,9 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	a->applied = *plan;
 	a->applied.before = NULL;
 	*plan = (struct krl_plan){ 0 };
-	krl_log_info("limits applied", "changes", "rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu",
-		     done.rules_added, done.rules_changed, done.rules_removed, done.endpoints_added,
-		     done.endpoints_changed, done.endpoints_removed);
+	krl_log(changed_anything(&done) ? KRL_LOG_INFO : KRL_LOG_DEBUG, "limits applied", "changes",
+		"rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added, done.rules_changed,
+		done.rules_removed, done.endpoints_added, done.endpoints_changed, done.endpoints_removed);
 	return 0;
 }
 
