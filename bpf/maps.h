@@ -10,6 +10,7 @@
 #include <kmesh_rl/reasons.h>
 
 #include "lib/conn.h"
+#include "lib/request.h"
 
 #ifndef KRL_DEFINE_MAPS
 #define KRL_EXTERN extern
@@ -78,6 +79,24 @@ KRL_EXTERN struct {
 	__type(key, __u64);
 	__type(value, struct krl_form);
 } krl_forms SEC(".maps");
+
+/* The selectors of endpoints' rules. A row never changes, as with krl_forms. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * KRL_MAX_ENDPOINTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_policy);
+} krl_policies SEC(".maps");
+
+/* The requests of connections to endpoints with selectors, by socket cookie. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_match);
+} krl_matches SEC(".maps");
 
 /* Counters. */
 KRL_EXTERN struct {

@@ -3,7 +3,6 @@
 #include "maps.h"
 #include "lib/endpoint.h"
 
-#define KRL_AF_INET6 10
 #define KRL_TCP_CLOSE 7
 
 /* The local end as an endpoint key: IPv4 and v4-mapped IPv6 alike as ::ffff:a.b.c.d. */
@@ -73,6 +72,7 @@ int krl_sockops(struct bpf_sock_ops *ops)
 			break;
 		cookie = bpf_get_socket_cookie(ops);
 		bpf_map_delete_elem(&krl_conns, &cookie);
+		bpf_map_delete_elem(&krl_matches, &cookie);
 		break;
 	}
 	return 1;

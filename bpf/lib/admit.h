@@ -14,6 +14,8 @@
 struct krl_judging {
 	const struct krl_endpoint *endpoint;
 	struct krl_judge *judge;
+	const struct krl_policy *policy;	/* with match, or NULL: no descriptors */
+	const struct krl_match *match;
 };
 
 /* The three functions that follow are global so that the verifier walks their loops once, not once
@@ -97,7 +99,7 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	struct krl_bucket_key key;
 	struct krl_rule_ref ref;
 	struct krl_rule *rule;
-	__u32 slot;
+	__u32 slot, tier;
 
 	ref = ctx->endpoint->rules[i & (KRL_MAX_ENDPOINT_RULES - 1)];
 	slot = ref.slot;
@@ -110,6 +112,11 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	ret->flags = KRL_READ_ONCE(rule->flags);
 	key = j->key;
 	key.rule_id = ref.id;
+	if (ctx->policy && ctx->match) {
+		tier = ctx->policy->tier_of[i & (KRL_MAX_ENDPOINT_RULES - 1)] & (KRL_MAX_TIERS - 1);
+		key.descriptor[0] = ctx->match->descriptors[tier][0];
+		key.descriptor[1] = ctx->match->descriptors[tier][1];
+	}
 	if (ref.scope != KRL_SCOPE_EXACT)
 		__builtin_memset(key.addr, 0, sizeof(key.addr));
 	if (ref.scope == KRL_SCOPE_ANY_IPV4)
@@ -141,6 +148,11 @@ static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct k
 	j->refused_slot = rule->slot;
 }
 
+static __always_inline int krl_judge_counts(const struct krl_judge *j, __u32 i)
+{
+	return j->counts >> (i & (KRL_MAX_ENDPOINT_RULES - 1)) & 1;
+}
+
 static long krl_judge_check(__u32 i, void *ctx)
 {
 	struct krl_judge *j = ((struct krl_judging *)ctx)->judge;
@@ -148,6 +160,8 @@ static long krl_judge_check(__u32 i, void *ctx)
 	struct krl_bucket *b;
 	__s64 tokens;
 
+	if (!krl_judge_counts(j, i))
+		return 0;
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
@@ -164,6 +178,8 @@ static long krl_judge_take(__u32 i, void *ctx)
 	struct krl_judged rule;
 	struct krl_bucket *b;
 
+	if (!krl_judge_counts(j, i))
+		return 0;
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
@@ -198,17 +214,20 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Judge @j->n requests against every rule of @endpoint. Returns 0 admitted; else -KRL_EAGAIN with the
- * refusing rule in @j, and nothing taken. */
-static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct krl_judge *j)
+/* Judge @j->n requests against the rules of @endpoint that count: all of them, or with @policy those that
+ * @match says. Returns 0 admitted; else -KRL_EAGAIN with the refusing rule in @j, and nothing taken. */
+static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct krl_judge *j,
+				     const struct krl_policy *policy, const struct krl_match *match)
 {
-	struct krl_judging judging = { .endpoint = endpoint, .judge = j };
+	struct krl_judging judging = { .endpoint = endpoint, .judge = j, .policy = policy, .match = match };
 	__u32 rules = endpoint->rule_count;
+
+	j->counts = match ? match->rules : ~0ULL;
 
 	j->wait_ns = 0;
 	j->taken = 0;
 	j->shadowed = 0;
-	if (rules > 1)
+	if (rules > 1 && j->counts & (j->counts - 1))
 		bpf_loop(rules, krl_judge_check, &judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, &judging, 0);

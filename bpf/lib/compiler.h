@@ -24,6 +24,37 @@
 		(krl_n & ((max) - 1)) + 1;                                                         \
 	})
 
+/* @n, which is known to be below @max (a power of two), in such a form. */
+#define KRL_MASKED(n, max)                                                                         \
+	({                                                                                         \
+		__u32 krl_n = (n);                                                                 \
+		KRL_OPAQUE(krl_n);                                                                 \
+		krl_n & ((max) - 1);                                                               \
+	})
+
+/* A function that the verifier walks once, not once for every path that leads to a call; it wants a check of
+ * each pointer there. */
+#ifdef __bpf__
+#define KRL_GLOBAL __attribute__((noinline))
+#else
+#define KRL_GLOBAL static inline
+#endif
+
+/* Eight bytes at any address, little-endian. A copy would be eight loads of one byte in BPF, which may
+ * load unaligned where the kernel has efficient access to such (kernel/bpf/verifier.c,
+ * check_ptr_alignment). */
+static __always_inline __u64 krl_load_word(const char *at)
+{
+#ifdef __bpf__
+	return *(const __u64 *)at;
+#else
+	__u64 word;
+
+	__builtin_memcpy(&word, at, sizeof(word));
+	return word;
+#endif
+}
+
 #define KRL_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define KRL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KRL_UNLIKELY(x) __builtin_expect(!!(x), 0)

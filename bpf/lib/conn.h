@@ -48,7 +48,8 @@ struct krl_judge {
 	__u64 remaining;
 	__u32 refused_slot;
 	__u32 pad;
-	__u64 taken;		/* a bit for each rule taken from */
+	__u64 counts;		/* a bit for each rule that counts for them */
+	__u64 taken;		/* ... for each rule taken from */
 	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
 };
 
@@ -63,7 +64,7 @@ struct krl_scan {
 	__u32 flags;		/* of the last of them, KRL_HTTP_... */
 	__u32 event;		/* enum krl_http_event that ended the walk early */
 	__u32 failed;		/* the bytes could not be read */
-	__u32 pad;
+	__u32 refused;		/* with selectors, where each head is judged as it ends: one was refused */
 };
 
 #define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */

@@ -6,6 +6,8 @@
 #include "../maps.h"
 #include <bpf/bpf_endian.h>
 
+#define KRL_AF_INET6 10
+
 /* Find the endpoint as it was configured: the address itself, else any IPv4, else any at all.
  * Leaves @key as configured. */
 static __always_inline int krl_find_endpoint(struct krl_endpoint_key *key)

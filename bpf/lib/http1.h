@@ -320,12 +320,18 @@ static __always_inline __u32 krl_http_step(struct krl_http *h, const char *buf, 
 	if (at >= buf_len)
 		return 0;
 	if (h->state == KRL_HTTP_FIELD_VALUE && buf_len - at >= sizeof(word)) {
-		__builtin_memcpy(&word, buf + at, sizeof(word));
+		word = krl_load_word(buf + at);
 		if (krl_http_plain8(word))
 			return sizeof(word);
 	}
 	*ret_event = krl_http_byte(h, buf[at]);
 	return 1;
+}
+
+/* Did the head of a request begin, and not end? */
+static __always_inline int krl_http_in_head(const struct krl_http *h)
+{
+	return h->state >= KRL_HTTP_METHOD && h->state <= KRL_HTTP_HEAD_LF;
 }
 
 #endif

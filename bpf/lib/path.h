@@ -48,7 +48,7 @@ static __always_inline void krl_path_put(struct krl_path *p, char *bytes, __u8 c
 		p->over = 1;
 		return;
 	}
-	bytes[at & (KRL_PATH_KEPT - 1)] = c;
+	bytes[KRL_MASKED(at, KRL_PATH_KEPT)] = c;
 	p->len = at + 1;
 }
 
@@ -64,8 +64,8 @@ static __always_inline void krl_path_open(struct krl_path *p, char *bytes)
 		p->lost++;
 		return;
 	}
-	bytes[at & (KRL_PATH_KEPT - 1)] = '/';
-	p->starts[depth & (KRL_PATH_DEPTH - 1)] = at + 1;
+	bytes[KRL_MASKED(at, KRL_PATH_KEPT)] = '/';
+	p->starts[KRL_MASKED(depth, KRL_PATH_DEPTH)] = at + 1;
 	p->len = at + 1;
 	p->depth = depth + 1;
 }

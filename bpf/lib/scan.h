@@ -4,6 +4,7 @@
 #define KMESH_RL_SCAN_H
 
 #include "../maps.h"
+#include "match.h"
 
 /* No skb is larger: BIG TCP's limit (include/linux/netdevice.h, GSO_MAX_SIZE). */
 #define KRL_SCAN_STEPS (8 * 65536)
@@ -13,6 +14,8 @@
 struct krl_scanning {
 	struct __sk_buff *skb;
 	struct krl_conn *conn;
+	const struct krl_policy *policy;	/* with match, or NULL */
+	struct krl_match *match;
 };
 
 static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn *conn)
@@ -36,6 +39,9 @@ static long krl_scan_step(__u32 i, void *ctx)
 {
 	struct krl_conn *conn = ((struct krl_scanning *)ctx)->conn;
 	struct krl_scan *s = &conn->scan;
+	struct krl_match *match = ((struct krl_scanning *)ctx)->match;
+	const struct krl_policy *policy = ((struct krl_scanning *)ctx)->policy;
+	__u8 before = conn->http.state;
 	__u32 at, steps;
 	int event;
 
@@ -50,27 +56,52 @@ static long krl_scan_step(__u32 i, void *ctx)
 		return s->failed;
 	}
 	s->off += steps;
+	if (match && policy && before < KRL_HTTP_BODY) {
+		union krl_match_went went = { .before = before, .bytes = steps };
+
+		krl_match_step(match, policy, &conn->http, krl_load_word(conn->window + at), went.all);
+	}
 	if (event == KRL_HTTP_BEGIN) {
 		s->begins++;
+		if (match)
+			krl_match_begin(match);
 	} else if (event == KRL_HTTP_HEAD_END) {
 		s->heads++;
 		s->flags = conn->http.flags;
+		return !!match;
 	} else {
 		s->event = event;
 	}
 	return s->event != KRL_HTTP_NOTHING;
 }
 
-/* Walk the whole of @skb, moving the connection's framing on; the outcome is in @conn->scan. */
+/* Walk @skb up to its end, or with selectors to that of the next head, moving the connection's framing on. */
+static __always_inline void krl_scan_on(struct krl_scanning *scanning)
+{
+	bpf_loop(KRL_SCAN_STEPS, krl_scan_step, scanning, 0);
+}
+
+/* Walk the whole of @skb; the outcome is in @conn->scan. */
+static __always_inline void krl_scan_begin(struct __sk_buff *skb, struct krl_conn *conn)
+{
+	__builtin_memset(&conn->scan, 0, sizeof(conn->scan));
+	conn->scan.len = skb->len;
+}
+
+static __always_inline void krl_scan_done(struct krl_conn *conn)
+{
+	if (!conn->scan.event && conn->scan.off < conn->scan.len)
+		conn->scan.failed = 1;
+}
+
+/* Walk the whole of @skb without selectors; the outcome is in @conn->scan. */
 static __always_inline void krl_scan(struct __sk_buff *skb, struct krl_conn *conn)
 {
 	struct krl_scanning scanning = { .skb = skb, .conn = conn };
 
-	__builtin_memset(&conn->scan, 0, sizeof(conn->scan));
-	conn->scan.len = skb->len;
-	bpf_loop(KRL_SCAN_STEPS, krl_scan_step, &scanning, 0);
-	if (!conn->scan.event && conn->scan.off < conn->scan.len)
-		conn->scan.failed = 1;
+	krl_scan_begin(skb, conn);
+	krl_scan_on(&scanning);
+	krl_scan_done(conn);
 }
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 3
+#define KRL_ABI_VERSION 4
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -66,6 +66,7 @@ enum {
 struct krl_endpoint {
 	__u32 flags;
 	__u32 rule_count;
+	__u64 policy;		/* key of krl_policies; 0: every rule counts, without a descriptor */
 	struct krl_rule_ref rules[KRL_MAX_ENDPOINT_RULES];
 };
 
@@ -146,6 +147,7 @@ struct krl_config {
 	__s64 wall_offset_ns;	/* CLOCK_REALTIME - CLOCK_BOOTTIME */
 	__u64 alive_ns;		/* CLOCK_BOOTTIME, when the agent last went round its loop */
 	__u64 batch_until_ns;	/* CLOCK_BOOTTIME, until when it looks every millisecond for answers to carry */
+	__u64 hash_key[2];	/* of the descriptors; drawn once, when the maps are made */
 };
 
 /* Written by the programs alone, row 0 of krl_load; both only grow. */
@@ -185,12 +187,12 @@ struct krl_command {
 _Static_assert(sizeof(struct krl_settings) == 24, "ABI");
 _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
-_Static_assert(sizeof(struct krl_endpoint) == 8 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
+_Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 48, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
-_Static_assert(sizeof(struct krl_config) == 32, "ABI");
+_Static_assert(sizeof(struct krl_config) == 48, "ABI");
 _Static_assert(sizeof(struct krl_load) == 16, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");

@@ -16,6 +16,8 @@ enum {
 	KRL_MAX_ENTRIES = 512,
 	KRL_MAX_TIERS = KRL_MAX_ENDPOINT_RULES,
 	KRL_MAX_RULE_ENTRIES = 16,
+	KRL_MAX_METHOD_PREDICATES = 64,
+	KRL_MAX_CIDR_PREDICATES = 128,
 	KRL_MAX_ENTRY_PREDICATES = 8,
 	KRL_VALUE_BYTES = 256,		/* of a value that is selected by, and of a header's name */
 	KRL_VALUES_BYTES = 32768,	/* of all values of an endpoint */
@@ -29,15 +31,19 @@ enum krl_field_kind {
 	KRL_FIELD_SOURCE,	/* the client's address */
 };
 
+#define KRL_NO_FIELD 0xff
+
 struct krl_policy_field {
-	__u64 hash;		/* krl_name_hash() of the name */
+	__u64 hash;		/* of a header: FNV-1a of its name; of others, of what they are */
 	__u16 first;		/* its predicates stand together */
 	__u16 predicate_count;
 	__u8 kind;		/* enum krl_field_kind */
 	__u8 distinct;		/* some entry wants a bucket for each value */
-	__u8 prefix_len;	/* of a source: bits of the address that make a value, of 128 */
-	__u8 pad[1];
-	char name[KRL_NAME_BYTES];	/* of a header, in lower case, NUL padded */
+	__u8 pad[2];
+	union {
+		char name[KRL_NAME_BYTES];	/* of a header, in lower case, NUL padded */
+		__u64 masks[2][2];	/* of a source, IPv6 and IPv4: the bits that make a value */
+	};
 };
 
 enum krl_predicate_kind {
@@ -95,12 +101,16 @@ struct krl_policy {
 	__u16 predicate_count;
 	__u16 entry_count;
 	__u16 tier_count;
+	__u8 path;		/* number of the field, or KRL_NO_FIELD */
+	__u8 method;
+	__u8 pad[6];
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
 	struct krl_policy_field fields[KRL_MAX_FIELDS];
 	struct krl_predicate predicates[KRL_MAX_PREDICATES];
 	struct krl_entry entries[KRL_MAX_ENTRIES];
 	struct krl_tier tiers[KRL_MAX_TIERS];
-	char values[KRL_VALUES_BYTES];	/* each padded with NULs to a multiple of 8 */
+	/* Each padded with NULs to a multiple of 8. Behind them is room for one more. */
+	char values[KRL_VALUES_BYTES + KRL_VALUE_BYTES];
 };
 
 /* FNV-1a over the name in lower case (http://www.isthe.com/chongo/tech/comp/fnv/): where it agrees the

@@ -14,6 +14,7 @@
 	X(NOT_ENROLLED, "not_enrolled", "the socket could not be enrolled, another sockmap has it")  \
 	X(BUCKET_OVERFLOW, "bucket_overflow", "bucket map full, the rule's overflow bucket used")  \
 	X(RULE_CHANGED, "rule_changed", "a rule went away while a request was judged")             \
+	X(SHARED_VALUE, "shared_value", "a value that picks a bucket came twice or is too long, a shared one used") \
 	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
 	X(RESET_UNREAD, "reset_unread", "bytes of a connection that was reset before they were judged, dropped") \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which rules of an endpoint a request meets: its fields are collected while its head is framed, each is
+ * compared as it ends, and at the end of the head the tiers are walked. */
+#ifndef KMESH_RL_MATCH_H
+#define KMESH_RL_MATCH_H
+
+#include "compiler.h"
+#include "http1.h"
+#include "request.h"
+#include "siphash.h"
+
+/* A request begins. */
+static __always_inline void krl_match_begin(struct krl_match *m)
+{
+	__builtin_memset(m->bits, 0, sizeof(m->bits));
+	__builtin_memset(&m->path, 0, __builtin_offsetof(struct krl_path, starts));
+	m->present = 0;
+	m->ambiguous = 0;
+	m->field = KRL_NO_FIELD;
+}
+
+static __always_inline void krl_match_set(struct krl_match *m, __u32 predicate)
+{
+	m->bits[predicate / 64 % (KRL_MAX_PREDICATES / 64)] |= 1ULL << (predicate & 63);
+}
+
+/* Do the first @len bytes agree? Both have room up to the next multiple of 8. */
+static __always_inline int krl_match_same(const char *a, const char *b, __u32 len)
+{
+	__u64 differ;
+	__u32 i;
+
+	for (i = 0; i < KRL_VALUE_BYTES; i += 8) {
+		if (i >= len)
+			break;
+		differ = krl_load_word(a + i) ^ krl_load_word(b + i);
+		if (len - i < 8)
+			differ <<= 64 - (len - i) * 8;
+		if (differ)
+			return 0;
+	}
+	return 1;
+}
+
+/* A value that ended: of a header or the path. */
+struct krl_match_value {
+	struct krl_match *match;
+	const struct krl_policy *policy;
+	const char *bytes;
+	__u32 field;
+	__u32 len;		/* at most KRL_PATH_KEPT; NULs follow up to a multiple of 8 */
+	__u32 is_long;		/* more of it was there */
+};
+
+/* Is @v under the path that @predicate has? That ends in a slash, or the next segment begins behind it. */
+static __always_inline int krl_match_under(const struct krl_match_value *v, __u32 len)
+{
+	if (v->len == len)
+		return 1;
+	if (v->bytes[(len - 1) & (KRL_PATH_KEPT - 1)] == '/')
+		return 1;
+	return v->bytes[len & (KRL_PATH_KEPT - 1)] == '/';
+}
+
+static long krl_match_compare(__u32 i, void *ctx)
+{
+	const struct krl_match_value *v = ctx;
+	__u32 n = v->policy->fields[v->field & (KRL_MAX_FIELDS - 1)].first + i;
+	const struct krl_predicate *p = &v->policy->predicates[n & (KRL_MAX_PREDICATES - 1)];
+	__u32 len = p->len;
+
+	if (p->kind != KRL_PREDICATE_PRESENT) {
+		if (v->len < len || (len >= 8 && krl_load_word(v->bytes) != p->word))
+			return 0;
+		if (p->kind == KRL_PREDICATE_EXACT && (v->len != len || v->is_long))
+			return 0;
+		if (!krl_match_same(v->bytes, v->policy->values + (p->at & (KRL_VALUES_BYTES - 8)), len))
+			return 0;
+		if (p->kind == KRL_PREDICATE_PATH_PREFIX && !krl_match_under(v, len))
+			return 0;
+	}
+	krl_match_set(v->match, n);
+	return 0;
+}
+
+#ifdef __bpf__
+#define krl_match_loop(count, step, ctx) bpf_loop(count, step, ctx, 0)
+#else
+static __always_inline void krl_match_loop(__u32 count, long (*step)(__u32, void *), void *ctx)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		if (step(i, ctx))
+			break;
+}
+#endif
+
+/* The hash of the field's name and @v; of the name alone when the value cannot pick a bucket of its own.
+ * All of those share one, so that neither a second value nor a long one is a way to a fresh bucket. */
+static __always_inline void krl_match_digest(const struct krl_match_value *v, int shared)
+{
+	const struct krl_policy_field *field = &v->policy->fields[v->field & (KRL_MAX_FIELDS - 1)];
+	struct krl_match *m = v->match;
+	__u32 len = shared ? 0 : v->len, i;
+	struct krl_sip sip;
+	__u64 last;
+
+	krl_sip_start(&sip, m->key);
+	krl_sip_word(&sip, field->hash + shared);
+	for (i = 0; i + 8 <= KRL_VALUE_BYTES; i += 8) {
+		if (i + 8 > len)
+			break;
+		krl_sip_word(&sip, krl_load_word(v->bytes + i));
+	}
+	last = (__u64)(len + 8) << 56;
+	if (len & 7)
+		last |= krl_load_word(v->bytes + (i & (KRL_VALUE_BYTES - 8))) & ~(~0ULL << (len & 7) * 8);
+	krl_sip_end(&sip, last, m->digests[v->field & (KRL_MAX_FIELDS - 1)]);
+}
+
+/* The value of @v->field ended. */
+static __noinline int krl_match_ended(struct krl_match_value *v)
+{
+	const struct krl_policy_field *field = &v->policy->fields[v->field & (KRL_MAX_FIELDS - 1)];
+	__u32 bit = 1U << (v->field & (KRL_MAX_FIELDS - 1));
+	int shared = 0;
+
+	if (field->distinct) {
+		shared = (v->match->present & bit) || v->is_long || v->len > KRL_VALUE_BYTES;
+		v->match->ambiguous |= shared;
+		krl_match_digest(v, shared);
+	}
+	v->match->present |= bit;
+	krl_match_loop(field->predicate_count, krl_match_compare, v);
+	return 0;
+}
+
+static __always_inline void krl_match_name_byte(struct krl_match *m, __u8 c)
+{
+	__u32 at = m->name_len;
+
+	c = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+	m->name_hash = (m->name_hash ^ c) * KRL_NAME_HASH_STEP;
+	if (at >= KRL_NAME_BYTES)
+		return;
+	m->name[KRL_MASKED(at, KRL_NAME_BYTES)] = c;
+	m->name_len = at + 1;
+}
+
+/* A header's name ended: does some selector name it? */
+static __always_inline void krl_match_name_end(struct krl_match *m, const struct krl_policy *policy)
+{
+	const struct krl_policy_field *field;
+	__u32 len = m->name_len, i;
+
+	m->field = KRL_NO_FIELD;
+	m->value_len = 0;
+	m->value_end = 0;
+	m->value_long = 0;
+	for (i = 0; i < KRL_MAX_FIELDS; i++) {
+		if (i >= policy->field_count)
+			break;
+		field = &policy->fields[i];
+		if (field->kind != KRL_FIELD_HEADER || field->hash != m->name_hash)
+			continue;
+		if (len < KRL_NAME_BYTES && !field->name[len & (KRL_NAME_BYTES - 1)] &&
+		    krl_match_same(m->name, field->name, len)) {
+			m->field = i;
+			break;
+		}
+	}
+}
+
+static __always_inline void krl_match_value_byte(struct krl_match *m, __u8 c)
+{
+	int blank = c == ' ' || c == '\t';
+	__u32 at = m->value_len;
+
+	if (blank && !at)
+		return;
+	if (at >= KRL_VALUE_BYTES) {
+		m->value_long |= !blank;
+		return;
+	}
+	m->value[KRL_MASKED(at, KRL_VALUE_BYTES)] = c;
+	m->value_len = at + 1;
+	if (!blank)
+		m->value_end = at + 1;
+}
+
+/* Eight bytes of a value, none of them a tab. */
+static __always_inline void krl_match_value_word(struct krl_match *m, __u64 word)
+{
+	__u32 at = m->value_len, i;
+
+	if (!at || at > KRL_VALUE_BYTES - 8 || word >> 56 == ' ') {
+		for (i = 0; i < 8; i++)
+			krl_match_value_byte(m, word >> i * 8);
+		return;
+	}
+	__builtin_memcpy(m->value + KRL_MASKED(at, KRL_VALUE_BYTES), &word, sizeof(word));
+	m->value_len = m->value_end = at + 8;
+}
+
+static __always_inline void krl_match_value_end(struct krl_match *m, const struct krl_policy *policy)
+{
+	struct krl_match_value v = { .match = m, .policy = policy, .bytes = m->value };
+
+	v.field = m->field;
+	v.len = m->value_end;
+	v.is_long = m->value_long;
+	if (v.len > KRL_VALUE_BYTES)
+		return;
+	__builtin_memset(m->value + v.len, 0, 8);
+	m->field = KRL_NO_FIELD;
+	krl_match_ended(&v);
+}
+
+static __always_inline void krl_match_path_end(struct krl_match *m, const struct krl_policy *policy)
+{
+	struct krl_match_value v = { .match = m, .policy = policy, .bytes = m->path_bytes };
+	int is_long;
+
+	v.field = policy->path;
+	v.len = krl_path_end(&m->path, m->path_bytes, &is_long);
+	v.is_long = is_long;
+	if (v.len > KRL_PATH_KEPT)
+		return;
+	__builtin_memset(m->path_bytes + v.len, 0, 8);
+	krl_match_ended(&v);
+}
+
+static __always_inline __u32 krl_match_method_of(const struct krl_http *h)
+{
+	static const __u64 names[KRL_METHOD_MAX] = {
+		[KRL_METHOD_GET] = KRL_W('g', 'e', 't', 0, 0, 0, 0, 0),
+		[KRL_METHOD_HEAD] = KRL_W('h', 'e', 'a', 'd', 0, 0, 0, 0),
+		[KRL_METHOD_POST] = KRL_W('p', 'o', 's', 't', 0, 0, 0, 0),
+		[KRL_METHOD_PUT] = KRL_W('p', 'u', 't', 0, 0, 0, 0, 0),
+		[KRL_METHOD_DELETE] = KRL_W('d', 'e', 'l', 'e', 't', 'e', 0, 0),
+		[KRL_METHOD_CONNECT] = KRL_W('c', 'o', 'n', 'n', 'e', 'c', 't', 0),
+		[KRL_METHOD_OPTIONS] = KRL_W('o', 'p', 't', 'i', 'o', 'n', 's', 0),
+		[KRL_METHOD_TRACE] = KRL_W('t', 'r', 'a', 'c', 'e', 0, 0, 0),
+		[KRL_METHOD_PATCH] = KRL_W('p', 'a', 't', 'c', 'h', 0, 0, 0),
+	};
+	__u32 i;
+
+	for (i = KRL_METHOD_GET; i < KRL_METHOD_MAX; i++)
+		if (krl_http_token_is(h, names[i], 0, 0))
+			return i;
+	return KRL_METHOD_OTHER;
+}
+
+static __always_inline void krl_match_method(struct krl_match *m, const struct krl_policy *policy,
+					     const struct krl_http *h)
+{
+	const struct krl_policy_field *field = &policy->fields[policy->method & (KRL_MAX_FIELDS - 1)];
+	__u32 method = krl_match_method_of(h), i, n;
+
+	for (i = 0; i < KRL_MAX_METHOD_PREDICATES; i++) {
+		if (i >= field->predicate_count)
+			break;
+		n = field->first + i;
+		if (policy->predicates[n & (KRL_MAX_PREDICATES - 1)].word >> method & 1)
+			krl_match_set(m, n);
+	}
+}
+
+/* The framing went from @went.before over @went.bytes (1 or 8), the first of @word, to where @h is now. */
+union krl_match_went {
+	struct {
+		__u8 before;
+		__u8 bytes;
+		__u8 pad[2];
+	};
+	__u32 all;
+};
+
+KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *policy, const struct krl_http *h,
+			      __u64 word, __u32 went)
+{
+	__u32 n = ((union krl_match_went){ .all = went }).bytes;
+
+	if (!m || !policy || !h)
+		return 0;
+	switch (((union krl_match_went){ .all = went }).before) {
+	case KRL_HTTP_METHOD:
+		if (h->state == KRL_HTTP_TARGET_START && policy->method != KRL_NO_FIELD)
+			krl_match_method(m, policy, h);
+		break;
+	case KRL_HTTP_TARGET_START:
+	case KRL_HTTP_TARGET:
+		if (policy->path == KRL_NO_FIELD)
+			break;
+		if (h->state == KRL_HTTP_TARGET)
+			krl_path_byte(&m->path, m->path_bytes, word);
+		else
+			krl_match_path_end(m, policy);
+		break;
+	case KRL_HTTP_FIELD_START:
+		m->name_len = 0;
+		m->name_hash = KRL_NAME_HASH_START;
+		krl_match_name_byte(m, word);
+		break;
+	case KRL_HTTP_FIELD_NAME:
+		if (h->state == KRL_HTTP_FIELD_NAME)
+			krl_match_name_byte(m, word);
+		else
+			krl_match_name_end(m, policy);
+		break;
+	case KRL_HTTP_FIELD_VALUE:
+	case KRL_HTTP_FIELD_TOKEN:
+	case KRL_HTTP_FIELD_TOKEN_END:
+		if (m->field == KRL_NO_FIELD)
+			break;
+		if (h->state == KRL_HTTP_FIELD_LF)
+			krl_match_value_end(m, policy);
+		else if (n == 8)
+			krl_match_value_word(m, word);
+		else
+			krl_match_value_byte(m, word);
+		break;
+	}
+	return 0;
+}
+
+/* What the loops at the end of a head share. */
+struct krl_matching {
+	struct krl_match *match;
+	const struct krl_policy *policy;
+};
+
+static __always_inline int krl_match_is_ipv4(const struct krl_match *m)
+{
+	return !krl_load_word((const char *)m->source) && !m->source[8] && !m->source[9] &&
+	       m->source[10] == 0xff && m->source[11] == 0xff;
+}
+
+static long krl_match_source(__u32 i, void *ctx)
+{
+	struct krl_match *m = ((struct krl_matching *)ctx)->match;
+	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
+	const struct krl_policy_field *field = &policy->fields[i & (KRL_MAX_FIELDS - 1)];
+	__u64 high = krl_load_word((const char *)m->source), low = krl_load_word((const char *)m->source + 8);
+	__u32 ipv4 = krl_match_is_ipv4(m), n, p;
+	struct krl_sip sip;
+	const char *value;
+
+	if (field->kind != KRL_FIELD_SOURCE)
+		return 0;
+	if (field->distinct) {
+		krl_sip_start(&sip, m->key);
+		krl_sip_word(&sip, field->hash);
+		krl_sip_word(&sip, high & field->masks[ipv4 & 1][0]);
+		krl_sip_word(&sip, low & field->masks[ipv4 & 1][1]);
+		krl_sip_end(&sip, 24ULL << 56, m->digests[i & (KRL_MAX_FIELDS - 1)]);
+	}
+	for (n = 0; n < KRL_MAX_CIDR_PREDICATES; n++) {
+		if (n >= field->predicate_count)
+			break;
+		p = (field->first + n) & (KRL_MAX_PREDICATES - 1);
+		value = policy->values + (policy->predicates[p].at & (KRL_VALUES_BYTES - 32));
+		if ((high & krl_load_word(value + 16)) == krl_load_word(value) &&
+		    (low & krl_load_word(value + 24)) == krl_load_word(value + 8))
+			krl_match_set(m, p);
+	}
+	return 0;
+}
+
+static __always_inline int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
+{
+	__u32 i, p, is;
+
+	for (i = 0; i < KRL_MAX_ENTRY_PREDICATES; i++) {
+		if (i >= entry->predicate_count)
+			break;
+		p = entry->predicates[i];
+		is = m->bits[p / 64 % (KRL_MAX_PREDICATES / 64)] >> (p & 63) & 1;
+		if (is == !!(p & KRL_ENTRY_INVERT))
+			return 0;
+	}
+	return 1;
+}
+
+/* Several values pick a bucket together, in any order. */
+static __always_inline void krl_match_descriptor(struct krl_match *m, __u32 tier, __u32 distinct)
+{
+	__u64 *descriptor = m->descriptors[tier & (KRL_MAX_TIERS - 1)];
+	__u32 i;
+
+	descriptor[0] = 0;
+	descriptor[1] = 0;
+	if (!distinct)
+		return;
+	for (i = 0; i < KRL_MAX_FIELDS; i++) {
+		if (!(distinct >> i & 1))
+			continue;
+		descriptor[0] += m->digests[i][0];
+		descriptor[1] += m->digests[i][1];
+	}
+}
+
+static long krl_match_tier(__u32 i, void *ctx)
+{
+	struct krl_match *m = ((struct krl_matching *)ctx)->match;
+	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
+	const struct krl_tier *tier = &policy->tiers[i & (KRL_MAX_TIERS - 1)];
+	__u64 group = 1ULL << (tier->group & 63);
+	const struct krl_entry *entry = 0;
+	__u32 n;
+
+	if (tier->flags & KRL_TIER_FIRST && m->groups & group)
+		return 0;
+	for (n = 0; n < KRL_MAX_RULE_ENTRIES; n++) {
+		if (n >= tier->entry_count)
+			break;
+		entry = &policy->entries[(tier->first + n) & (KRL_MAX_ENTRIES - 1)];
+		if (krl_match_entry(m, entry))
+			goto counts;
+	}
+	if (tier->entry_count)
+		return 0;
+counts:
+	m->groups |= group;
+	m->rules |= tier->rules;
+	krl_match_descriptor(m, i, entry ? entry->distinct : 0);
+	return 0;
+}
+
+/* The head ended: find the rules that count, and the buckets that are taken from. */
+KRL_GLOBAL int krl_match_end(struct krl_match *m, const struct krl_policy *policy)
+{
+	struct krl_matching matching = { .match = m, .policy = policy };
+
+	if (!m || !policy)
+		return 0;
+	m->rules = 0;
+	m->groups = 0;
+	krl_match_loop(policy->field_count, krl_match_source, &matching);
+	krl_match_loop(policy->tier_count, krl_match_tier, &matching);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is known of a request that selectors are evaluated for. */
+#ifndef KMESH_RL_REQUEST_H
+#define KMESH_RL_REQUEST_H
+
+#include <kmesh_rl/policy.h>
+
+#include "path.h"
+
+/* Room behind a value, so that a word may be written or read at any byte of it. */
+#define KRL_MATCH_SPARE 8
+
+/* A request while it is matched: value of krl_matches, keyed by socket cookie. */
+struct krl_match {
+	__u64 policy;		/* key of krl_policies that the request is matched by */
+	__u64 key[2];		/* of the hash of values */
+	__u64 bits[KRL_MAX_PREDICATES / 64];	/* the predicates that are true */
+	__u64 digests[KRL_MAX_FIELDS][2];	/* of the fields that are distinct */
+	__u64 descriptors[KRL_MAX_TIERS][2];	/* of the tiers that count */
+	__u64 rules;		/* a bit for each rule of the endpoint that counts */
+	__u64 groups;		/* ... for each group of which a tier counts */
+	__u64 name_hash;	/* of the header's name so far */
+	__u8 source[16];	/* the client's address, IPv4 as ::ffff:a.b.c.d */
+	__u32 present;		/* a bit for each field that the request has */
+	__u16 name_len;
+	__u16 value_len;	/* bytes collected, at most KRL_VALUE_BYTES */
+	__u16 value_end;	/* ... up to the last that is no white space */
+	__u8 value_long;	/* there were more */
+	__u8 field;		/* that is being collected, or KRL_NO_FIELD */
+	__u8 ambiguous;		/* a distinct field is there twice, or too long */
+	__u8 pad[7];
+	char name[KRL_NAME_BYTES + KRL_MATCH_SPARE];
+	struct krl_path path;
+	union {
+		char value[KRL_VALUE_BYTES + KRL_MATCH_SPARE];
+		char path_bytes[KRL_PATH_KEPT + KRL_MATCH_SPARE];
+	};
+};
+
+#endif
