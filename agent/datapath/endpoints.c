@@ -106,33 +106,57 @@ static bool stays(const struct krl_pass *p, const struct krl_endpoint_key *key, 
 	return p->retained[slot] || (p->partial[slot] && !was_planned(p, key, slot));
 }
 
-/* Append the reference @i of @from, unless @value refers to its row. */
-static void append(struct krl_endpoint *value, const struct krl_endpoint *from, __u32 i, enum krl_scope scope)
+/* An endpoint while it is put together. */
+struct draft {
+	struct krl_endpoint value;
+	struct krl_origin origins[KRL_MAX_ENDPOINT_RULES];
+	bool joined;		/* some rule is from another row */
+};
+
+/* Append the reference @i of @from, unless @draft refers to its row. */
+static void append(struct draft *draft, const struct krl_endpoint *from, __u32 i, enum krl_scope scope)
 {
+	struct krl_endpoint *value = &draft->value;
 	struct krl_rule_ref ref = from->rules[i];
 
 	if (refers_to(value, ref.slot) || value->rule_count == KRL_MAX_ENDPOINT_RULES)
 		return;
 	ref.scope = scope;
+	draft->origins[value->rule_count] = (struct krl_origin){ .policy = from->policy, .rule = i };
+	draft->joined = true;
 	value->rules[value->rule_count++] = ref;
 	value->flags |= from->flags;
 }
 
+/* The selectors of what is together now. */
+static int join(struct krl_pass *p, struct draft *draft)
+{
+	__u32 i;
+
+	if (!draft->joined)
+		return 0;
+	draft->value.policy = 0;
+	for (i = 0; i < draft->value.rule_count; i++)
+		if (draft->origins[i].policy)
+			return krl_pass_join_policies(p, draft->origins, draft->value.rule_count,
+						      &draft->value.policy);
+	return 0;
+}
+
 static void append_retained(const struct krl_pass *p, const struct krl_endpoint_key *key,
-			    const struct krl_endpoint *old, struct krl_endpoint *value)
+			    const struct krl_endpoint *old, struct draft *draft)
 {
 	__u32 i;
 
 	for (i = 0; i < old->rule_count; i++)
 		if (stays(p, key, &old->rules[i]))
-			append(value, old, i, old->rules[i].scope);
+			append(draft, old, i, old->rules[i].scope);
 }
 
 /* Append what counts on the wildcards that cover @key, as the plan has it spread already, for an endpoint or
  * a wildcard that the plan does not have. A wildcard of the plan is written before what it covers, since it
  * sorts before it; any other holds what stays, maybe among what goes. */
-static void append_covering(const struct krl_pass *p, const struct krl_endpoint_key *key,
-			    struct krl_endpoint *value)
+static void append_covering(const struct krl_pass *p, const struct krl_endpoint_key *key, struct draft *draft)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
 	struct krl_endpoint_key wide;
@@ -148,54 +172,65 @@ static void append_covering(const struct krl_pass *p, const struct krl_endpoint_
 		for (i = 0; i < covering.rule_count; i++)
 			if (covering.rules[i].scope == KRL_SCOPE_EXACT &&
 			    (planned || stays(p, &wide, &covering.rules[i])))
-				append(value, &covering, i, scope);
+				append(draft, &covering, i, scope);
 	}
 }
 
 static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *endpoint)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
-	struct krl_endpoint value = { .flags = endpoint->flags }, old = {};
+	struct draft draft = { .value = { .flags = endpoint->flags, .policy = endpoint->policy } };
+	struct krl_endpoint old = {};
 	bool there = !bpf_map_lookup_elem(fd, &endpoint->key, &old);
 	__u32 i;
+	int err;
 
 	for (i = 0; i < endpoint->rule_count; i++) {
 		__u32 slot = p->slots[endpoint->rules[i]];
 
-		value.rules[value.rule_count++] =
+		draft.origins[i] = (struct krl_origin){ .policy = endpoint->policy, .rule = i };
+		draft.value.rules[draft.value.rule_count++] =
 			(struct krl_rule_ref){ .slot = slot, .scope = endpoint->scopes[i],
 					       .id = p->dp->rules[slot].id };
 	}
-	append_retained(p, &endpoint->key, &old, &value);
+	append_retained(p, &endpoint->key, &old, &draft);
 	if (p->retaining)
-		append_covering(p, &endpoint->key, &value);
-	if (there && !memcmp(&old, &value, sizeof(value)))
+		append_covering(p, &endpoint->key, &draft);
+	err = join(p, &draft);
+	if (err)
+		return err;
+	if (there && !memcmp(&old, &draft.value, sizeof(old)))
 		return 0;
 	if (there)
 		p->result.endpoints_changed++;
 	else
 		p->result.endpoints_added++;
-	return bpf_map_update_elem(fd, &endpoint->key, &value, BPF_ANY);
+	return bpf_map_update_elem(fd, &endpoint->key, &draft.value, BPF_ANY);
 }
 
 /* An endpoint that the plan no longer has keeps what is retained, or goes. */
 static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
-	struct krl_endpoint value = {}, old;
+	struct draft draft = {};
+	struct krl_endpoint old;
+	int err;
 
 	if (bpf_map_lookup_elem(fd, key, &old))
 		return 0;
-	append_retained(p, key, &old, &value);
-	if (!value.rule_count) {
+	append_retained(p, key, &old, &draft);
+	if (!draft.value.rule_count) {
 		p->result.endpoints_removed++;
 		return bpf_map_delete_elem(fd, key);
 	}
-	append_covering(p, key, &value);
-	if (!memcmp(&old, &value, sizeof(value)))
+	append_covering(p, key, &draft);
+	err = join(p, &draft);
+	if (err)
+		return err;
+	if (!memcmp(&old, &draft.value, sizeof(old)))
 		return 0;
 	p->result.endpoints_changed++;
-	return bpf_map_update_elem(fd, key, &value, BPF_EXIST);
+	return bpf_map_update_elem(fd, key, &draft.value, BPF_EXIST);
 }
 
 static int drop_endpoints(struct krl_pass *p)
@@ -222,6 +257,8 @@ int krl_pass_endpoints(struct krl_pass *p)
 	size_t i;
 
 	mark_retained(p);
+	for (i = 0; !err && i < p->plan->policy_count; i++)
+		err = krl_pass_policy(p, p->plan->policies[i].key, p->plan->policies[i].policy);
 	for (i = 0; !err && i < p->plan->endpoint_count; i++)
 		err = write_endpoint(p, &p->plan->endpoints[i]);
 	return err ? err : drop_endpoints(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, the texts of
- * answers in forms.c. */
+/* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
+ * policies.c, the texts of answers in forms.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -34,5 +34,22 @@ int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret
 
 /* Remove the forms that no rule has any more. */
 void krl_pass_drop_forms(struct krl_pass *pass);
+
+/* Have @policy in the kernel under @key. 0, or -errno. */
+int krl_pass_policy(struct krl_pass *pass, __u64 key, const struct krl_policy *policy);
+
+/* Which rule of which policy a rule of an endpoint is: 0: of none, it has no selectors. */
+struct krl_origin {
+	__u64 policy;
+	__u32 rule;
+};
+
+/* Have the policy of an endpoint in the kernel whose rules are those of @origins. 0, or -errno. */
+int krl_pass_join_policies(struct krl_pass *pass, const struct krl_origin *origins, __u32 count,
+			   __u64 *ret_key);
+
+/* Remove the policies that no endpoint has any more. A program that runs meanwhile has looked its policy up
+ * already, and the row stays until it is done. */
+void krl_pass_drop_policies(struct krl_pass *pass);
 
 #endif

@@ -235,6 +235,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
 	drop_rules(p);
 	krl_pass_drop_forms(p);
+	krl_pass_drop_policies(p);
 	if (p->result.rules_removed || p->result.endpoints_removed || p->result.endpoints_changed)
 		drop_buckets(p);
 	return 0;

@@ -9,6 +9,7 @@
 
 #include "agent/base/vec.h"
 #include "limit.h"
+#include "policy.h"
 
 /* Rule @rule counts on @key. */
 struct placement {
@@ -18,14 +19,20 @@ struct placement {
 	__u8 scope;	/* enum krl_scope */
 };
 
+/* Where a rule of the plan is from. */
+struct origin {
+	__u32 document;
+	const struct krl_rule_spec *spec;
+};
+
 struct compiler {
 	const struct krl_source_document *documents;	/* sorted by who they are, then by file */
 	size_t count;
 	struct krl_plan *plan;
 	struct placement *placements;
 	size_t placement_count;
-	__u32 *owners;		/* of each rule of the plan, the document it is from */
-	size_t owner_count;
+	struct origin *origins;		/* of each rule of the plan */
+	size_t origin_count;
 	struct krl_diags *errors, *notes;
 	bool no_memory;
 };
@@ -151,15 +158,15 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 	const struct krl_document *document = c->documents[at].document;
 	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
-	__u32 *owner;
+	struct origin *origin;
 
 	rule = krl_vec_add(&c->plan->rules, &c->plan->rule_count);
-	owner = krl_vec_add(&c->owners, &c->owner_count);
-	if (!rule || !owner) {
+	origin = krl_vec_add(&c->origins, &c->origin_count);
+	if (!rule || !origin) {
 		c->no_memory = true;
 		return;
 	}
-	*owner = at;
+	*origin = (struct origin){ .document = at, .spec = spec };
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
 	service_text(target, rule->service, sizeof(rule->service));
@@ -260,7 +267,7 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 /* Refuse the RateLimit that rule @rule is from. */
 static void refuse(struct compiler *c, bool *refused, __u32 rule, const char *why)
 {
-	__u32 at = c->owners[rule];
+	__u32 at = c->origins[rule].document;
 	const struct krl_source_document *source = &c->documents[at];
 
 	if (refused[at])
@@ -268,6 +275,81 @@ static void refuse(struct compiler *c, bool *refused, __u32 rule, const char *wh
 	refused[at] = true;
 	krl_diags_add(c->errors, source->file, source->document->line, 1, "RateLimit %s/%s: %s",
 		      source->document->ns, source->document->name, why);
+}
+
+/* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule has selectors, else the caller
+ * frees it; -ENOMEM; or -ENOSPC with @ret_excess being the first rule that there is no room for. */
+static int build_policy(const struct compiler *c, const __u32 *rules, size_t count, struct krl_policy **ret,
+			__u32 *ret_excess, const char **ret_what)
+{
+	struct krl_policy_builder *builder = NULL;
+	size_t i, selectors = 0;
+	int err = 0;
+
+	*ret = NULL;
+	for (i = 0; i < count; i++)
+		selectors += c->origins[rules[i]].spec->selector_count;
+	if (!selectors)
+		return 0;
+	builder = krl_policy_builder_new();
+	if (!builder)
+		return -ENOMEM;
+	for (i = 0; i < count && !err; i++) {
+		const struct origin *origin = &c->origins[rules[i]];
+
+		*ret_excess = rules[i];
+		err = krl_policy_add(builder, i, origin->document,
+				     !c->documents[origin->document].document->rate_limit.match_all,
+				     origin->spec->selectors, origin->spec->selector_count, ret_what);
+	}
+	*ret = err ? NULL : malloc(sizeof(**ret));
+	if (*ret)
+		krl_policy_finish(builder, *ret);
+	else if (!err)
+		err = -ENOMEM;
+	krl_policy_builder_free(builder);
+	return err;
+}
+
+/* The rules placed on one endpoint, from placement @at on. Returns where the next endpoint begins. */
+static size_t rules_at(const struct compiler *c, size_t at, __u32 rules[KRL_MAX_ENDPOINT_RULES],
+		       size_t *ret_count)
+{
+	const struct krl_endpoint_key *key = &c->placements[at].key;
+	size_t count = 0;
+
+	for (; at < c->placement_count && !memcmp(&c->placements[at].key, key, sizeof(*key)); at++) {
+		if (count && rules[count - 1] == c->placements[at].rule)
+			continue;
+		if (count < KRL_MAX_ENDPOINT_RULES)
+			rules[count++] = c->placements[at].rule;
+	}
+	*ret_count = count;
+	return at;
+}
+
+/* Refuse what has no room in the policy of some endpoint. */
+static int refuse_selectors(struct compiler *c, bool *refused)
+{
+	__u32 rules[KRL_MAX_ENDPOINT_RULES], excess;
+	struct krl_policy *policy;
+	const char *what;
+	size_t at, count;
+	char why[128];
+	int err;
+
+	for (at = 0; at < c->placement_count;) {
+		at = rules_at(c, at, rules, &count);
+		err = build_policy(c, rules, count, &policy, &excess, &what);
+		free(policy);
+		if (err == -ENOMEM)
+			return err;
+		if (!err)
+			continue;
+		snprintf(why, sizeof(why), "too many %s on one endpoint", what);
+		refuse(c, refused, excess, why);
+	}
+	return 0;
 }
 
 /* What goes past a limit of the maps is refused, RateLimits that sort later first. */
@@ -305,11 +387,12 @@ static int drop_refused(struct compiler *c, const bool *refused)
 	if (!moved)
 		return -ENOMEM;
 	for (i = 0; i < c->plan->rule_count; i++) {
-		if (refused[c->owners[i]]) {
+		if (refused[c->origins[i].document]) {
 			moved[i] = UINT32_MAX;
 			continue;
 		}
 		c->plan->rules[kept] = c->plan->rules[i];
+		c->origins[kept] = c->origins[i];
 		moved[i] = kept++;
 	}
 	c->plan->rule_count = kept;
@@ -348,6 +431,50 @@ static void group_endpoints(struct compiler *c)
 	}
 }
 
+/* Have @policy in the plan, which owns it then, once. */
+static int add_policy(struct krl_plan *plan, struct krl_policy *policy, __u64 *ret_key)
+{
+	__u64 key = krl_policy_key(policy);
+	struct krl_plan_policy *added;
+	size_t i;
+
+	*ret_key = key;
+	for (i = 0; i < plan->policy_count; i++) {
+		if (plan->policies[i].key == key) {
+			free(policy);
+			return 0;
+		}
+	}
+	added = krl_vec_add(&plan->policies, &plan->policy_count);
+	if (!added) {
+		free(policy);
+		return -ENOMEM;
+	}
+	added->key = key;
+	added->policy = policy;
+	return 0;
+}
+
+static int add_policies(struct compiler *c)
+{
+	struct krl_plan_endpoint *endpoint;
+	struct krl_policy *policy;
+	const char *what;
+	__u32 excess;
+	size_t i;
+	int err;
+
+	for (i = 0; i < c->plan->endpoint_count; i++) {
+		endpoint = &c->plan->endpoints[i];
+		err = build_policy(c, endpoint->rules, endpoint->rule_count, &policy, &excess, &what);
+		if (!err && policy)
+			err = add_policy(c->plan, policy, &endpoint->policy);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 static int compile_all(struct compiler *c)
 {
 	bool *refused = calloc(c->count + 1, sizeof(*refused));
@@ -363,11 +490,15 @@ static int compile_all(struct compiler *c)
 	spread_wildcards(c);
 	if (!c->no_memory) {
 		refuse_excess(c, refused);
-		err = drop_refused(c, refused);
+		err = refuse_selectors(c, refused);
+		if (!err)
+			err = drop_refused(c, refused);
 	}
 	free(refused);
 	if (!err && !c->no_memory)
 		group_endpoints(c);
+	if (!err && !c->no_memory)
+		err = add_policies(c);
 	return c->no_memory ? -ENOMEM : err;
 }
 
@@ -410,11 +541,11 @@ int krl_compile(const struct krl_source_document *documents, size_t count, struc
 	c.count = drop_repeated(sorted, count, errors);
 	err = compile_all(&c);
 	free(c.placements);
-	free(c.owners);
+	free(c.origins);
 	free(sorted);
 	if (err) {
-		free(plan.rules);
-		free(plan.endpoints);
+		plan.retain = NULL;
+		krl_plan_clear(&plan);
 		return err;
 	}
 	*ret = plan;
@@ -423,6 +554,11 @@ int krl_compile(const struct krl_source_document *documents, size_t count, struc
 
 void krl_plan_clear(struct krl_plan *plan)
 {
+	size_t i;
+
+	for (i = 0; i < plan->policy_count; i++)
+		free(plan->policies[i].policy);
+	free(plan->policies);
 	free(plan->rules);
 	free(plan->endpoints);
 	free(plan->retain);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/policy.h>
 
 #include "diag.h"
 #include "model.h"
@@ -27,9 +28,15 @@ struct krl_plan_rule {
 struct krl_plan_endpoint {
 	struct krl_endpoint_key key;
 	__u32 flags;		/* KRL_ENDPOINT_... */
+	__u64 policy;		/* key of one of krl_plan.policies; 0: no rule has selectors */
 	__u32 rule_count;
 	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */
 	__u8 scopes[KRL_MAX_ENDPOINT_RULES];	/* enum krl_scope of each */
+};
+
+struct krl_plan_policy {
+	__u64 key;
+	struct krl_policy *policy;
 };
 
 /* A RateLimit that is refused now and was not read before: what the maps hold of it stays. */
@@ -43,6 +50,8 @@ struct krl_plan {
 	size_t rule_count;
 	struct krl_plan_endpoint *endpoints;	/* sorted by the bytes of their keys */
 	size_t endpoint_count;
+	struct krl_plan_policy *policies;
+	size_t policy_count;
 	struct krl_plan_retain *retain;
 	size_t retain_count;
 	bool retain_all;	/* something of before the start is unread still: any document may be in it */

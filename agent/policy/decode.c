@@ -334,8 +334,10 @@ void krl_target_clear(struct krl_target *target)
 {
 	size_t i;
 
-	for (i = 0; i < target->rule_count; i++)
+	for (i = 0; i < target->rule_count; i++) {
 		free(target->rules[i].response);
+		free(target->rules[i].selectors);
+	}
 	free(target->rules);
 	free(target->endpoints);
 }

@@ -17,6 +17,12 @@ void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_hea
 /* `response` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
 struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t *node);
 
+/* `clientSelectors` of @rule. */
+void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);
+
+/* Bytes of the token at the start of @text (RFC 9110, 5.6.2). */
+size_t krl_token_len(const char *text);
+
 enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node);
 
 /* Fields of the resource that are not enforced yet are refused, never passed over in silence: a

@@ -231,6 +231,15 @@ static void read_failure_policy(struct krl_reader *reader, yaml_node_t *node, vo
 		krl_reader_expected(reader, node, "Open or Closed");
 }
 
+static void read_rule_match(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->document->rate_limit.match_all = is_text(node, "All");
+	if (!is_text(node, "All") && !is_text(node, "First"))
+		krl_reader_expected(reader, node, "First or All");
+}
+
 static const struct krl_field spec_fields[] = {
 	{ "service", read_service_name },
 	{ "port", read_port },
@@ -241,7 +250,7 @@ static const struct krl_field spec_fields[] = {
 	{ "mode", read_spec_mode },
 	{ "direction", read_direction },
 	{ "targetRefs", krl_decode_unsupported },
-	{ "ruleMatch", krl_decode_unsupported },
+	{ "ruleMatch", read_rule_match },
 	{ "clientIP", krl_decode_unsupported },
 	{ "responseHeaders", read_response_headers },
 	{ "headerStyle", read_header_style },

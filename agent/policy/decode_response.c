@@ -24,8 +24,7 @@ static const char *const own_headers[] = {
 	"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
 };
 
-/* RFC 9110, 5.6.2. Returns how long the token at @text is. */
-static size_t token_len(const char *text)
+size_t krl_token_len(const char *text)
 {
 	return strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 }
@@ -41,11 +40,11 @@ static bool is_value(const char *text)
 /* "type/subtype", and parameters perhaps (RFC 9110, 8.3.1). */
 static bool is_media_type(const char *text)
 {
-	size_t type = token_len(text), subtype;
+	size_t type = krl_token_len(text), subtype;
 
 	if (!type || text[type] != '/')
 		return false;
-	subtype = token_len(text + type + 1);
+	subtype = krl_token_len(text + type + 1);
 	text += type + 1 + subtype;
 	return subtype && is_value(text) && (!*text || text[strspn(text, " \t")] == ';');
 }
@@ -107,7 +106,7 @@ static bool check_name(struct krl_reader *reader, yaml_node_t *node, const char 
 {
 	size_t i;
 
-	if (!*name || name[token_len(name)] || strlen(name) >= sizeof(response->headers->name)) {
+	if (!*name || name[krl_token_len(name)] || strlen(name) >= sizeof(response->headers->name)) {
 		krl_reader_expected(reader, node, "the name of a header, at most 63 bytes");
 		return false;
 	}

@@ -147,6 +147,11 @@ static void read_rule_response(struct krl_reader *reader, yaml_node_t *node, voi
 	((struct rule_reader *)out)->rule->response = krl_decode_response(reader, node);
 }
 
+static void read_selectors(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_decode_selectors(reader, node, ((struct rule_reader *)out)->rule);
+}
+
 static const struct krl_field rule_fields[] = {
 	{ "name", read_rule_name },
 	{ "maxTokens", read_max_tokens },
@@ -156,7 +161,7 @@ static const struct krl_field rule_fields[] = {
 	{ "count", read_count },
 	{ "mode", read_rule_mode },
 	{ "scope", read_scope },
-	{ "clientSelectors", krl_decode_unsupported },
+	{ "clientSelectors", read_selectors },
 	{ "response", read_rule_response },
 	{ NULL, NULL },
 };

@@ -329,13 +329,18 @@ __u32 krl_form_status(const struct krl_response *response)
 	return response && response->status ? response->status : KRL_DEFAULT_STATUS;
 }
 
-__u64 krl_form_key(const struct krl_form *form)
+__u64 krl_content_key(const void *content, size_t len)
 {
-	const unsigned char *bytes = (const unsigned char *)form;
+	const unsigned char *bytes = content;
 	__u64 hash = 0xcbf29ce484222325ULL;
 	size_t i;
 
-	for (i = 0; i < sizeof(*form); i++)
+	for (i = 0; i < len; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
 	return hash ? hash : 1;
+}
+
+__u64 krl_form_key(const struct krl_form *form)
+{
+	return krl_content_key(form, sizeof(*form));
 }

@@ -57,4 +57,7 @@ __u32 krl_form_status(const struct krl_response *response);
 /* The key of @form: FNV-1a over its bytes, never 0. */
 __u64 krl_form_key(const struct krl_form *form);
 
+/* A hash of @len bytes, never 0. */
+__u64 krl_content_key(const void *content, size_t len);
+
 #endif

@@ -10,6 +10,7 @@
 #include <kmesh_rl/abi.h>
 
 #include "form.h"
+#include "selector.h"
 
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
 
@@ -20,6 +21,8 @@ struct krl_rule_spec {
 	enum krl_mode mode;	/* of the rule, or else of the resource */
 	struct krl_settings settings;
 	struct krl_response *response;	/* owned; NULL: the usual one */
+	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
+	size_t selector_count;
 };
 
 /* What a group of rules protects: a service by name, or addresses. */
@@ -34,6 +37,7 @@ struct krl_target {
 
 struct krl_rate_limit {
 	bool fail_closed;
+	bool match_all;		/* ruleMatch: All */
 	enum krl_header_style style;
 	struct krl_target *targets;
 	size_t target_count;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The selectors of the endpoints in krl_policies, which are there as the forms are. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/policy/policy.h"
+#include "pass.h"
+
+int krl_pass_policy(struct krl_pass *p, __u64 key, const struct krl_policy *policy)
+{
+	if (bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_policies), &key, policy, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+/* The policy under @key, which the caller frees. NULL: it is not there, or there is no memory. */
+static struct krl_policy *read_policy(const struct krl_pass *p, __u64 key)
+{
+	struct krl_policy *policy = malloc(sizeof(*policy));
+
+	if (policy && bpf_map_lookup_elem(bpf_map__fd(p->dp->skel->maps.krl_policies), &key, policy)) {
+		free(policy);
+		return NULL;
+	}
+	return policy;
+}
+
+static int adopt(struct krl_pass *p, struct krl_policy_builder *builder, __u32 rule, const struct krl_origin *origin,
+		 unsigned int group)
+{
+	struct krl_policy *from = origin->policy ? read_policy(p, origin->policy) : NULL;
+	const char *what;
+	int err;
+
+	if (from)
+		err = krl_policy_adopt(builder, rule, group, from, origin->rule, &what);
+	else
+		err = krl_policy_add(builder, rule, group, true, NULL, 0, &what);
+	free(from);
+	return err;
+}
+
+int krl_pass_join_policies(struct krl_pass *p, const struct krl_origin *origins, __u32 count, __u64 *ret_key)
+{
+	struct krl_policy_builder *builder = krl_policy_builder_new();
+	struct krl_policy *policy = malloc(sizeof(*policy));
+	int err = builder && policy ? 0 : -ENOMEM;
+	__u32 i, k;
+
+	for (i = 0; i < count && !err; i++) {
+		/* Rules of one policy keep their groups; one of no policy is a group of its own. */
+		for (k = 0; origins[i].policy && origins[k].policy != origins[i].policy;)
+			k++;
+		err = adopt(p, builder, i, &origins[i], (origins[i].policy ? k : i) * KRL_MAX_TIERS);
+	}
+	if (!err) {
+		krl_policy_finish(builder, policy);
+		*ret_key = krl_policy_key(policy);
+		err = krl_pass_policy(p, *ret_key, policy);
+	}
+	krl_policy_builder_free(builder);
+	free(policy);
+	return err;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The policies that endpoints refer to, sorted. Returns how many. */
+static size_t used_policies(const struct krl_pass *p, __u64 used[KRL_MAX_ENDPOINTS])
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	struct krl_endpoint_key key, *at = NULL;
+	struct krl_endpoint value;
+	size_t count = 0;
+
+	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &value) && value.policy)
+			used[count++] = value.policy;
+	}
+	qsort(used, count, sizeof(*used), compare_keys);
+	return count;
+}
+
+void krl_pass_drop_policies(struct krl_pass *p)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_policies);
+	__u64 *used = calloc(KRL_MAX_ENDPOINTS, sizeof(*used));
+	__u64 *found = calloc(2 * KRL_MAX_ENDPOINTS, sizeof(*found)), *at = NULL;
+	size_t count = 0, used_count, i;
+
+	if (used && found) {
+		while (count < 2 * KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
+			at = &found[count++];
+		used_count = count ? used_policies(p, used) : 0;
+		for (i = 0; i < count; i++)
+			if (!used_count || !bsearch(&found[i], used, used_count, sizeof(*used), compare_keys))
+				bpf_map_delete_elem(fd, &found[i]);
+	}
+	free(used);
+	free(found);
+}
