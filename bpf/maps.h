@@ -185,8 +185,15 @@ static __always_inline void krl_count(__u32 reason)
 static __always_inline void krl_send_event(__u64 cookie, __u32 kind)
 {
 	struct krl_event event = { .cookie = cookie, .kind = kind };
+	struct krl_load *load;
+	__u32 zero = 0;
 
-	bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0);
+	if (!bpf_ringbuf_output(&krl_events, &event, sizeof(event), 0))
+		return;
+	krl_count(KRL_REASON_EVENT_LOST);
+	load = bpf_map_lookup_elem(&krl_load, &zero);
+	if (load)
+		__sync_fetch_and_add(&load->events_lost, 1);
 }
 
 #endif

@@ -196,6 +196,17 @@ static __always_inline int krl_end(struct __sk_buff *skb, __u64 cookie)
 	return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
 
+static long krl_recall(const void *map, const void *key, void *value, void *ctx)
+{
+	const struct krl_conn *conn = value;
+
+	if (conn->phase == KRL_PHASE_DRAIN)
+		krl_send_event(*(const __u64 *)key, KRL_EVENT_DRAIN);
+	else if (conn->phase == KRL_PHASE_CLOSED)
+		krl_send_event(*(const __u64 *)key, KRL_EVENT_CLOSE);
+	return 0;
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_command(struct __sk_buff *skb)
 {
@@ -208,6 +219,10 @@ int krl_command(struct __sk_buff *skb)
 		return SK_DROP;
 	if (command.kind == KRL_COMMAND_BREAK_SINK)
 		return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
+	if (command.kind == KRL_COMMAND_RECALL) {
+		bpf_for_each_map_elem(&krl_conns, krl_recall, 0, 0);
+		return SK_DROP;
+	}
 	conn = bpf_map_lookup_elem(&krl_conns, &command.cookie);
 	if (!conn) {
 		krl_send_event(command.cookie, KRL_EVENT_DONE);

@@ -14,6 +14,11 @@
  * that time. */
 #define KRL_ALIVE_NS (KRL_NS_PER_S / 2)
 
+/* What bpf_skb_adjust_room takes off an skb at once (net/core/filter.c, sk_skb_adjust_room), and how often
+ * it is asked to: more than a window holds. */
+#define KRL_TRIM_MAX 0xfff
+#define KRL_TRIMS 32
+
 /* Spaces, to pad the compact answer. */
 static const char krl_spaces[64] = "                                                                ";
 
@@ -127,6 +132,7 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 		krl_count(KRL_REASON_BLOCKING_READER);
 	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
 	conn->answer_seq = krl_sock_write_seq(sk);
+	conn->answered = 1;
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
 		if (!krl_leave_answer(skb, conn, cookie, config))
@@ -143,12 +149,15 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 }
 
 /* May an answer from the kernel go out now without overtaking one that the server owes? A client
- * that waits for each answer has all that the server wrote when it sends the next request; of one
- * that once did not wait, it cannot be known here. */
+ * that waits for each answer has all that was written when it sends the next request; of one
+ * that once did not wait, it cannot be known here. Nor is there more than one answer of the kernel's
+ * underway to a client that reads none: those would pile up in the pair that others need. */
 static __always_inline int krl_nothing_owed(const struct krl_conn *conn, struct sock *sk)
 {
+	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
+		return 0;
 	if (!conn->admitted)
-		return 1;
+		return krl_sock_acked(sk);
 	return !conn->pipelined && !conn->interim && krl_sock_answered(sk, conn->admit_seq);
 }
 
@@ -374,6 +383,33 @@ static __noinline int krl_scan_judging(struct __sk_buff *skb, struct krl_conn *c
 	return 0;
 }
 
+/* TCP queues a segment that overlaps what it has already as it came, and leaves it to the reader to skip
+ * that (net/ipv4/tcp_input.c, tcp_data_queue); tcp_read_skb does not. Take it off, or server and framing
+ * would see these bytes twice. Returns 0, or -1 when the stream has a gap or cannot be mended. */
+static __always_inline int krl_skip_overlap(struct __sk_buff *skb, struct krl_conn *conn)
+{
+	__u32 seq = skb->cb[0];	/* TCP_SKB_CB(skb)->seq: sk_skb_convert_ctx_access, struct sk_skb_cb */
+	__u32 end = seq + skb->len, over = conn->next_seq - seq, n;
+	int i;
+
+	if (KRL_LIKELY(!conn->tracked || !over)) {
+		conn->next_seq = end;
+		conn->tracked = 1;
+		return 0;
+	}
+	if ((__s32)over < 0 || over > skb->len)
+		return -1;
+	for (i = 0; i < KRL_TRIMS && over; i++) {
+		n = over < KRL_TRIM_MAX ? over : KRL_TRIM_MAX;
+		if (bpf_skb_adjust_room(skb, -(__s32)n, 0, 0))
+			return -1;
+		over -= n;
+	}
+	krl_count(KRL_REASON_OVERLAP);
+	conn->next_seq = end;
+	return over ? -1 : 0;
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
@@ -391,6 +427,12 @@ int krl_stream(struct __sk_buff *skb)
 	 * after a reset, and nobody is left to be answered. */
 	if (!conn) {
 		krl_count(KRL_REASON_RESET_UNREAD);
+		return SK_DROP;
+	}
+	if (krl_skip_overlap(skb, conn)) {
+		krl_count(KRL_REASON_STREAM_GAP);
+		conn->phase = KRL_PHASE_DRAIN;
+		krl_send_event(cookie, KRL_EVENT_CLOSE);
 		return SK_DROP;
 	}
 	if (!skb->len || conn->phase == KRL_PHASE_OPAQUE)

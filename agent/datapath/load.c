@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static const char *const pinned_maps[] = {
 	"krl_overflow",	 "krl_rule_info", "krl_rule_stats", "krl_reasons",
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
-	"krl_load",	 "krl_forms",
+	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -115,6 +116,9 @@ static int adopt_rules(struct krl_datapath *dp, const char *bpffs, struct krl_er
 				     "%s holds the maps of another version (%u, this agent writes %u): run "
 				     "`kmesh-rl-agent --detach --bpffs %s` first (token counts start anew)",
 				     bpffs, found, KRL_ABI_VERSION, bpffs);
+	/* Descriptors stay what they are for as long as the maps do. */
+	if (!found && getrandom(dp->config->hash_key, sizeof(dp->config->hash_key), 0) < 0)
+		return krl_error_set(ret_error, errno, "getrandom: %s", strerror(errno));
 	dp->config->abi_version = KRL_ABI_VERSION;
 	dp->infos = calloc(KRL_MAX_RULES, sizeof(*dp->infos));
 	if (!dp->infos)

@@ -18,12 +18,16 @@ struct krl_pending_command {
 	__u32 command;		/* a drain that ran out of tries becomes a close */
 };
 
-void krl_pending_send(const struct krl_pending *pending, __u64 cookie, __u32 command)
+int krl_pending_send(const struct krl_pending *pending, __u64 cookie, __u32 command)
 {
 	struct krl_command message = { .cookie = cookie, .kind = command };
+	int err = 0;
 
-	if (send(pending->fd, &message, sizeof(message), MSG_DONTWAIT) < 0)
-		krl_log_warn("command to the kernel failed", "error", "%s", strerror(errno));
+	if (send(pending->fd, &message, sizeof(message), MSG_DONTWAIT) < 0) {
+		err = -errno;
+		krl_log_warn("command to the kernel failed", "error", "%s", strerror(-err));
+	}
+	return err;
 }
 
 /* Where @cookie is linked in, or would be. */

@@ -27,7 +27,7 @@ void krl_pending_remove(struct krl_pending *pending, __u64 cookie);
 /* Give all up. */
 void krl_pending_clear(struct krl_pending *pending);
 
-/* Send one command to the kernel. */
-void krl_pending_send(const struct krl_pending *pending, __u64 cookie, __u32 command);
+/* Send one command to the kernel. 0, or -errno, which is logged. */
+int krl_pending_send(const struct krl_pending *pending, __u64 cookie, __u32 command);
 
 #endif

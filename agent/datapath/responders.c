@@ -25,6 +25,7 @@ struct krl_responders {
 	uv_timer_t *alive;	/* every KRL_CARRY_TICK_MS, a fifth of what the kernel takes for dead */
 	struct krl_carry carry;
 	struct krl_pending pending;
+	__u64 events_lost;	/* of krl_load.events_lost, those that were made up for */
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
 	int command[2];
@@ -58,11 +59,21 @@ static void set_clocks(struct krl_datapath *dp)
 			 __ATOMIC_RELAXED);
 }
 
+/* Have the kernel say again what it could not. */
+static void recall_events(struct krl_responders *r)
+{
+	__u64 lost = __atomic_load_n(&r->dp->load->events_lost, __ATOMIC_ACQUIRE);
+
+	if (lost != r->events_lost && !krl_pending_send(&r->pending, 0, KRL_COMMAND_RECALL))
+		r->events_lost = lost;
+}
+
 static void on_alive(uv_timer_t *timer)
 {
 	struct krl_responders *r = timer->data;
 
 	set_clocks(r->dp);
+	recall_events(r);
 	krl_carry_tick(&r->carry);
 }
 
@@ -203,8 +214,8 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 		krl_responders_close(r);
 		return err;
 	}
-	/* What asked for an answer while no agent was there has long been given up. */
-	ring_buffer__consume(r->events);
+	/* What the agent before had pending. */
+	krl_pending_send(&r->pending, 0, KRL_COMMAND_RECALL);
 	__atomic_store_n(&dp->config->responders, r->pair_count, __ATOMIC_RELEASE);
 	r->carry.fd = r->pairs[0][0];
 	r->carry.queue_fd = bpf_map__fd(dp->skel->maps.krl_answers);

@@ -119,7 +119,7 @@ static void describe_field(const struct krl_term *term, bool distinct, struct kr
 	*ret = (struct krl_policy_field){ .kind = term->field, .distinct = distinct };
 	switch (term->field) {
 	case KRL_FIELD_HEADER:
-		strncpy(ret->name, name, sizeof(ret->name) - 1);
+		memcpy(ret->name, name, strlen(name));
 		break;
 	case KRL_FIELD_PATH:
 		name = PATH_NAME;

@@ -10,7 +10,8 @@
 
 /* Read *.yaml, *.yml and *.json of the directory @path into @store, as one reading: what is not there any
  * more is gone from @store. Files whose name begins with a dot, and what is no regular file, are passed
- * over; links are followed. Never waits. Complaints go to @errors. 0, or -errno when @path itself cannot
+ * over; links are followed. What was in a file that somebody has open for writing stays, and a complaint says
+ * so. Never waits. Complaints go to @errors. 0, or -errno when @path itself cannot
  * be read, -ENOTDIR for another kind of file: @store is as before then. */
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,36 @@ static int read_fd(int fd, const char *label, struct krl_store *store, struct kr
 	return err;
 }
 
-static int read_file(const char *path, int flags, struct krl_store *store, struct krl_diags *errors)
+/* Keep writers out while @fd is read, for which they wait: a read lease is given when nobody has the file
+ * open for writing (fcntl(2)). False: somebody has, and what is in it may be half of it. Where a file system
+ * knows no leases, or they are not for us, the file is read as it is. */
+static bool keep_writers_out(int fd)
+{
+	/* Who wants to write is told of to us by a signal: one that is ignored unless asked for. */
+	fcntl(fd, F_SETSIG, SIGURG);
+	return !fcntl(fd, F_SETLEASE, F_RDLCK) || errno != EAGAIN;
+}
+
+/* -EBUSY: somebody writes the file. */
+static int read_settled(const char *path, struct krl_store *store, struct krl_diags *errors)
+{
+	int fd, err = -EBUSY;
+
+	/* Not to wait for a writer, should a FIFO be there by now. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (keep_writers_out(fd))
+		err = read_fd(fd, path, store, errors);
+	close(fd);
+	return err;
+}
+
+static int read_file(const char *path, struct krl_store *store, struct krl_diags *errors)
 {
 	int fd, err;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	err = read_fd(fd, path, store, errors);
@@ -93,12 +119,12 @@ static int offer_directory(const char *path, struct krl_store *store, struct krl
 		free(entries[i]);
 		if (!stat(file, &st) && !S_ISREG(st.st_mode))
 			continue;
-		/* Not to wait for a writer, should a FIFO be there by now. */
-		err = read_file(file, O_NONBLOCK, store, errors);
+		err = read_settled(file, store, errors);
 		/* Removed since the directory was read. */
 		if (!err || err == -ENOENT)
 			continue;
-		krl_diags_add(errors, file, 0, 0, "%s", strerror(-err));
+		krl_diags_add(errors, file, 0, 0, "%s",
+			      err == -EBUSY ? "open for writing: read when it is closed" : strerror(-err));
 		krl_store_unreadable(store, file);
 	}
 	free(entries);
@@ -115,7 +141,7 @@ int krl_source_offer(const char *path, struct krl_store *store, struct krl_diags
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return offer_directory(path, store, errors);
-	return read_file(path, 0, store, errors);
+	return read_file(path, store, errors);
 }
 
 int krl_source_read(const char *path, struct krl_store *store, struct krl_diags *errors)

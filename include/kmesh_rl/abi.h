@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 4
+#define KRL_ABI_VERSION 5
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -150,10 +150,11 @@ struct krl_config {
 	__u64 hash_key[2];	/* of the descriptors; drawn once, when the maps are made */
 };
 
-/* Written by the programs alone, row 0 of krl_load; both only grow. */
+/* Written by the programs alone, row 0 of krl_load; all only grow. */
 struct krl_load {
 	__u64 answers;		/* from the kernel */
 	__u64 left;		/* of those, left to the agent to carry */
+	__u64 events_lost;	/* krl_events was full */
 };
 
 /* From the kernel to the agent through krl_events. */
@@ -176,6 +177,7 @@ enum krl_command_kind {
 	KRL_COMMAND_CLOSE = 1,	/* break the connection: its server reads EPIPE and closes */
 	KRL_COMMAND_DRAIN = 2,	/* send the waiting answer if the server has been quiet */
 	KRL_COMMAND_BREAK_SINK = 3,	/* go into the sink, whose pipe breaks by that */
+	KRL_COMMAND_RECALL = 4,	/* events were lost: send those again of connections that wait for a command */
 };
 
 struct krl_command {
@@ -193,7 +195,7 @@ _Static_assert(sizeof(struct krl_rule) == 48, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 48, "ABI");
-_Static_assert(sizeof(struct krl_load) == 16, "ABI");
+_Static_assert(sizeof(struct krl_load) == 24, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 

@@ -17,6 +17,9 @@
 	X(SHARED_VALUE, "shared_value", "a value that picks a bucket came twice or is too long, a shared one used") \
 	X(READ_FAILED, "read_failed", "the kernel could not read the request's bytes")             \
 	X(RESET_UNREAD, "reset_unread", "bytes of a connection that was reset before they were judged, dropped") \
+	X(OVERLAP, "overlap", "a TCP segment came with bytes that were there already, taken off")  \
+	X(STREAM_GAP, "stream_gap", "the kernel's stream of bytes has a gap, connection ended")    \
+	X(EVENT_LOST, "event_lost", "no room to tell the agent of a connection, made up for later") \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \

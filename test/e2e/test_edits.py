@@ -162,6 +162,22 @@ def a_broken_file_keeps_the_limits_in_force(env):
 
 
 @case
+def a_file_that_is_being_written_stays_in_force(env):
+    """Another document changes while one is empty, opened to be written anew."""
+    env.server()
+    agent = env.limit(limit="3/day")
+    take(env, 3)
+    with open(os.path.join(env.config, "limit.yaml"), "w", encoding="utf-8") as file:
+        env.write("other.yaml", ratelimit("other", PORT + 1))
+        wait_for("the other document is in force", lambda: env.lists("other"))
+        expect("limit.yaml: open for writing" in agent.text(), "nothing is said of the file being written")
+        equal(admitted(env, 3), 0, "admitted while the file is empty")
+        file.write(ratelimit("limit", PORT, limit="4/day"))
+    wait_for("what was written is in force", lambda: env.item()["maxTokens"] == 4)
+    equal(admitted(env, 3), 0, "admitted when the same tokens are used up")
+
+
+@case
 def an_invalid_value_is_located(env):
     env.server()
     agent = env.limit(limit="5/day")

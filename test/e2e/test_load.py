@@ -3,8 +3,11 @@
 whole."""
 
 import json
+import os
+import signal
+import time
 
-from client import count_statuses, equal, expect_compact, expect_limited, expect_ok, get, post
+from client import count_statuses, equal, expect, expect_compact, expect_limited, expect_ok, get, post
 from documents import ratelimit
 from harness import case, take, wait_for
 
@@ -12,10 +15,15 @@ CLIENTS = 32
 LONG = "X-Padding: " + "a" * 60
 
 
+def reasons(env):
+    """The counters by reason, none while the tool finds nothing."""
+    result = env.tool("get", "ratelimit-stats", "-A", "-o", "json")
+    return json.loads(result.stdout)["reasons"] if result.returncode == 0 else {}
+
+
 def carried(env):
     """429s that the agent carried."""
-    result = env.tool("get", "ratelimit-stats", "-A", "-o", "json")
-    return json.loads(result.stdout)["reasons"].get("answer_carried", 0) if result.returncode == 0 else 0
+    return reasons(env).get("answer_carried", 0)
 
 
 def ask_all(conns, request):
@@ -131,3 +139,45 @@ def the_agent_is_stopped_in_a_flood(env):
     for conn in conns:
         equal(conn.response().status, 429, "status while the agent goes")
     equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
+
+
+@case
+def a_client_that_reads_nothing_holds_up_nobody(env):
+    """Its answers fill its own window; one more is not made before it has those. It sends slowly enough to
+    seem to wait for each."""
+    server = env.server()
+    env.limit(limit="1/day")
+    take(env, 1)
+    silent = [env.connect(receive_buffer=2048) for _ in range(8)]
+    sent = 0
+    for _ in range(400):
+        for conn in silent:
+            conn.send(get("/silent"))
+        sent += len(silent)
+        time.sleep(0.01)
+    limited = env.item()["rateLimitedRequests"]
+    expect(limited < sent / 2, f"{limited} of {sent} requests were answered, and no answer was read")
+    for _ in range(20):
+        expect_limited(env.connect().ask(get("/over")), limit=1, text="1 per 1 day")
+    equal(len(env.settled(server).requests()), 1, "requests that reached the server")
+
+
+@case
+def events_that_the_agent_missed_are_made_up_for(env):
+    """The ring of events is full of connections that are long gone when one ends that is not."""
+    env.server()
+    agent = env.limit(limit="1/day")
+    take(env, 1)
+    os.kill(agent.process.pid, signal.SIGSTOP)
+    try:
+        while not reasons(env).get("event_lost"):
+            for _ in range(500):
+                with env.connect() as conn:
+                    conn.send(get("/over", version="1.0"))
+                    conn.response()
+        last = env.connect()
+        last.send(get("/over", "Connection: close"))
+        equal(last.response().status, 429, "status while the agent is stopped")
+    finally:
+        os.kill(agent.process.pid, signal.SIGCONT)
+    last.expect_eof()

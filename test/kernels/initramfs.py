@@ -14,7 +14,7 @@ APPLETS = ["sh", "cat", "grep", "insmod", "ln", "ls", "mkdir", "mount", "powerof
            "uname"]
 NOT_OF_PYTHON = ["config-*", "test", "lib2to3", "distutils", "idlelib", "tkinter", "turtledemo", "ensurepip",
                  "pydoc_data"]
-MODULES = ["veth"]
+MODULES = ["veth", "tun"]
 
 
 class Stage:
