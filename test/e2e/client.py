@@ -82,8 +82,10 @@ class Response:
 class Conn:
     """One connection. Every wait ends in an exception after @deadline_s."""
 
-    def __init__(self, family, address, deadline_s, receive_buffer=None):
+    def __init__(self, family, address, deadline_s, receive_buffer=None, source=None):
         self.sock = socket.socket(family, socket.SOCK_STREAM)
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(deadline_s)

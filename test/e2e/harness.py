@@ -237,9 +237,10 @@ class Env:
         self.servers.append(server)
         return server
 
-    def connect(self, port=PORT, host="127.0.0.1", receive_buffer=None):
+    def connect(self, port=PORT, host="127.0.0.1", **options):
+        """@options: of Conn."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        conn = Conn(family, (host, port), DEADLINE_S, receive_buffer)
+        conn = Conn(family, (host, port), DEADLINE_S, **options)
         self.conns.append(conn)
         return conn
 
