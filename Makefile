@@ -48,7 +48,7 @@ $(SKEL): $(B)/bpf/kmesh_rl.o
 # --- userspace: everything below agent/ but main.c is one library ---------------------------------
 AGENT_SRC := $(filter-out agent/main.c,$(wildcard agent/*/*.c))
 AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
-TOOL_SRC := $(wildcard tools/kmesh-rl/*.c)
+TOOL_SRC := $(wildcard tools/kmesh-rl/*.c tools/kmesh-rl/*/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/obj/%.o)
 AGENT := $(B)/kmesh-rl-agent
 TOOL := $(B)/kmesh-rl

@@ -10,9 +10,9 @@
 #include <strings.h>
 
 #include "decode_kinds.h"
+#include "yaml_stream.h"
 
 #define MAX_DOCUMENTS 4096
-#define MAX_DEPTH 64
 
 static const struct {
 	enum krl_kind kind;
@@ -215,59 +215,6 @@ static int decode_root(struct krl_reader *reader, yaml_node_t *root, struct krl_
 	return err;
 }
 
-/* What no document of ours has, and what makes a small file cost libyaml a lot: anchors and aliases, and
- * deep nesting, which it takes quadratic time for. Both are refused before the tree is built. Returns
- * true when there is neither, or when the text cannot be read at all, which the next pass explains. */
-static bool is_plain(const char *file, const char *text, size_t len, struct krl_diags *diags)
-{
-	const unsigned char *anchor;
-	yaml_parser_t parser;
-	yaml_event_t event;
-	bool end = false, good = true;
-	size_t depth = 0;
-
-	if (!yaml_parser_initialize(&parser))
-		return true;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	while (!end && good && yaml_parser_parse(&parser, &event)) {
-		anchor = event.type == YAML_ALIAS_EVENT		     ? event.data.alias.anchor
-			 : event.type == YAML_SCALAR_EVENT	     ? event.data.scalar.anchor
-			 : event.type == YAML_SEQUENCE_START_EVENT ? event.data.sequence_start.anchor
-			 : event.type == YAML_MAPPING_START_EVENT  ? event.data.mapping_start.anchor
-								     : NULL;
-		depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
-		depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
-		good = !anchor && depth <= MAX_DEPTH;
-		if (anchor)
-			krl_diags_add(diags, file, event.start_mark.line + 1, event.start_mark.column + 1,
-				      "YAML: anchors and aliases are not supported, found \"%.80s\"", anchor);
-		else if (!good)
-			krl_diags_add(diags, file, event.start_mark.line + 1, event.start_mark.column + 1,
-				      "YAML: nested deeper than %d", MAX_DEPTH);
-		end = event.type == YAML_STREAM_END_EVENT;
-		yaml_event_delete(&event);
-	}
-	yaml_parser_delete(&parser);
-	return good;
-}
-
-/* libyaml has no line for bytes that it cannot read as text, only their offset. */
-static void syntax_error(const char *file, const char *text, const yaml_parser_t *parser,
-			 struct krl_diags *diags)
-{
-	size_t line = parser->problem_mark.line + 1, column = parser->problem_mark.column + 1, i;
-
-	if (parser->error == YAML_READER_ERROR) {
-		line = column = 1;
-		for (i = 0; i < parser->problem_offset; i++) {
-			column = text[i] == '\n' ? 1 : column + ((text[i] & 0xc0) != 0x80);
-			line += text[i] == '\n';
-		}
-	}
-	krl_diags_add(diags, file, line, column, "YAML: %s",
-		      parser->problem ? parser->problem : "cannot be read");
-}
-
 int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
 	       struct krl_diags *diags)
 {
@@ -281,7 +228,7 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 		ret->cut = true;
 		return 0;
 	}
-	if (!is_plain(file, text, len, diags)) {
+	if (!krl_yaml_check(file, text, len, diags)) {
 		ret->cut = true;
 		return 0;
 	}
@@ -292,7 +239,7 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 		struct krl_reader reader = { .file = file, .document = &document, .diags = diags };
 
 		if (!yaml_parser_load(&parser, &document)) {
-			syntax_error(file, text, &parser, diags);
+			krl_yaml_complain(file, text, &parser, diags);
 			ret->cut = true;
 			break;
 		}

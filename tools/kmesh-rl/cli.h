@@ -32,10 +32,11 @@ struct krl_cli_command {
 	const struct krl_cli_option *options;
 };
 
-extern const struct krl_cli_option krl_cli_get_options[], krl_cli_validate_options[],
-	krl_cli_version_options[];
+extern const struct krl_cli_option krl_cli_convert_options[], krl_cli_get_options[],
+	krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
+enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_version(const struct krl_cli *cli);

@@ -16,6 +16,8 @@ static const struct krl_cli_command commands[] = {
 	  "show what each rate limit has counted and has left", krl_cli_get, krl_cli_get_options },
 	{ "validate", "-f FILE|DIR|- ...", "check documents without applying them", krl_cli_validate,
 	  krl_cli_validate_options },
+	{ "convert", "-f FILE|-", "turn rate limits of other systems into RateLimit documents", krl_cli_convert,
+	  krl_cli_convert_options },
 	{ "version", "[-o json|yaml]", "show the versions of this program and of the agent",
 	  krl_cli_version, krl_cli_version_options },
 	{ "help", "[COMMAND]", "show how a command is used", help, krl_cli_no_options },

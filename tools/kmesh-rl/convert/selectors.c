@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Conditions, checked as far as the agent would refuse the whole document for one of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/policy/decode_kinds.h"
+#include "conversion.h"
+
+#define VALUE_BYTES 256
+#define ANY_V4 "0.0.0.0/0"
+#define ANY_V6 "::/0"
+
+/* A token of RFC 9110: a method, or the name of a header field. */
+static bool is_token(const char *text)
+{
+	return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					  "0123456789!#$%&'*+-.^_`|~")] == '\0';
+}
+
+/* The list @key of the entry of @match, made when it is not there. */
+static json_t *list_of(struct krl_conversion *c, struct krl_convert_match *match, const char *key)
+{
+	if (!match->entry)
+		match->entry = json_object();
+	if (!json_object_get(match->entry, key))
+		krl_convert_put(c, match->entry, key, json_array());
+	return json_object_get(match->entry, key);
+}
+
+/* The mapping @key of the entry of @match; NULL when it is there already, or without memory. */
+static json_t *new_condition(struct krl_conversion *c, struct krl_convert_match *match,
+			     const char *key)
+{
+	if (!match->entry)
+		match->entry = json_object();
+	if (json_object_get(match->entry, key))
+		return NULL;
+	krl_convert_put(c, match->entry, key, json_object());
+	return json_object_get(match->entry, key);
+}
+
+bool krl_convert_add_header(struct krl_conversion *c, const yaml_node_t *node,
+			    struct krl_convert_match *match, const char *name, const char *type,
+			    const char *value, bool invert)
+{
+	json_t *header;
+
+	if (!is_token(name) || strlen(name) > VALUE_BYTES)
+		return krl_convert_drop(c, node, "\"%.80s\" is no name of a header field", name);
+	if (value && strlen(value) > VALUE_BYTES)
+		return krl_convert_drop(c, node, "values are at most %d bytes", VALUE_BYTES);
+	header = json_object();
+	krl_convert_put(c, header, "name", json_string(name));
+	krl_convert_put(c, header, "type", json_string(type));
+	if (value)
+		krl_convert_put(c, header, "value", json_string(value));
+	if (invert)
+		krl_convert_put(c, header, "invert", json_true());
+	krl_convert_push(c, list_of(c, match, "headers"), header);
+	return true;
+}
+
+bool krl_convert_add_path(struct krl_conversion *c, const yaml_node_t *node,
+			  struct krl_convert_match *match, const char *type, const char *value)
+{
+	json_t *path;
+
+	if (*value != '/' || strlen(value) > VALUE_BYTES)
+		return krl_convert_drop(c, node, "a path begins with / and has at most %d bytes",
+					VALUE_BYTES);
+	path = new_condition(c, match, "path");
+	if (!path)
+		return krl_convert_drop(c, node, "a rule can have one path");
+	krl_convert_put(c, path, "type", json_string(type));
+	krl_convert_put(c, path, "value", json_string(value));
+	return true;
+}
+
+bool krl_convert_add_method(struct krl_conversion *c, const yaml_node_t *node,
+			    struct krl_convert_match *match, const char *method)
+{
+	if (!is_token(method))
+		return krl_convert_drop(c, node, "\"%.80s\" is no method", method);
+	krl_convert_push(c, list_of(c, match, "methods"), json_string(method));
+	return true;
+}
+
+/* @text as an address and the bits of its prefix. */
+static bool parse_cidr(const char *text, char *ret_text, size_t size)
+{
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned long bits, most = strchr(text, ':') ? 128 : 32;
+	__u8 addr[16];
+	char *end;
+
+	if (len >= size)
+		return false;
+	memcpy(ret_text, text, len);
+	ret_text[len] = '\0';
+	if (krl_address_parse(ret_text, addr))
+		return false;
+	bits = most;
+	if (slash) {
+		if (slash[1] < '0' || slash[1] > '9')
+			return false;
+		bits = strtoul(slash + 1, &end, 10);
+		if (*end || bits > most)
+			return false;
+	}
+	return (size_t)snprintf(ret_text + len, size - len, "/%lu", bits) < size - len;
+}
+
+bool krl_convert_add_source(struct krl_conversion *c, const yaml_node_t *node,
+			    struct krl_convert_match *match, const char *value, bool distinct)
+{
+	char cidr[64] = ANY_V4;
+	json_t *source;
+
+	if (value && !parse_cidr(value, cidr, sizeof(cidr)))
+		return krl_convert_drop(c, node, "\"%.80s\" is no address and no CIDR", value);
+	source = new_condition(c, match, "sourceCIDR");
+	if (!source)
+		return krl_convert_drop(c, node, "a rule can have one source");
+	match->any_source = !value;
+	krl_convert_put(c, source, "value", json_string(cidr));
+	krl_convert_put(c, source, "type", json_string(distinct ? "Distinct" : "Exact"));
+	if (krl_convert_first(c, "\nsource"))
+		krl_convert_note(
+			c, node,
+			"the client is the peer of the connection here, set spec.clientIP if "
+			"that is a proxy");
+	if (distinct && (!value || strchr(value, ':')) && krl_convert_first(c, "\nsource-v6"))
+		krl_convert_note(
+			c, node,
+			"not every IPv6 address is a client of its own here, a /64 is one");
+	return true;
+}
+
+json_t *krl_convert_selectors(struct krl_conversion *c, struct krl_convert_match *match)
+{
+	json_t *selectors, *other;
+
+	if (!match->entry)
+		return NULL;
+	selectors = json_array();
+	other = match->any_source ? json_deep_copy(match->entry) : NULL;
+	krl_convert_push(c, selectors, match->entry);
+	if (match->any_source) {
+		krl_convert_put(c, json_object_get(other, "sourceCIDR"), "value",
+				json_string(ANY_V6));
+		krl_convert_push(c, selectors, other);
+	}
+	*match = (struct krl_convert_match){};
+	return selectors;
+}
+
+void krl_convert_share(struct krl_conversion *c, json_t *selectors)
+{
+	json_t *entry, *header, *source;
+	size_t i, h;
+
+	json_array_foreach(selectors, i, entry)
+	{
+		source = json_object_get(entry, "sourceCIDR");
+		if (source)
+			krl_convert_put(c, source, "type", json_string("Exact"));
+		json_array_foreach(
+			json_object_get(entry, "headers"), h,
+			header) if (!strcmp(json_string_value(json_object_get(header, "type")),
+					    "Distinct"))
+			krl_convert_put(c, header, "type", json_string("Present"));
+	}
+}
+
+/* What Envoy says of a route, and not of a request. */
+static bool is_of_envoy(const char *key)
+{
+	return !strcmp(key, "generic_key") || !strcmp(key, "source_cluster") ||
+	       !strcmp(key, "destination_cluster") || !strcmp(key, "masked_remote_address");
+}
+
+/* The value of the header field @name. */
+static bool add_value(struct krl_conversion *c, const yaml_node_t *node, const char *name,
+		      const char *value, bool wildcards, bool shared,
+		      struct krl_convert_match *match)
+{
+	const char *star = value && wildcards ? strchr(value, '*') : NULL;
+	char prefix[VALUE_BYTES + 1];
+
+	if (!value)
+		return krl_convert_add_header(c, node, match, name, "Distinct", NULL, false);
+	if (!star)
+		return krl_convert_add_header(c, node, match, name, "Exact", value, false);
+	if (star[1])
+		return krl_convert_drop(c, node, "* before the end of a value has no counterpart");
+	if (star == value && shared)
+		return krl_convert_add_header(c, node, match, name, "Present", NULL, false);
+	if (star - value > VALUE_BYTES)
+		return krl_convert_drop(c, node, "values are at most %d bytes", VALUE_BYTES);
+	snprintf(prefix, sizeof(prefix), "%.*s", (int)(star - value), value);
+	if (star != value && !krl_convert_add_header(c, node, match, name, "Prefix", prefix, false))
+		return false;
+	return shared || krl_convert_add_header(c, node, match, name, "Distinct", NULL, false);
+}
+
+bool krl_convert_descriptor(struct krl_conversion *c, yaml_node_t *node, const char *key,
+			    const char *value, bool wildcards, bool shared,
+			    struct krl_convert_match *match)
+{
+	json_t *known = json_object_get(c->headers, key);
+	const char *name = known ? json_string_value(known) : key;
+
+	if (!known && !strcmp(key, "remote_address"))
+		return krl_convert_add_source(c, node, match, value, !value);
+	if (!known && !strcmp(key, "masked_remote_address") && value)
+		return krl_convert_add_source(c, node, match, value, false);
+	if (!name || (!known && is_of_envoy(key)))
+		return krl_convert_drop(
+			c, node, "%.80s is not of the request but of Envoy's configuration", key);
+	if (!strcmp(name, ":path") && value && !(wildcards && strchr(value, '*')))
+		return krl_convert_add_path(c, node, match, "Exact", value);
+	if (!strcmp(name, ":method") && value)
+		return krl_convert_add_method(c, node, match, value);
+	if (!known && krl_convert_first(c, key))
+		krl_convert_note(
+			c, node,
+			"%.80s is taken for the header field of this name, which one it is "
+			"stands in Envoy's rate_limits actions",
+			key);
+	return add_value(c, node, name, value, wildcards, shared, match);
+}
