@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compile.h"
+#include "compile_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,33 +9,6 @@
 
 #include "agent/base/vec.h"
 #include "limit.h"
-#include "policy.h"
-
-/* Rule @rule counts on @key. */
-struct placement {
-	struct krl_endpoint_key key;
-	__u32 flags;
-	__u32 rule;
-	__u8 scope;	/* enum krl_scope */
-};
-
-/* Where a rule of the plan is from. */
-struct origin {
-	__u32 document;
-	const struct krl_rule_spec *spec;
-};
-
-struct compiler {
-	const struct krl_source_document *documents;	/* sorted by who they are, then by file */
-	size_t count;
-	struct krl_plan *plan;
-	struct placement *placements;
-	size_t placement_count;
-	struct origin *origins;		/* of each rule of the plan */
-	size_t origin_count;
-	struct krl_diags *errors, *notes;
-	bool no_memory;
-};
 
 static int compare_identity(const struct krl_document *a, const struct krl_document *b)
 {
@@ -58,10 +31,10 @@ static int compare_documents(const void *a, const void *b)
 	return (x->document->line > y->document->line) - (x->document->line < y->document->line);
 }
 
-static void place(struct compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule,
+static void place(struct krl_compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule,
 		  enum krl_scope scope)
 {
-	struct placement *p = krl_vec_add(&c->placements, &c->placement_count);
+	struct krl_placement *p = krl_vec_add(&c->placements, &c->placement_count);
 
 	if (!p) {
 		c->no_memory = true;
@@ -100,7 +73,7 @@ static bool port_wanted(const struct krl_target *target, const struct krl_servic
 	return false;
 }
 
-static const struct krl_service *find_service(const struct compiler *c, const char *ns, const char *name)
+static const struct krl_service *find_service(const struct krl_compiler *c, const char *ns, const char *name)
 {
 	size_t i;
 
@@ -114,7 +87,7 @@ static const struct krl_service *find_service(const struct compiler *c, const ch
 
 /* Call place() for every rule from @first on, on every endpoint of the target's service. Returns how
  * many endpoints there are. */
-static size_t place_service(struct compiler *c, const struct krl_source_document *source,
+static size_t place_service(struct krl_compiler *c, const struct krl_source_document *source,
 			    const struct krl_target *target, __u32 flags, size_t first)
 {
 	const struct krl_service *service = find_service(c, source->document->ns, target->service);
@@ -152,13 +125,13 @@ static void service_text(const struct krl_target *target, char *ret, size_t size
 		snprintf(ret, size, "%s", target->service);
 }
 
-static void add_rule(struct compiler *c, __u32 at, const struct krl_target *target,
+static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *target,
 		     const struct krl_rule_spec *spec)
 {
 	const struct krl_document *document = c->documents[at].document;
 	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
-	struct origin *origin;
+	struct krl_rule_origin *origin;
 
 	rule = krl_vec_add(&c->plan->rules, &c->plan->rule_count);
 	origin = krl_vec_add(&c->origins, &c->origin_count);
@@ -166,7 +139,7 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 		c->no_memory = true;
 		return;
 	}
-	*origin = (struct origin){ .document = at, .spec = spec };
+	*origin = (struct krl_rule_origin){ .document = at, .spec = spec };
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
 	service_text(target, rule->service, sizeof(rule->service));
@@ -181,7 +154,7 @@ static void add_rule(struct compiler *c, __u32 at, const struct krl_target *targ
 
 static int compare_placements(const void *a, const void *b)
 {
-	const struct placement *x = a, *y = b;
+	const struct krl_placement *x = a, *y = b;
 	int order = memcmp(&x->key, &y->key, sizeof(x->key));
 
 	if (!order)
@@ -189,7 +162,7 @@ static int compare_placements(const void *a, const void *b)
 	return order ? order : (int)x->scope - (int)y->scope;
 }
 
-static void sort_placements(struct compiler *c)
+static void sort_placements(struct krl_compiler *c)
 {
 	if (c->placement_count)
 		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
@@ -211,7 +184,7 @@ bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, st
 
 /* A connection belongs to the most exact endpoint alone, and the rules of the wildcards that cover it
  * count there too. Placements are sorted before and after. */
-static void spread_wildcards(struct compiler *c)
+static void spread_wildcards(struct krl_compiler *c)
 {
 	size_t n = c->placement_count, i, at, low, high;
 	struct krl_endpoint_key key, wide;
@@ -238,7 +211,7 @@ static void spread_wildcards(struct compiler *c)
 	sort_placements(c);
 }
 
-static void compile_rate_limit(struct compiler *c, __u32 at)
+static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 {
 	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
@@ -264,8 +237,7 @@ static void compile_rate_limit(struct compiler *c, __u32 at)
 	}
 }
 
-/* Refuse the RateLimit that rule @rule is from. */
-static void refuse(struct compiler *c, bool *refused, __u32 rule, const char *why)
+void krl_compiler_refuse(struct krl_compiler *c, bool *refused, __u32 rule, const char *why)
 {
 	__u32 at = c->origins[rule].document;
 	const struct krl_source_document *source = &c->documents[at];
@@ -277,90 +249,15 @@ static void refuse(struct compiler *c, bool *refused, __u32 rule, const char *wh
 		      source->document->ns, source->document->name, why);
 }
 
-/* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule has selectors, else the caller
- * frees it; -ENOMEM; or -ENOSPC with @ret_excess being the first rule that there is no room for. */
-static int build_policy(const struct compiler *c, const __u32 *rules, size_t count, struct krl_policy **ret,
-			__u32 *ret_excess, const char **ret_what)
-{
-	struct krl_policy_builder *builder = NULL;
-	size_t i, selectors = 0;
-	int err = 0;
-
-	*ret = NULL;
-	for (i = 0; i < count; i++)
-		selectors += c->origins[rules[i]].spec->selector_count;
-	if (!selectors)
-		return 0;
-	builder = krl_policy_builder_new();
-	if (!builder)
-		return -ENOMEM;
-	for (i = 0; i < count && !err; i++) {
-		const struct origin *origin = &c->origins[rules[i]];
-
-		*ret_excess = rules[i];
-		err = krl_policy_add(builder, i, origin->document,
-				     !c->documents[origin->document].document->rate_limit.match_all,
-				     origin->spec->selectors, origin->spec->selector_count, ret_what);
-	}
-	*ret = err ? NULL : malloc(sizeof(**ret));
-	if (*ret)
-		krl_policy_finish(builder, *ret);
-	else if (!err)
-		err = -ENOMEM;
-	krl_policy_builder_free(builder);
-	return err;
-}
-
-/* The rules placed on one endpoint, from placement @at on. Returns where the next endpoint begins. */
-static size_t rules_at(const struct compiler *c, size_t at, __u32 rules[KRL_MAX_ENDPOINT_RULES],
-		       size_t *ret_count)
-{
-	const struct krl_endpoint_key *key = &c->placements[at].key;
-	size_t count = 0;
-
-	for (; at < c->placement_count && !memcmp(&c->placements[at].key, key, sizeof(*key)); at++) {
-		if (count && rules[count - 1] == c->placements[at].rule)
-			continue;
-		if (count < KRL_MAX_ENDPOINT_RULES)
-			rules[count++] = c->placements[at].rule;
-	}
-	*ret_count = count;
-	return at;
-}
-
-/* Refuse what has no room in the policy of some endpoint. */
-static int refuse_selectors(struct compiler *c, bool *refused)
-{
-	__u32 rules[KRL_MAX_ENDPOINT_RULES], excess;
-	struct krl_policy *policy;
-	const char *what;
-	size_t at, count;
-	char why[128];
-	int err;
-
-	for (at = 0; at < c->placement_count;) {
-		at = rules_at(c, at, rules, &count);
-		err = build_policy(c, rules, count, &policy, &excess, &what);
-		free(policy);
-		if (err == -ENOMEM)
-			return err;
-		if (!err)
-			continue;
-		snprintf(why, sizeof(why), "too many %s on one endpoint", what);
-		refuse(c, refused, excess, why);
-	}
-	return 0;
-}
-
 /* What goes past a limit of the maps is refused, RateLimits that sort later first. */
-static void refuse_excess(struct compiler *c, bool *refused)
+static void refuse_excess(struct krl_compiler *c, bool *refused)
 {
 	size_t i, run = 0, endpoints = 0;
 	char why[64];
 
 	snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
 	for (i = KRL_MAX_RULES; i < c->plan->rule_count; i++)
-		refuse(c, refused, i, why);
+		krl_compiler_refuse(c, refused, i, why);
 	for (i = 0; i < c->placement_count; i++) {
 		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
 					 sizeof(c->placements[i].key));
@@ -371,15 +268,15 @@ static void refuse_excess(struct compiler *c, bool *refused)
 		endpoints += !same;
 		snprintf(why, sizeof(why), "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
 		if (run > KRL_MAX_ENDPOINT_RULES)
-			refuse(c, refused, c->placements[i].rule, why);
+			krl_compiler_refuse(c, refused, c->placements[i].rule, why);
 		snprintf(why, sizeof(why), "more than %d endpoints", KRL_MAX_ENDPOINTS);
 		if (endpoints > KRL_MAX_ENDPOINTS)
-			refuse(c, refused, c->placements[i].rule, why);
+			krl_compiler_refuse(c, refused, c->placements[i].rule, why);
 	}
 }
 
 /* Take the rules of refused RateLimits out again, and move the others together. */
-static int drop_refused(struct compiler *c, const bool *refused)
+static int drop_refused(struct krl_compiler *c, const bool *refused)
 {
 	__u32 *moved = calloc(c->plan->rule_count + 1, sizeof(*moved));
 	size_t i, kept = 0;
@@ -407,13 +304,13 @@ static int drop_refused(struct compiler *c, const bool *refused)
 }
 
 /* Placements are sorted by endpoint: one run is one endpoint. */
-static void group_endpoints(struct compiler *c)
+static void group_endpoints(struct krl_compiler *c)
 {
 	struct krl_plan_endpoint *endpoint = NULL;
 	size_t i;
 
 	for (i = 0; i < c->placement_count && !c->no_memory; i++) {
-		const struct placement *p = &c->placements[i];
+		const struct krl_placement *p = &c->placements[i];
 
 		if (!endpoint || memcmp(&endpoint->key, &p->key, sizeof(p->key))) {
 			endpoint = krl_vec_add(&c->plan->endpoints, &c->plan->endpoint_count);
@@ -431,51 +328,7 @@ static void group_endpoints(struct compiler *c)
 	}
 }
 
-/* Have @policy in the plan, which owns it then, once. */
-static int add_policy(struct krl_plan *plan, struct krl_policy *policy, __u64 *ret_key)
-{
-	__u64 key = krl_policy_key(policy);
-	struct krl_plan_policy *added;
-	size_t i;
-
-	*ret_key = key;
-	for (i = 0; i < plan->policy_count; i++) {
-		if (plan->policies[i].key == key) {
-			free(policy);
-			return 0;
-		}
-	}
-	added = krl_vec_add(&plan->policies, &plan->policy_count);
-	if (!added) {
-		free(policy);
-		return -ENOMEM;
-	}
-	added->key = key;
-	added->policy = policy;
-	return 0;
-}
-
-static int add_policies(struct compiler *c)
-{
-	struct krl_plan_endpoint *endpoint;
-	struct krl_policy *policy;
-	const char *what;
-	__u32 excess;
-	size_t i;
-	int err;
-
-	for (i = 0; i < c->plan->endpoint_count; i++) {
-		endpoint = &c->plan->endpoints[i];
-		err = build_policy(c, endpoint->rules, endpoint->rule_count, &policy, &excess, &what);
-		if (!err && policy)
-			err = add_policy(c->plan, policy, &endpoint->policy);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int compile_all(struct compiler *c)
+static int compile_all(struct krl_compiler *c)
 {
 	bool *refused = calloc(c->count + 1, sizeof(*refused));
 	int err = 0;
@@ -490,7 +343,7 @@ static int compile_all(struct compiler *c)
 	spread_wildcards(c);
 	if (!c->no_memory) {
 		refuse_excess(c, refused);
-		err = refuse_selectors(c, refused);
+		err = krl_compiler_refuse_selectors(c, refused);
 		if (!err)
 			err = drop_refused(c, refused);
 	}
@@ -498,7 +351,7 @@ static int compile_all(struct compiler *c)
 	if (!err && !c->no_memory)
 		group_endpoints(c);
 	if (!err && !c->no_memory)
-		err = add_policies(c);
+		err = krl_compiler_add_policies(c);
 	return c->no_memory ? -ENOMEM : err;
 }
 
@@ -526,7 +379,7 @@ int krl_compile(const struct krl_source_document *documents, size_t count, struc
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
 				 .retain_all = ret->retain_all };
-	struct compiler c = { .plan = &plan, .errors = errors, .notes = notes };
+	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
 	int err;
 

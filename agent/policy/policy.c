@@ -172,7 +172,7 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 	char value[KRL_VALUE_BYTES + 8];
 	struct krl_predicate predicate;
 	struct krl_policy_field field;
-	int at, number;
+	int at = -1, number;
 
 	*ret_what = "different headers and other fields in selectors";
 	if (term->distinct) {

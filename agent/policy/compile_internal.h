@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the compiler alone: documents, rules and endpoints in compile.c, their selectors in
+ * compile_policies.c. */
+#ifndef KMESH_RL_COMPILE_INTERNAL_H
+#define KMESH_RL_COMPILE_INTERNAL_H
+
+#include "compile.h"
+
+/* Rule @rule counts on @key. */
+struct krl_placement {
+	struct krl_endpoint_key key;
+	__u32 flags;
+	__u32 rule;
+	__u8 scope;	/* enum krl_scope */
+};
+
+/* Where a rule of the plan is from. */
+struct krl_rule_origin {
+	__u32 document;
+	const struct krl_rule_spec *spec;
+};
+
+struct krl_compiler {
+	const struct krl_source_document *documents;	/* sorted by who they are, then by file */
+	size_t count;
+	struct krl_plan *plan;
+	struct krl_placement *placements;
+	size_t placement_count;
+	struct krl_rule_origin *origins;		/* of each rule of the plan */
+	size_t origin_count;
+	struct krl_diags *errors, *notes;
+	bool no_memory;
+};
+
+/* Refuse the RateLimit that rule @rule is from. */
+void krl_compiler_refuse(struct krl_compiler *compiler, bool *refused, __u32 rule, const char *why);
+
+/* Refuse what has no room in the policy of some endpoint. 0, or -ENOMEM. */
+int krl_compiler_refuse_selectors(struct krl_compiler *compiler, bool *refused);
+
+/* Give the endpoints of the plan their policies. 0, or -ENOMEM. */
+int krl_compiler_add_policies(struct krl_compiler *compiler);
+
+#endif

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/vec.h"
+#include "compile_internal.h"
+#include "policy.h"
+
+/* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule has selectors, else the caller
+ * frees it; -ENOMEM; or -ENOSPC with @ret_excess being the first rule that there is no room for. */
+static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t count, struct krl_policy **ret,
+			__u32 *ret_excess, const char **ret_what)
+{
+	struct krl_policy_builder *builder = NULL;
+	size_t i, selectors = 0;
+	int err = 0;
+
+	*ret = NULL;
+	for (i = 0; i < count; i++)
+		selectors += c->origins[rules[i]].spec->selector_count;
+	if (!selectors)
+		return 0;
+	builder = krl_policy_builder_new();
+	if (!builder)
+		return -ENOMEM;
+	for (i = 0; i < count && !err; i++) {
+		const struct krl_rule_origin *origin = &c->origins[rules[i]];
+
+		*ret_excess = rules[i];
+		err = krl_policy_add(builder, i, origin->document,
+				     !c->documents[origin->document].document->rate_limit.match_all,
+				     origin->spec->selectors, origin->spec->selector_count, ret_what);
+	}
+	*ret = err ? NULL : malloc(sizeof(**ret));
+	if (*ret)
+		krl_policy_finish(builder, *ret);
+	else if (!err)
+		err = -ENOMEM;
+	krl_policy_builder_free(builder);
+	return err;
+}
+
+/* The rules placed on one endpoint, from placement @at on. Returns where the next endpoint begins. */
+static size_t rules_at(const struct krl_compiler *c, size_t at, __u32 rules[KRL_MAX_ENDPOINT_RULES],
+		       size_t *ret_count)
+{
+	const struct krl_endpoint_key *key = &c->placements[at].key;
+	size_t count = 0;
+
+	for (; at < c->placement_count && !memcmp(&c->placements[at].key, key, sizeof(*key)); at++) {
+		if (count && rules[count - 1] == c->placements[at].rule)
+			continue;
+		if (count < KRL_MAX_ENDPOINT_RULES)
+			rules[count++] = c->placements[at].rule;
+	}
+	*ret_count = count;
+	return at;
+}
+
+int krl_compiler_refuse_selectors(struct krl_compiler *c, bool *refused)
+{
+	__u32 rules[KRL_MAX_ENDPOINT_RULES], excess;
+	struct krl_policy *policy;
+	const char *what;
+	size_t at, count;
+	char why[128];
+	int err;
+
+	for (at = 0; at < c->placement_count;) {
+		at = rules_at(c, at, rules, &count);
+		err = build_policy(c, rules, count, &policy, &excess, &what);
+		free(policy);
+		if (err == -ENOMEM)
+			return err;
+		if (!err)
+			continue;
+		snprintf(why, sizeof(why), "too many %s on one endpoint", what);
+		krl_compiler_refuse(c, refused, excess, why);
+	}
+	return 0;
+}
+
+/* Have @policy in the plan, which owns it then, once. */
+static int add_policy(struct krl_plan *plan, struct krl_policy *policy, __u64 *ret_key)
+{
+	__u64 key = krl_policy_key(policy);
+	struct krl_plan_policy *added;
+	size_t i;
+
+	*ret_key = key;
+	for (i = 0; i < plan->policy_count; i++) {
+		if (plan->policies[i].key == key) {
+			free(policy);
+			return 0;
+		}
+	}
+	added = krl_vec_add(&plan->policies, &plan->policy_count);
+	if (!added) {
+		free(policy);
+		return -ENOMEM;
+	}
+	added->key = key;
+	added->policy = policy;
+	return 0;
+}
+
+int krl_compiler_add_policies(struct krl_compiler *c)
+{
+	struct krl_plan_endpoint *endpoint;
+	struct krl_policy *policy;
+	const char *what;
+	__u32 excess;
+	size_t i;
+	int err;
+
+	for (i = 0; i < c->plan->endpoint_count; i++) {
+		endpoint = &c->plan->endpoints[i];
+		err = build_policy(c, endpoint->rules, endpoint->rule_count, &policy, &excess, &what);
+		if (!err && policy)
+			err = add_policy(c->plan, policy, &endpoint->policy);
+		if (err)
+			return err;
+	}
+	return 0;
+}
