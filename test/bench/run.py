@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the limiter with the unlimited server and with nginx's limit_req in front of it.
 
-One nginx serves a static file on three ports: one without rules, one under a limit that admits
-everything, one under a limit that refuses everything. Another nginx is a proxy in front of the first
+One nginx serves a static file on four ports: one without rules, one under a limit that admits
+everything, one under a limit that refuses everything, one under 32 rules with selectors, of which the last
+one asked admits everything. Another nginx is a proxy in front of the first
 port, with limit_req admitting and refusing. wrk measures each in turn, round after round, so that
 what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
 machine, client included: what the kernel does for a request shows nowhere else.
@@ -22,13 +23,28 @@ import sys
 import tempfile
 import time
 
-ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE = 18480, 18481, 18482, 18483, 18484
+ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT = range(18480, 18486)
+TIERS = 32
+
+# A head of 600 bytes, as browsers and API clients send: the last of the tiers is asked for.
+LONG_HEAD = [
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language: en-US,en;q=0.5",
+    "Accept-Encoding: gzip, deflate, br",
+    f"X-User-Type: tier-{TIERS - 1}",
+    "Cookie: session=" + "0123456789abcdef" * 8,
+    "X-Request-Id: 7b0a3c1e-52d4-4c0b-9a55-0e9d9f7c5a11",
+    "X-Trace: " + "f" * 76,
+]
 CASES = [
-    ("server alone", ALONE, 200),
-    ("kmesh-rl admits", ADMIT, 200),
-    ("nginx proxy admits", PROXY_ADMIT, 200),
-    ("kmesh-rl answers 429", REFUSE, 429),
-    ("nginx proxy answers 429", PROXY_REFUSE, 429),
+    ("server alone", ALONE, 200, []),
+    ("kmesh-rl admits", ADMIT, 200, []),
+    ("nginx proxy admits", PROXY_ADMIT, 200, []),
+    ("kmesh-rl answers 429", REFUSE, 429, []),
+    ("nginx proxy answers 429", PROXY_REFUSE, 429, []),
+    ("server alone, 600-byte head", ALONE, 200, LONG_HEAD),
+    ("kmesh-rl, 32 tiers, same", SELECT, 200, LONG_HEAD),
 ]
 
 NGINX = """
@@ -43,7 +59,7 @@ http {{
 """
 
 SERVER = """
-  server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; root {dir}/www; }}
+  server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; listen 127.0.0.1:{3}; root {dir}/www; }}
 """
 
 PROXY = """
@@ -63,9 +79,20 @@ metadata: {{name: {name}, namespace: bench}}
 spec:
   endpoints: [{{ip: 127.0.0.1, port: {port}}}]
   rules:
-    - {{maxTokens: {tokens}, tokensPerFill: {tokens}, fillInterval: 8760h}}
+{rules}
 ---
 """
+RULE = """\
+    - {{maxTokens: {tokens}, tokensPerFill: {tokens}, fillInterval: 8760h{selectors}}}
+"""
+
+
+def rate_limit(name, port, *tokens):
+    """A RateLimit with a rule for each of @tokens; of several, each has a selector."""
+    selectors = [f", clientSelectors: [{{headers: [{{name: x-user-type, value: tier-{n}}}]}}]"
+                 for n in range(len(tokens))] if len(tokens) > 1 else [""]
+    rules = "".join(RULE.format(tokens=n, selectors=s) for n, s in zip(tokens, selectors))
+    return RATE_LIMIT.format(name=name, port=port, rules=rules)
 
 
 def idle_s():
@@ -113,14 +140,15 @@ class Bench:
             file.write(os.urandom(512).hex().encode())
         os.makedirs(f"{self.dir}/config")
         with open(f"{self.dir}/config/limits.yaml", "w") as file:
-            file.write(RATE_LIMIT.format(name="admit", port=ADMIT, tokens=10**18))
-            file.write(RATE_LIMIT.format(name="refuse", port=REFUSE, tokens=1))
-        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, dir=self.dir))
+            file.write(rate_limit("admit", ADMIT, 10**18))
+            file.write(rate_limit("refuse", REFUSE, 1))
+            file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**18))
+        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, dir=self.dir))
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                     "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
                     "--log-level", "warn"])
-        for name, port, status in CASES:
+        for name, port, status, _ in CASES:
             wait_for(name, lambda port=port, status=status: status_of(port) == status)
 
     def down(self):
@@ -131,9 +159,10 @@ class Bench:
         subprocess.run([f"{self.args.build}/kmesh-rl-agent", "--detach", "--bpffs", self.bpffs], check=False)
         shutil.rmtree(self.dir)
 
-    def measure(self, port, connections):
+    def measure(self, port, connections, headers):
         start, idle = time.monotonic(), idle_s()
         out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{self.args.seconds}",
+                              *(arg for header in headers for arg in ("-H", header)),
                               f"http://127.0.0.1:{port}/file"],
                              capture_output=True, text=True, check=True).stdout
         cpu = (time.monotonic() - start) * os.cpu_count() - (idle_s() - idle)
@@ -172,17 +201,19 @@ def ratios(median):
         "admitted_of_alone": ratio("kmesh-rl admits", "server alone", "requests_per_s"),
         "admitted_of_proxied": ratio("kmesh-rl admits", "nginx proxy admits", "requests_per_s"),
         "alone_of_proxied": ratio("server alone", "nginx proxy admits", "requests_per_s"),
+        "selected_of_alone": ratio("kmesh-rl, 32 tiers, same", "server alone, 600-byte head", "requests_per_s"),
         "cpu_429_of_proxy_429": ratio("kmesh-rl answers 429", "nginx proxy answers 429", "cpu_us_per_request"),
     }
 
 
 def show(connections, median, ratio):
-    print(f"{f'{connections} connections':26}{'requests/s':>12}{'CPU us/request':>16}")
+    print(f"{f'{connections} connections':30}{'requests/s':>12}{'CPU us/request':>16}")
     for name, m in median.items():
-        print(f"{name:26}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}")
+        print(f"{name:30}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}")
     print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97)")
     print(f"admitted / proxied       {ratio['admitted_of_proxied']:.2f}   (to reach: 2.00; "
           f"the server alone: {ratio['alone_of_proxied']:.2f})")
+    print(f"32 tiers / server alone  {ratio['selected_of_alone']:.2f}   (to reach: 0.95)")
     print(f"CPU of a 429 / proxy's   {ratio['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)\n")
 
 
@@ -197,13 +228,13 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     bench = Bench(args)
-    rounds = {count: {name: [] for name, _, _ in CASES} for count in args.connections}
+    rounds = {count: {name: [] for name, *_ in CASES} for count in args.connections}
     try:
         bench.up()
         for _ in range(args.rounds):
             for count in args.connections:
-                for name, port, _status in CASES:
-                    rounds[count][name].append(bench.measure(port, count))
+                for name, port, _status, headers in CASES:
+                    rounds[count][name].append(bench.measure(port, count, headers))
         take_ns = bench.take_ns()
     finally:
         bench.down()
