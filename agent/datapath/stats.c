@@ -1,31 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Reading the pinned maps, large ones in batches. */
+/* Statistics from the pinned maps. */
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "bpf/lib/bucket.h"
+#include "pinned.h"
 #include "stats.h"
 
-#define BATCH_ROWS 1024
 /* A writer holds a row for less than a microsecond. */
 #define COPY_TRIES 1000
-
-struct map_shape {
-	const char *name;
-	__u32 type, key_bytes, value_bytes, rows;
-};
 
 /* Everything open for one read. */
 struct reader {
@@ -37,24 +27,17 @@ struct reader {
 	__u64 now_ns;
 };
 
-static const struct map_shape config_map = { "krl_config", BPF_MAP_TYPE_ARRAY, 4,
-					     sizeof(struct krl_config), 1 };
-static const struct map_shape rules_map = { "krl_rules", BPF_MAP_TYPE_ARRAY, 4,
-					    sizeof(struct krl_rule), KRL_MAX_RULES };
-static const struct map_shape info_map = { "krl_rule_info", BPF_MAP_TYPE_ARRAY, 4,
-					   sizeof(struct krl_rule_info), KRL_MAX_RULES };
-static const struct map_shape counters_map = { "krl_rule_stats", BPF_MAP_TYPE_PERCPU_ARRAY, 4,
-					       sizeof(struct krl_rule_stats), KRL_MAX_RULES };
-static const struct map_shape reasons_map = { "krl_reasons", BPF_MAP_TYPE_PERCPU_ARRAY, 4,
-					      sizeof(__u64), KRL_REASON_MAX };
-static const struct map_shape endpoints_map = { "krl_endpoints", BPF_MAP_TYPE_HASH,
-						sizeof(struct krl_endpoint_key),
-						sizeof(struct krl_endpoint), KRL_MAX_ENDPOINTS };
-static const struct map_shape buckets_map = { "krl_buckets", BPF_MAP_TYPE_HASH,
-					      sizeof(struct krl_bucket_key),
-					      sizeof(struct krl_bucket), KRL_MAX_BUCKETS };
-static const struct map_shape overflow_map = { "krl_overflow", BPF_MAP_TYPE_ARRAY, 4,
-					       sizeof(struct krl_bucket), KRL_MAX_RULES };
+static const struct krl_pinned rules_map = { "krl_rules", BPF_MAP_TYPE_ARRAY, 4,
+					     sizeof(struct krl_rule), KRL_MAX_RULES };
+static const struct krl_pinned info_map = { "krl_rule_info", BPF_MAP_TYPE_ARRAY, 4,
+					    sizeof(struct krl_rule_info), KRL_MAX_RULES };
+static const struct krl_pinned counters_map = { "krl_rule_stats", BPF_MAP_TYPE_PERCPU_ARRAY, 4,
+						sizeof(struct krl_rule_stats), KRL_MAX_RULES };
+static const struct krl_pinned reasons_map = { "krl_reasons", BPF_MAP_TYPE_PERCPU_ARRAY, 4,
+					       sizeof(__u64), KRL_REASON_MAX };
+static const struct krl_pinned endpoints_map = { "krl_endpoints", BPF_MAP_TYPE_HASH,
+						 sizeof(struct krl_endpoint_key),
+						 sizeof(struct krl_endpoint), KRL_MAX_ENDPOINTS };
 
 int krl_stats_copy_rule(const struct krl_rule *row, struct krl_rule *ret)
 {
@@ -160,92 +143,6 @@ void krl_stats_count_endpoint(struct krl_stats *stats, const struct krl_endpoint
 	}
 }
 
-/* Open a pinned map that must have the shape this version knows. Returns its file descriptor. */
-static int open_map(const struct reader *r, const struct map_shape *shape, __u32 file_flags)
-{
-	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = file_flags);
-	struct bpf_map_info info = {};
-	__u32 info_bytes = sizeof(info);
-	char path[PATH_MAX];
-	struct stat st;
-	int fd, err;
-
-	if (snprintf(path, sizeof(path), "%s/%s", r->bpffs, shape->name) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	/* Without rights bpf() says EPERM also of what is not there. */
-	if (stat(path, &st))
-		return errno == ENOENT || errno == ENOTDIR ? -ENOENT : errno == EACCES ? -EPERM : -errno;
-	fd = bpf_obj_get_opts(path, &options);
-	if (fd < 0)
-		return fd == -EACCES ? -EPERM : fd;
-	err = bpf_obj_get_info_by_fd(fd, &info, &info_bytes);
-	if (!err && (info.type != shape->type || info.key_size != shape->key_bytes ||
-		     info.value_size != shape->value_bytes || info.max_entries != shape->rows))
-		err = -EPROTO;
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-/* Call @each for the first @rows rows of the map; arrays come in the order of their keys. */
-static int for_each_row(struct reader *r, const struct map_shape *shape, __u32 rows,
-			void (*each)(struct reader *r, const void *key, const void *value))
-{
-	size_t value_bytes = shape->value_bytes;
-	__u32 position = 0, done = 0, count, i;
-	char *keys, *values;
-	int fd, err = 0;
-
-	fd = open_map(r, shape, BPF_F_RDONLY);
-	if (fd < 0)
-		return fd;
-	if (shape->type == BPF_MAP_TYPE_PERCPU_ARRAY)
-		value_bytes *= (size_t)r->cpus;
-	keys = malloc((size_t)BATCH_ROWS * shape->key_bytes);
-	values = malloc(BATCH_ROWS * value_bytes);
-	if (!keys || !values)
-		err = -ENOMEM;
-	while (!err && done < rows) {
-		count = rows - done < BATCH_ROWS ? rows - done : BATCH_ROWS;
-		/* A hash gives whole chains: a batch that is cut short might not hold one. */
-		if (shape->type == BPF_MAP_TYPE_HASH)
-			count = BATCH_ROWS;
-		err = bpf_map_lookup_batch(fd, done ? &position : NULL, &position, keys, values, &count,
-					   NULL);
-		/* ENOENT comes with the last rows. */
-		if (err && err != -ENOENT)
-			break;
-		for (i = 0; i < count; i++)
-			each(r, keys + i * shape->key_bytes, values + i * value_bytes);
-		done += count;
-	}
-	free(keys);
-	free(values);
-	close(fd);
-	return err == -ENOENT ? 0 : err;
-}
-
-static int check_config(const struct reader *r)
-{
-	struct krl_config config = {};
-	__u32 key = 0;
-	int fd, err;
-
-	fd = open_map(r, &config_map, BPF_F_RDONLY);
-	if (fd < 0)
-		return fd;
-	err = bpf_map_lookup_elem(fd, &key, &config);
-	close(fd);
-	if (err)
-		return err;
-	/* 0: pinned a moment ago, and not yet written by its agent. */
-	if (!config.abi_version)
-		return -ENOENT;
-	return config.abi_version == KRL_ABI_VERSION ? 0 : -EPROTO;
-}
-
 static int read_rules(struct reader *r)
 {
 	struct krl_stats_row *row;
@@ -257,7 +154,7 @@ static int read_rules(struct reader *r)
 
 	/* bpf_map_mmap() refuses what is not VM_SHARED, and do_mmap() takes that from a file that is only
 	 * open for reading. */
-	fd = open_map(r, &rules_map, 0);
+	fd = krl_pinned_open(r->bpffs, &rules_map, 0);
 	if (fd < 0)
 		return fd;
 	mapped = mmap(NULL, sizeof(struct krl_rule) * KRL_MAX_RULES, PROT_READ, MAP_SHARED, fd, 0);
@@ -285,16 +182,18 @@ static int read_rules(struct reader *r)
 	return 0;
 }
 
-static void on_info(struct reader *r, const void *key, const void *value)
+static void on_info(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
 	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
 
 	if (row)
 		memcpy(&row->info, value, sizeof(row->info));
 }
 
-static void on_counters(struct reader *r, const void *key, const void *value)
+static void on_counters(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
 	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
 	const struct krl_rule_stats *of_cpu = value;
 	int i;
@@ -306,8 +205,9 @@ static void on_counters(struct reader *r, const void *key, const void *value)
 	}
 }
 
-static void on_reason(struct reader *r, const void *key, const void *value)
+static void on_reason(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
 	const __u64 *of_cpu = value;
 	int i;
 
@@ -315,18 +215,23 @@ static void on_reason(struct reader *r, const void *key, const void *value)
 		r->stats.reasons[*(const __u32 *)key] += of_cpu[i];
 }
 
-static void on_endpoint(struct reader *r, const void *key, const void *value)
+static void on_endpoint(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
+
 	krl_stats_count_endpoint(&r->stats, value);
 }
 
-static void on_bucket(struct reader *r, const void *key, const void *value)
+static void on_bucket(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
+
 	krl_stats_count_bucket(&r->stats, key, value, r->now_ns);
 }
 
-static void on_overflow(struct reader *r, const void *key, const void *value)
+static void on_overflow(void *arg, const void *key, const void *value)
 {
+	struct reader *r = arg;
 	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
 
 	if (row)
@@ -352,11 +257,11 @@ static void drop_moved(struct reader *r)
 static int read_all(struct reader *r)
 {
 	__u32 slots = 0;
-	struct timespec now;
+	struct krl_config config;
 	size_t i;
 	int err;
 
-	err = check_config(r);
+	err = krl_pinned_config(r->bpffs, &config);
 	if (!err)
 		err = read_rules(r);
 	if (err)
@@ -364,21 +269,20 @@ static int read_all(struct reader *r)
 	for (i = 0; i < r->stats.count; i++)
 		if (r->stats.rows[i].slot >= slots)
 			slots = r->stats.rows[i].slot + 1;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	r->now_ns = (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
-	err = for_each_row(r, &info_map, slots, on_info);
+	r->now_ns = krl_pinned_now_ns();
+	err = krl_pinned_each(r->bpffs, &info_map, slots, on_info, r);
 	if (!err)
-		err = for_each_row(r, &endpoints_map, KRL_MAX_ENDPOINTS, on_endpoint);
+		err = krl_pinned_each(r->bpffs, &endpoints_map, KRL_MAX_ENDPOINTS, on_endpoint, r);
 	if (!err)
-		err = for_each_row(r, &buckets_map, KRL_MAX_BUCKETS, on_bucket);
+		err = krl_pinned_each(r->bpffs, &krl_pinned_buckets, KRL_MAX_BUCKETS, on_bucket, r);
 	if (!err)
-		err = for_each_row(r, &counters_map, slots, on_counters);
+		err = krl_pinned_each(r->bpffs, &counters_map, slots, on_counters, r);
 	if (!err)
-		err = for_each_row(r, &reasons_map, KRL_REASON_MAX, on_reason);
+		err = krl_pinned_each(r->bpffs, &reasons_map, KRL_REASON_MAX, on_reason, r);
 	/* Without use none is looked at: settings that were raised since leave an overflow bucket less than
 	 * full. */
 	if (!err && r->stats.reasons[KRL_REASON_BUCKET_OVERFLOW])
-		err = for_each_row(r, &overflow_map, slots, on_overflow);
+		err = krl_pinned_each(r->bpffs, &krl_pinned_overflow, slots, on_overflow, r);
 	if (err)
 		return err;
 	drop_moved(r);

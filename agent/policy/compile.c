@@ -116,8 +116,7 @@ static size_t place_service(struct krl_compiler *c, const struct krl_source_docu
 	return found;
 }
 
-/* The target as krl_plan_rule has it, of @size bytes. */
-static void service_text(const struct krl_target *target, char *ret, size_t size)
+void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 {
 	if (target->port)
 		snprintf(ret, size, "%s:%u", target->service, target->port);
@@ -142,7 +141,7 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	*origin = (struct krl_rule_origin){ .document = at, .spec = spec };
 	snprintf(rule->ns, sizeof(rule->ns), "%s", document->ns);
 	snprintf(rule->name, sizeof(rule->name), "%s", document->name);
-	service_text(target, rule->service, sizeof(rule->service));
+	krl_target_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
 	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
@@ -230,7 +229,7 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 				place(c, &target->endpoints[e], flags, first + r, KRL_SCOPE_EXACT);
 		if (!*target->service || place_service(c, source, target, flags, first))
 			continue;
-		service_text(target, service, sizeof(service));
+		krl_target_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,
 			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name,
 			      service);

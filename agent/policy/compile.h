@@ -71,6 +71,9 @@ struct krl_source_document {
 int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 
+/* @target as krl_plan_rule.service has it, in @size bytes. */
+void krl_target_text(const struct krl_target *target, char *ret, size_t size);
+
 /* @ret is the wildcard endpoint of @scope that covers @key. False: there is none, or @key is it. */
 bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret);
 

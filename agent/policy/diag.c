@@ -24,15 +24,15 @@ static size_t printable_bytes(const unsigned char *s)
 }
 
 /* What is quoted comes from a file that anybody may have written, and may be cut in the middle of a
- * character: a complaint stays one line of valid UTF-8, for logs, terminals and JSON. */
-static void make_printable(char *line)
+ * character. */
+void krl_make_printable(char *text)
 {
 	size_t len;
 
-	for (; *line; line += len ? len : 1) {
-		len = printable_bytes((unsigned char *)line);
+	for (; *text; text += len ? len : 1) {
+		len = printable_bytes((unsigned char *)text);
 		if (!len)
-			*line = '?';
+			*text = '?';
 	}
 }
 
@@ -56,7 +56,7 @@ void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_
 		free(full);
 		return;
 	}
-	make_printable(full);
+	krl_make_printable(full);
 	diags->lines = lines;
 	diags->lines[diags->count++] = full;
 }

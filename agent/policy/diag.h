@@ -17,4 +17,7 @@ void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void krl_diags_clear(struct krl_diags *diags);
 
+/* Have @text be one line of valid UTF-8, for logs, terminals and JSON: other bytes become '?'. */
+void krl_make_printable(char *text);
+
 #endif

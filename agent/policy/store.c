@@ -265,3 +265,45 @@ int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struc
 		*ret = plan;
 	return err;
 }
+
+/* Of several RateLimits of one name, the compiler takes this one. */
+static const struct krl_rate_limit *find_limit(const struct krl_store *store, const char *ns, const char *name)
+{
+	const struct krl_document *found = NULL, *document;
+	const char *in = NULL;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		const struct file *file = &store->files[i];
+
+		for (d = 0; d < file->decoded.count; d++) {
+			document = file->decoded.documents[d].document;
+			if (!document || document->kind != KRL_KIND_RATE_LIMIT || strcmp(document->ns, ns) ||
+			    strcmp(document->name, name))
+				continue;
+			if (found && (strcmp(in, file->name) < 0 ||
+				      (in == file->name && found->line < document->line)))
+				continue;
+			found = document;
+			in = file->name;
+		}
+	}
+	return found ? &found->rate_limit : NULL;
+}
+
+const struct krl_target *krl_store_target(const struct krl_store *store, const struct krl_plan_rule *rule,
+					  const struct krl_rate_limit **ret_limit)
+{
+	const struct krl_rate_limit *limit = find_limit(store, rule->ns, rule->name);
+	char service[sizeof(rule->service)];
+	size_t i;
+
+	for (i = 0; limit && i < limit->target_count; i++) {
+		krl_target_text(&limit->targets[i], service, sizeof(service));
+		if (strcmp(service, rule->service))
+			continue;
+		*ret_limit = limit;
+		return &limit->targets[i];
+	}
+	return NULL;
+}

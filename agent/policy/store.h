@@ -32,4 +32,9 @@ void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *r
 int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes);
 
+/* The target that @rule of such a plan is from, with its RateLimit. Valid until the next reading. NULL: @rule
+ * is of no plan of this reading. */
+const struct krl_target *krl_store_target(const struct krl_store *store, const struct krl_plan_rule *rule,
+					  const struct krl_rate_limit **ret_limit);
+
 #endif

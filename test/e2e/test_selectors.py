@@ -37,6 +37,7 @@ def selects(env, selector, yes, no, spec=""):
     for request in yes:
         status = env.connect().ask(request).status
         equal(status, 429 if taken else 200, f"status of {request!r}, which is selected")
+        equal(env.tokens(), 0, f"tokens after {request!r}, which is selected")
         taken = 1
 
 
@@ -158,6 +159,12 @@ def selectors_are_or_and_terms_are_and(env):
 def source_range(env):
     selects(env, "{sourceCIDR: {value: 127.0.0.0/8}, path: {value: /yes}}, {sourceIP: 10.0.0.0/8}",
             [get("/yes")], [get("/no")])
+
+
+@case
+def a_source_range_beside_other_values(env):
+    selects(env, "{headers: [{name: x, value: abc}], sourceCIDR: {value: 127.0.0.0/8}}",
+            [get("/", "x: abc")], [get("/")])
 
 
 @case

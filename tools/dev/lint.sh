@@ -61,12 +61,13 @@ layers='
 ^bpf/lib/                       ^(include/|bpf/lib/|bpf/maps\.h|<linux/|<bpf/bpf_)               -
 ^bpf/                           ^(include/|bpf/|<linux/|<bpf/bpf_)                              -
 ^agent/base/                    ^(agent/base/|<)                                                <(bpf|uv|yaml|jansson|kmesh_rl)
+^agent/policy/check\.c          ^(agent/(base|policy)/|bpf/lib/match\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/policy/                  ^(agent/(base|policy)/|bpf/lib/path\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/source/                  ^(agent/(base|policy|source)/|include/|<)                       <(bpf/|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/main\.c                  .                                                               -
-^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/stats\.h|tools/|<) <(bpf/|kmesh_rl)
+^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -
 '
 

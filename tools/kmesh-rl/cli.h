@@ -21,6 +21,10 @@ struct krl_cli {
 	bool version;			/* --version */
 	int output;			/* enum krl_cli_output */
 	struct krl_cli_list files;	/* of -f */
+	const char *method, *path;	/* of a request that is asked about; NULL: not given */
+	const char *source, *endpoint;
+	struct krl_cli_list headers;
+	bool live;
 	struct krl_cli_list words;	/* after the command */
 };
 
@@ -32,10 +36,11 @@ struct krl_cli_command {
 	const struct krl_cli_option *options;
 };
 
-extern const struct krl_cli_option krl_cli_convert_options[], krl_cli_get_options[],
-	krl_cli_validate_options[], krl_cli_version_options[];
+extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[],
+	krl_cli_get_options[], krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
+enum krl_cli_exit krl_cli_check(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);

@@ -5,8 +5,8 @@
 
 #include "agent/policy/compile.h"
 #include "agent/policy/store.h"
-#include "agent/source/directory.h"
 #include "cli.h"
+#include "files.h"
 
 const struct krl_cli_option krl_cli_validate_options[] = {
 	{ 'f', "filename", "FILE|DIR|-", "what to check; may be given several times", KRL_CLI_LIST,
@@ -14,31 +14,15 @@ const struct krl_cli_option krl_cli_validate_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-static bool is_repeated(const struct krl_cli_list *files, const char *word)
-{
-	size_t i, times = 0;
-
-	for (i = 0; i < files->count; i++)
-		times += !strcmp(files->words[i], word);
-	return times > 1;
-}
-
 /* Read and compile what is given, as an agent would with all of it as its source. */
 static enum krl_cli_exit check(const struct krl_cli *cli, struct krl_store *store, struct krl_diags *errors)
 {
-	enum krl_cli_exit status = KRL_CLI_GOOD;
-	size_t i, line, decoded, valid, refused;
+	enum krl_cli_exit status = krl_cli_read_files(&cli->files, store, errors);
+	size_t line, decoded, valid, refused;
 	struct krl_diags notes = {};
 	struct krl_plan plan = {};
 	int err;
 
-	krl_store_begin(store);
-	for (i = 0; i < cli->files.count; i++) {
-		err = krl_source_offer(cli->files.words[i], store, errors);
-		if (err)
-			status = krl_cli_fail("%s: %s", cli->files.words[i], strerror(-err));
-	}
-	krl_store_commit(store);
 	krl_store_count(store, &valid, &refused);
 	decoded = errors->count;
 	err = krl_store_compile(store, &plan, errors, &notes);
@@ -66,10 +50,9 @@ enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli)
 
 	if (cli->words.count)
 		return krl_cli_misuse("validate takes what to check with -f: -f %s", cli->words.words[0]);
-	if (!cli->files.count)
-		return krl_cli_misuse("validate needs what to check: -f FILE, -f DIR or -f -");
-	if (is_repeated(&cli->files, "-"))
-		return krl_cli_misuse("-f - can be given once");
+	status = krl_cli_require_files(&cli->files, "validate");
+	if (status)
+		return status;
 	store = krl_store_new();
 	if (!store)
 		return krl_cli_fail("out of memory");

@@ -16,6 +16,9 @@ static const struct krl_cli_command commands[] = {
 	  "show what each rate limit has counted and has left", krl_cli_get, krl_cli_get_options },
 	{ "validate", "-f FILE|DIR|- ...", "check documents without applying them", krl_cli_validate,
 	  krl_cli_validate_options },
+	{ "check", "-f FILE|DIR|- ... [--method METHOD] [--path PATH] [--header 'NAME: VALUE']...\n"
+	  "                [--source ADDRESS] [--endpoint IP:PORT|NAME] [--live] [-o table|json|yaml]",
+	  "show which rules a request would meet, and why", krl_cli_check, krl_cli_check_options },
 	{ "convert", "-f FILE|-", "turn rate limits of other systems into RateLimit documents", krl_cli_convert,
 	  krl_cli_convert_options },
 	{ "version", "[-o json|yaml]", "show the versions of this program and of the agent",
@@ -148,6 +151,7 @@ int main(int argc, char **argv)
 
 	status = run(argc, argv, &cli);
 	krl_cli_list_free(&cli.files);
+	krl_cli_list_free(&cli.headers);
 	krl_cli_list_free(&cli.words);
 	/* Whoever closed the pipe has seen enough. */
 	if (fflush(stdout) && errno != EPIPE)
