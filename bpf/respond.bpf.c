@@ -4,7 +4,9 @@
  * the next answer of the queue, and those of a request that came in several pieces find it empty. */
 #include "maps.h"
 #include "lib/answer.h"
+#include "lib/bucket.h"
 #include "lib/kernel.h"
+#include "lib/rule.h"
 
 /* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
 #define KRL_DRAIN_QUIET 20
@@ -207,9 +209,35 @@ static long krl_recall(const void *map, const void *key, void *value, void *ctx)
 	return 0;
 }
 
+struct krl_sweeping {
+	struct __sk_buff *skb;
+	__u64 now_ns;
+};
+
+static long krl_sweep_key(__u32 i, void *ctx)
+{
+	struct krl_sweeping *s = ctx;
+	struct krl_settings settings;
+	struct krl_bucket_key key;
+	struct krl_bucket *b;
+	struct krl_rule *rule;
+	__u32 slot;
+
+	if (bpf_skb_load_bytes(s->skb, sizeof(struct krl_command) + i * sizeof(key), &key, sizeof(key)))
+		return 1;
+	slot = key.slot;
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	b = bpf_map_lookup_elem(&krl_buckets, &key);
+	if (rule && b && !krl_rule_read(rule, key.rule_id, &settings) &&
+	    !krl_bucket_bury(b, &settings, s->now_ns))
+		bpf_map_delete_elem(&krl_buckets, &key);
+	return 0;
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_command(struct __sk_buff *skb)
 {
+	struct krl_sweeping sweeping;
 	struct krl_command command;
 	struct krl_conn *conn;
 	__u32 zero = 0;
@@ -219,6 +247,12 @@ int krl_command(struct __sk_buff *skb)
 		return SK_DROP;
 	if (command.kind == KRL_COMMAND_BREAK_SINK)
 		return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
+	if (command.kind == KRL_COMMAND_SWEEP) {
+		sweeping.skb = skb;
+		sweeping.now_ns = bpf_ktime_get_boot_ns();
+		bpf_loop(command.count, krl_sweep_key, &sweeping, 0);
+		return SK_DROP;
+	}
 	if (command.kind == KRL_COMMAND_RECALL) {
 		bpf_for_each_map_elem(&krl_conns, krl_recall, 0, 0);
 		return SK_DROP;

@@ -6,7 +6,7 @@
 #include "lib/answer.h"
 #include "lib/endpoint.h"
 #include "lib/kernel.h"
-#include "lib/scan.h"
+#include "lib/select.h"
 
 #define KRL_NS_PER_S 1000000000ULL
 
@@ -285,104 +285,6 @@ static __always_inline void krl_note_admitted(struct krl_conn *conn, struct sock
 	conn->interim = !!(conn->scan.flags & KRL_HTTP_EXPECT);
 }
 
-/* The address of the client, IPv4 as ::ffff:a.b.c.d. */
-static __always_inline void krl_peer(struct __sk_buff *skb, __u8 ret[16])
-{
-	__u32 *words = (__u32 *)ret;
-
-	if (skb->family == KRL_AF_INET6) {
-		words[0] = skb->remote_ip6[0];
-		words[1] = skb->remote_ip6[1];
-		words[2] = skb->remote_ip6[2];
-		words[3] = skb->remote_ip6[3];
-		KRL_FORGET();	/* as in sockops.bpf.c */
-	} else {
-		words[0] = 0;
-		words[1] = 0;
-		words[2] = bpf_htonl(0xffff);
-		words[3] = skb->remote_ip4;
-	}
-}
-
-struct krl_judging_heads {
-	struct krl_scanning scanning;
-	const struct krl_endpoint *endpoint;
-};
-
-/* Too large for the stack. */
-static const struct krl_match krl_new_match;
-
-/* Where the requests of the connection are matched by @endpoint's selectors; NULL without room. */
-static __always_inline struct krl_match *krl_match_of(struct __sk_buff *skb, const struct krl_conn *conn,
-						      __u64 cookie, __u64 policy)
-{
-	struct krl_match *m = bpf_map_lookup_elem(&krl_matches, &cookie);
-	struct krl_config *config;
-	__u32 zero = 0;
-
-	if (m && KRL_LIKELY(m->policy == policy))
-		return m;
-	if (!m) {
-		bpf_map_update_elem(&krl_matches, &cookie, &krl_new_match, BPF_NOEXIST);
-		m = bpf_map_lookup_elem(&krl_matches, &cookie);
-		config = bpf_map_lookup_elem(&krl_config, &zero);
-		if (!m || !config)
-			return 0;
-		m->key[0] = config->hash_key[0];
-		m->key[1] = config->hash_key[1];
-		krl_peer(skb, m->source);
-	}
-	if (krl_http_in_head(&conn->http))
-		krl_count(KRL_REASON_RULE_CHANGED);
-	m->policy = policy;
-	krl_match_begin(m);
-	return m;
-}
-
-/* The head that ended is judged; @krl_scanning walks on behind it. */
-static long krl_judge_head(__u32 i, void *ctx)
-{
-	struct krl_judging_heads *h = ctx;
-	struct krl_conn *conn = h->scanning.conn;
-	struct krl_match *match = h->scanning.match;
-	const struct krl_policy *policy = h->scanning.policy;
-	__u32 heads = conn->scan.heads;
-
-	krl_scan_on(&h->scanning);
-	if (conn->scan.heads == heads || conn->scan.event || conn->scan.failed || !match || !policy)
-		return 1;
-	if (conn->scan.refused)
-		return 0;
-	krl_match_end(match, policy);
-	if (match->ambiguous) {
-		krl_count(KRL_REASON_SHARED_VALUE);
-		if (h->endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
-			conn->scan.event = KRL_HTTP_BAD;
-			return 1;
-		}
-	}
-	conn->scan.refused = !!krl_admit(h->endpoint, &conn->judge, policy, match);
-	return 0;
-}
-
-/* Walk @skb, judging each head as it ends: what one took is not given back when a later one in the same
- * skb is refused, and the connection with it. */
-static __noinline int krl_scan_judging(struct __sk_buff *skb, struct krl_conn *conn,
-				       const struct krl_endpoint *endpoint, const struct krl_policy *policy,
-				       struct krl_match *match)
-{
-	struct krl_judging_heads heads = {
-		.scanning = { .skb = skb, .conn = conn, .policy = policy, .match = match },
-		.endpoint = endpoint,
-	};
-
-	krl_scan_begin(skb, conn);
-	conn->judge.n = 1;
-	bpf_loop(KRL_SCAN_STEPS, krl_judge_head, &heads, 0);
-	krl_scan_done(conn);
-	return 0;
-}
-
 /* TCP queues a segment that overlaps what it has already as it came, and leaves it to the reader to skip
  * that (net/ipv4/tcp_input.c, tcp_data_queue); tcp_read_skb does not. Take it off, or server and framing
  * would see these bytes twice. Returns 0, or -1 when the stream has a gap or cannot be mended. */
@@ -454,8 +356,14 @@ int krl_stream(struct __sk_buff *skb)
 	fresh = conn->http.state == KRL_HTTP_START;
 	in_body = conn->http.state >= KRL_HTTP_BODY;
 	endpoint = krl_conn_endpoint(conn);
-	if (endpoint && endpoint->policy)
+	if (endpoint && endpoint->policy) {
 		policy = bpf_map_lookup_elem(&krl_policies, &endpoint->policy);
+		/* The agent keeps a row for longer than this program runs. */
+		if (!policy) {
+			krl_count(KRL_REASON_RULE_CHANGED);
+			endpoint = 0;
+		}
+	}
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	if (policy) {
 		match = krl_match_of(skb, conn, cookie, endpoint->policy);

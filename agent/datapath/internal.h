@@ -10,6 +10,12 @@
 #include "datapath.h"
 #include "kmesh_rl.skel.h"
 
+/* Keys, sorted, that nothing referred to after the last pass. Owned. */
+struct krl_stale {
+	__u64 *keys;
+	size_t count;
+};
+
 struct krl_datapath {
 	struct kmesh_rl *skel;
 	struct bpf_link *sockops;	/* pinned */
@@ -17,8 +23,7 @@ struct krl_datapath {
 	struct krl_config *config;	/* krl_config, mapped */
 	const struct krl_load *load;	/* krl_load, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
-	__u64 *stale_forms;		/* sorted: those that no rule had after the last pass */
-	size_t stale_form_count;
+	struct krl_stale stale_forms, stale_policies;
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
 };

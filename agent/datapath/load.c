@@ -229,7 +229,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
 	free(dp->infos);
-	free(dp->stale_forms);
+	free(dp->stale_forms.keys);
+	free(dp->stale_policies.keys);
 	free(dp);
 }
 

@@ -48,8 +48,12 @@ struct krl_origin {
 int krl_pass_join_policies(struct krl_pass *pass, const struct krl_origin *origins, __u32 count,
 			   __u64 *ret_key);
 
-/* Remove the policies that no endpoint has any more. A program that runs meanwhile has looked its policy up
- * already, and the row stays until it is done. */
+/* Remove the policies that no endpoint has any more. */
 void krl_pass_drop_policies(struct krl_pass *pass);
+
+/* Of a map whose keys are hashes of its rows, remove those rows that are not among the @count @used, and were
+ * not the pass before either: a program may still look for one that was in use until now. Sorts @used;
+ * @stale is what is to be known the next time. */
+void krl_contents_drop(int fd, __u64 *used, size_t count, struct krl_stale *stale);
 
 #endif

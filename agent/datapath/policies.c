@@ -67,45 +67,21 @@ int krl_pass_join_policies(struct krl_pass *p, const struct krl_origin *origins,
 	return err;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The policies that endpoints refer to, sorted. Returns how many. */
-static size_t used_policies(const struct krl_pass *p, __u64 used[KRL_MAX_ENDPOINTS])
+void krl_pass_drop_policies(struct krl_pass *p)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	__u64 *used = calloc(KRL_MAX_ENDPOINTS, sizeof(*used));
 	struct krl_endpoint_key key, *at = NULL;
 	struct krl_endpoint value;
 	size_t count = 0;
 
+	if (!used)
+		return;
 	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &key)) {
 		at = &key;
 		if (!bpf_map_lookup_elem(fd, &key, &value) && value.policy)
 			used[count++] = value.policy;
 	}
-	qsort(used, count, sizeof(*used), compare_keys);
-	return count;
-}
-
-void krl_pass_drop_policies(struct krl_pass *p)
-{
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_policies);
-	__u64 *used = calloc(KRL_MAX_ENDPOINTS, sizeof(*used));
-	__u64 *found = calloc(2 * KRL_MAX_ENDPOINTS, sizeof(*found)), *at = NULL;
-	size_t count = 0, used_count, i;
-
-	if (used && found) {
-		while (count < 2 * KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
-			at = &found[count++];
-		used_count = count ? used_policies(p, used) : 0;
-		for (i = 0; i < count; i++)
-			if (!used_count || !bsearch(&found[i], used, used_count, sizeof(*used), compare_keys))
-				bpf_map_delete_elem(fd, &found[i]);
-	}
+	krl_contents_drop(bpf_map__fd(p->dp->skel->maps.krl_policies), used, count, &p->dp->stale_policies);
 	free(used);
-	free(found);
 }

@@ -17,6 +17,7 @@
 #include "carry.h"
 #include "internal.h"
 #include "pending.h"
+#include "sweep.h"
 
 struct krl_responders {
 	struct krl_datapath *dp;
@@ -25,6 +26,7 @@ struct krl_responders {
 	uv_timer_t *alive;	/* every KRL_CARRY_TICK_MS, a fifth of what the kernel takes for dead */
 	struct krl_carry carry;
 	struct krl_pending pending;
+	struct krl_sweeper *sweeper;
 	__u64 events_lost;	/* of krl_load.events_lost, those that were made up for */
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
@@ -210,6 +212,9 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	err = start_loop(r, loop, ret_error);
 	if (!err)
 		err = open_pairs(r, ret_error);
+	if (!err && krl_sweeper_open(loop, bpf_map__fd(dp->skel->maps.krl_buckets), r->command[0], dp->rules,
+				     dp->load, &r->sweeper))
+		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (err) {
 		krl_responders_close(r);
 		return err;
@@ -237,6 +242,7 @@ void krl_responders_close(struct krl_responders *r)
 	close_handle(r->poll);
 	close_handle(r->alive);
 	close_handle(r->carry.timer);
+	krl_sweeper_close(r->sweeper);
 	krl_pending_clear(&r->pending);
 	close_handle(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)

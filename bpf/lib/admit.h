@@ -5,9 +5,7 @@
 
 #include "../maps.h"
 #include "bucket.h"
-
-/* Tries to read a rule that the agent is writing; it writes a few words. */
-#define KRL_SEQ_TRIES 8
+#include "rule.h"
 
 /* What the loops over the rules share. The numbers are in the connection's row: on the stack, the
  * verifier would follow each of them through every round. */
@@ -21,33 +19,9 @@ struct krl_judging {
 /* The three functions that follow are global so that the verifier walks their loops once, not once
  * for every path that leads to them; it wants a check of each pointer. */
 
-/* Copy a rule's settings as one consistent set. Returns 0, or -1 when the row is no longer @id. */
 __noinline int krl_rule_settings(const struct krl_rule *rule, __u32 id, struct krl_settings *ret)
 {
-	__u32 seq;
-	int i;
-
-	if (!rule || !ret)
-		return -1;
-	for (i = 0; i < KRL_SEQ_TRIES; i++) {
-		seq = KRL_READ_ONCE(rule->seq);
-		if (seq & 1)
-			continue;
-		ret->max_tokens = KRL_READ_ONCE(rule->settings.max_tokens);
-		ret->tokens_per_fill = KRL_READ_ONCE(rule->settings.tokens_per_fill);
-		ret->fill_interval_ns = KRL_READ_ONCE(rule->settings.fill_interval_ns);
-		if (KRL_READ_ONCE(rule->id) != id)
-			return -1;
-		if (KRL_READ_ONCE(rule->seq) == seq)
-			break;
-	}
-	/* An agent that died while writing leaves seq odd: the words are still a rule's. */
-	if (i == KRL_SEQ_TRIES) {
-		*ret = rule->settings;
-		if (KRL_READ_ONCE(rule->id) != id)
-			return -1;
-	}
-	return ret->max_tokens && ret->tokens_per_fill && ret->fill_interval_ns ? 0 : -1;
+	return rule && ret ? krl_rule_read(rule, id, ret) : -1;
 }
 
 __noinline int krl_rule_take(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns, __u64 n)
@@ -64,6 +38,16 @@ __noinline int krl_rule_give_back(struct krl_bucket *b, const struct krl_setting
 	return 0;
 }
 
+static __always_inline void krl_judge_bucket_made(void)
+{
+	struct krl_load *load;
+	__u32 zero = 0;
+
+	load = bpf_map_lookup_elem(&krl_load, &zero);
+	if (load)
+		__sync_fetch_and_add(&load->buckets_made, 1);
+}
+
 /* The bucket under @key, created full when it is missing; the rule's overflow bucket when there is
  * no room for one more. */
 static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_key *key, __u32 slot,
@@ -72,12 +56,13 @@ static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_
 	struct krl_bucket *b = bpf_map_lookup_elem(&krl_buckets, key);
 	struct krl_bucket fresh;
 
-	if (KRL_LIKELY(b))
+	if (KRL_LIKELY(b && !krl_bucket_is_buried(b)))
 		return b;
 	fresh = krl_bucket_full(s, now_ns);
-	bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST);
+	if (!bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST) && key->descriptor[0])
+		krl_judge_bucket_made();
 	b = bpf_map_lookup_elem(&krl_buckets, key);
-	if (b)
+	if (b && !krl_bucket_is_buried(b))
 		return b;
 	krl_count(KRL_REASON_BUCKET_OVERFLOW);
 	return bpf_map_lookup_elem(&krl_overflow, &slot);
@@ -112,6 +97,7 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	ret->flags = KRL_READ_ONCE(rule->flags);
 	key = j->key;
 	key.rule_id = ref.id;
+	key.slot = slot;
 	if (ctx->policy && ctx->match) {
 		tier = ctx->policy->tier_of[i & (KRL_MAX_ENDPOINT_RULES - 1)] & (KRL_MAX_TIERS - 1);
 		key.descriptor[0] = ctx->match->descriptors[tier][0];
@@ -166,7 +152,7 @@ static long krl_judge_check(__u32 i, void *ctx)
 	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
 	tokens = krl_bucket_peek(b, &rule.settings, j->now_ns);
-	if (tokens < (__s64)j->n)
+	if (tokens < (__s64)j->n && tokens > KRL_BUCKET_BURIED_MAX)
 		krl_judge_refuse(j, b, &rule, tokens);
 	return 0;
 }
@@ -177,13 +163,22 @@ static long krl_judge_take(__u32 i, void *ctx)
 	__u64 bit = 1ULL << (i & (KRL_MAX_ENDPOINT_RULES - 1));
 	struct krl_judged rule;
 	struct krl_bucket *b;
+	int refused;
 
 	if (!krl_judge_counts(j, i))
 		return 0;
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
-	if (!krl_rule_take(b, &rule.settings, j->now_ns, j->n)) {
+	refused = krl_rule_take(b, &rule.settings, j->now_ns, j->n);
+	if (refused && krl_bucket_is_buried(b)) {
+		/* Since it was looked up; now there is another. */
+		b = krl_judge_bucket(ctx, i, &rule);
+		if (!b)
+			return 0;
+		refused = krl_rule_take(b, &rule.settings, j->now_ns, j->n);
+	}
+	if (!refused) {
 		j->taken |= bit;
 		krl_judge_count(rule.slot, j->n, 0, 0);
 	} else if (rule.flags & KRL_RULE_SHADOW) {

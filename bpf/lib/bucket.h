@@ -225,6 +225,31 @@ static __always_inline void krl_bucket_give_back(struct krl_bucket *b, const str
 	}
 }
 
+/* What tokens is in a bucket that is about to be removed, and the most it is then: nobody takes from it, and
+ * fills that come late do not fill it. No debt goes so deep. */
+#define KRL_BUCKET_BURIED (-(1LL << 62))
+#define KRL_BUCKET_BURIED_MAX (-(1LL << 61))
+
+static __always_inline int krl_bucket_is_buried(const struct krl_bucket *b)
+{
+	return KRL_READ_ONCE(b->tokens) <= KRL_BUCKET_BURIED_MAX;
+}
+
+/* Make @b one that nobody takes from, if it is full: then a new one, which starts full, says the same. Who
+ * buried it removes it; others look for another. Returns 0, or -KRL_EAGAIN when it is not full. */
+static __always_inline int krl_bucket_bury(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns)
+{
+	__s64 seen;
+
+	if (krl_bucket_refill(b, s, krl_bucket_clock(now_ns)) != KRL_BUCKET_CURRENT)
+		return -KRL_EAGAIN;
+	seen = KRL_READ_ONCE(b->tokens);
+	if (seen < (__s64)s->max_tokens ||
+	    __sync_val_compare_and_swap(&b->tokens, seen, KRL_BUCKET_BURIED) != seen)
+		return -KRL_EAGAIN;
+	return 0;
+}
+
 /* ns until the next fill, from @now_ns; at least 1, at most fill_interval_ns. */
 static __always_inline __u64 krl_bucket_next_fill_ns(const struct krl_bucket *b,
 						     const struct krl_settings *s, __u64 now_ns)

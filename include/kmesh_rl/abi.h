@@ -16,7 +16,7 @@ enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
 	KRL_MAX_ENDPOINTS = 16384,
 	KRL_MAX_ENDPOINT_RULES = 64,	/* rules that count on one endpoint */
-	KRL_MAX_BUCKETS = 131072,
+	KRL_MAX_BUCKETS = 1 << 20,
 	KRL_MAX_CONNS = 65536,		/* enrolled connections on one node */
 	KRL_MAX_RESPONDERS = 64,	/* AF_UNIX pairs that build full answers, one a CPU */
 	KRL_LIMIT_TEXT_BYTES = 64,	/* "10 per 1 minute" */
@@ -77,7 +77,7 @@ struct krl_bucket_key {
 	__u64 descriptor[2];	/* keyed hash of the values that pick the bucket; 0 without any */
 	__u32 rule_id;
 	__u16 port;
-	__u16 pad;
+	__u16 slot;		/* the rule's row */
 };
 
 /* What a rule answers: text, with gaps for what is known at the verdict. Rows of krl_forms, keyed by
@@ -155,6 +155,7 @@ struct krl_load {
 	__u64 answers;		/* from the kernel */
 	__u64 left;		/* of those, left to the agent to carry */
 	__u64 events_lost;	/* krl_events was full */
+	__u64 buckets_made;	/* for values that had none */
 };
 
 /* From the kernel to the agent through krl_events. */
@@ -177,13 +178,22 @@ enum krl_command_kind {
 	KRL_COMMAND_CLOSE = 1,	/* break the connection: its server reads EPIPE and closes */
 	KRL_COMMAND_DRAIN = 2,	/* send the waiting answer if the server has been quiet */
 	KRL_COMMAND_BREAK_SINK = 3,	/* go into the sink, whose pipe breaks by that */
+	KRL_COMMAND_SWEEP = 5,	/* remove those of the buckets named behind it that are full */
 	KRL_COMMAND_RECALL = 4,	/* events were lost: send those again of connections that wait for a command */
 };
 
 struct krl_command {
 	__u64 cookie;
 	__u32 kind;
-	__u32 pad;
+	__u32 count;		/* of keys behind it */
+};
+
+/* A KRL_COMMAND_SWEEP. */
+#define KRL_SWEEP_KEYS 64
+
+struct krl_sweep {
+	struct krl_command command;
+	struct krl_bucket_key keys[KRL_SWEEP_KEYS];
 };
 
 _Static_assert(sizeof(struct krl_settings) == 24, "ABI");
@@ -195,7 +205,7 @@ _Static_assert(sizeof(struct krl_rule) == 48, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 48, "ABI");
-_Static_assert(sizeof(struct krl_load) == 24, "ABI");
+_Static_assert(sizeof(struct krl_load) == 32, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 

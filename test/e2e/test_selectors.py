@@ -3,7 +3,7 @@
 
 import subprocess
 
-from client import equal, expect_limited, expect_ok, get, post
+from client import equal, expect, expect_limited, expect_ok, get, post
 from documents import ratelimit
 from harness import PORT, case, wait_for
 
@@ -262,3 +262,21 @@ def an_agent_that_starts_again_keeps_buckets_of_values(env):
     env.start_agent()
     wait_for("the agent is there", lambda: env.lists("limit"))
     equal(admitted_of(env, 3, get("/", "x-user: a")), 0, "admitted with the next agent")
+
+
+@case
+def buckets_of_values_go_when_they_are_full_again(env):
+    """... and those of values that are limited stay."""
+    limits(env, "{name: quick, maxTokens: 1, tokensPerFill: 1, fillInterval: 100ms, "
+                f"clientSelectors: [{USERS}]}}",
+           "{name: slow, limit: 1/day, clientSelectors: [{headers: [{name: x-slow, type: Distinct}]}]}",
+           spec="  ruleMatch: All\n")
+    equal(admitted_of(env, 2, get("/", "x-slow: a")), 1, "admitted of the slow one")
+    conn = env.connect()
+    for user in range(300):
+        expect_ok(conn.ask(get("/", f"x-user: {user}", "x-slow: b") if user == 0 else get("/", f"x-user: {user}")))
+    expect(env.item(rule="quick")["buckets"] > 0, "no bucket for any of the values")
+    wait_for("the buckets of the quick rule are gone", lambda: env.item(rule="quick")["buckets"] == 0)
+    equal(env.item(rule="slow")["buckets"], 2, "buckets of the slow rule")
+    equal(admitted_of(env, 2, get("/", "x-slow: a")), 0, "admitted of the slow one, who had his")
+    equal(admitted_of(env, 1, get("/", "x-user: 1")), 1, "admitted of one whose bucket was removed")

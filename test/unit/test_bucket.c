@@ -257,6 +257,36 @@ static void beside_a_stalled_adder_the_tokens_that_are_there_are_given(void **st
 	assert_int_equal(take_all(&b, &one_per_s_burst_10, 8 * S), 6);
 }
 
+static void only_a_full_bucket_is_buried_and_then_gives_nothing(void **state)
+{
+	const struct krl_settings s = { .max_tokens = 10, .tokens_per_fill = 5, .fill_interval_ns = 100 };
+	struct krl_bucket b = krl_bucket_full(&s, 1000);
+
+	(void)state;
+	assert_int_equal(krl_bucket_take(&b, &s, 1000, 1), 0);
+	assert_int_equal(krl_bucket_bury(&b, &s, 1099), -KRL_EAGAIN);
+	assert_false(krl_bucket_is_buried(&b));
+	assert_int_equal(krl_bucket_take(&b, &s, 1099, 9), 0);
+	assert_int_equal(krl_bucket_bury(&b, &s, 1100), -KRL_EAGAIN);
+	assert_int_equal(krl_bucket_bury(&b, &s, 1200), 0);
+	assert_true(krl_bucket_is_buried(&b));
+	assert_int_equal(krl_bucket_bury(&b, &s, 1200), -KRL_EAGAIN);
+	assert_int_equal(krl_bucket_take(&b, &s, 1200, 1), -KRL_EAGAIN);
+	assert_int_equal(krl_bucket_take(&b, &s, 1ULL << 40, 1), -KRL_EAGAIN);
+	assert_true(krl_bucket_is_buried(&b));
+}
+
+static void a_bucket_above_smaller_settings_is_full(void **state)
+{
+	const struct krl_settings large = { .max_tokens = 10, .tokens_per_fill = 1, .fill_interval_ns = 100 };
+	const struct krl_settings small = { .max_tokens = 3, .tokens_per_fill = 1, .fill_interval_ns = 100 };
+	struct krl_bucket b = krl_bucket_full(&large, 1000);
+
+	(void)state;
+	assert_int_equal(krl_bucket_bury(&b, &small, 1000), 0);
+	assert_int_equal(krl_bucket_take(&b, &small, 1000, 1), -KRL_EAGAIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +312,8 @@ int main(void)
 		cmocka_unit_test(the_next_fill_is_counted_from_the_last_one),
 		cmocka_unit_test(a_frozen_bucket_is_refilled_by_whoever_comes_next),
 		cmocka_unit_test(beside_a_stalled_adder_the_tokens_that_are_there_are_given),
+		cmocka_unit_test(only_a_full_bucket_is_buried_and_then_gives_nothing),
+		cmocka_unit_test(a_bucket_above_smaller_settings_is_full),
 	};
 
 	return cmocka_run_group_tests_name("bucket", tests, NULL, NULL);
