@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/datapath/live.h"
+#include "bpf/lib/bucket.h"
 
 #define S 1000000000ULL
 
@@ -88,6 +89,14 @@ static void of_several_it_is_the_emptiest_as_of_now(void **state)
 	assert_int_equal(bucket.available, 6);
 }
 
+static void a_bucket_that_is_about_to_be_removed_is_none(void **state)
+{
+	struct krl_live_bucket bucket = ask(3, 100);
+
+	count(&bucket, 1, key_of(3, 100, 1, 80), KRL_BUCKET_BURIED, S);
+	assert_false(bucket.found);
+}
+
 static void nothing_pinned_is_told_apart(void **state)
 {
 	struct krl_live_bucket bucket = ask(3, 100);
@@ -106,6 +115,7 @@ int main(void)
 		cmocka_unit_test(half_a_descriptor_is_another),
 		cmocka_unit_test(a_bucket_is_of_the_endpoint_that_is_asked_for),
 		cmocka_unit_test(of_several_it_is_the_emptiest_as_of_now),
+		cmocka_unit_test(a_bucket_that_is_about_to_be_removed_is_none),
 		cmocka_unit_test(nothing_pinned_is_told_apart),
 	};
 
