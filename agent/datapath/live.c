@@ -53,7 +53,8 @@ void krl_live_count(struct krl_live_bucket *buckets, size_t count, const struct 
 	asked = count ? bsearch(&wanted, buckets, count, sizeof(*buckets), compare_rules) : NULL;
 	if (!asked || memcmp(key->descriptor, asked->descriptor, sizeof(key->descriptor)))
 		return;
-	if (!asked->anywhere && (memcmp(key->addr, asked->at.addr, sizeof(key->addr)) || key->port != asked->at.port))
+	if (!asked->anywhere &&
+	    (memcmp(key->addr, asked->at.addr, sizeof(key->addr)) || key->port != asked->at.port))
 		return;
 	look(asked, bucket, now_ns);
 }

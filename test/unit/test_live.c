@@ -25,11 +25,13 @@ static struct krl_live_bucket ask(__u32 rule_id, __u64 value)
 
 static struct krl_bucket_key key_of(__u32 rule_id, __u64 value, __u8 last_byte, __u16 port)
 {
-	return (struct krl_bucket_key){ .netns_cookie = 1, .addr = { [15] = last_byte }, .port = port,
-					.rule_id = rule_id, .descriptor = { value, value + 1 } };
+	return (struct krl_bucket_key){ .netns_cookie = 1, .addr = { [15] = last_byte },
+					.port = port, .rule_id = rule_id,
+					.descriptor = { value, value + 1 } };
 }
 
-static void count(struct krl_live_bucket *buckets, size_t n, struct krl_bucket_key key, __s64 tokens, __u64 now_ns)
+static void count(struct krl_live_bucket *buckets, size_t n, struct krl_bucket_key key,
+		  __s64 tokens, __u64 now_ns)
 {
 	struct krl_bucket bucket = { .last_topup_ns = S, .tokens = tokens };
 
