@@ -47,10 +47,14 @@ void krl_live_count(struct krl_live_bucket *buckets, size_t count, const struct 
 {
 	struct krl_live_bucket wanted = { .rule_id = key->rule_id }, *asked;
 
+	/* About to be removed: what comes next makes a new one. */
+	if (krl_bucket_is_buried(bucket))
+		return;
 	asked = count ? bsearch(&wanted, buckets, count, sizeof(*buckets), compare_rules) : NULL;
 	if (!asked || memcmp(key->descriptor, asked->descriptor, sizeof(key->descriptor)))
 		return;
-	if (!asked->anywhere && (memcmp(key->addr, asked->at.addr, sizeof(key->addr)) || key->port != asked->at.port))
+	if (!asked->anywhere &&
+	    (memcmp(key->addr, asked->at.addr, sizeof(key->addr)) || key->port != asked->at.port))
 		return;
 	look(asked, bucket, now_ns);
 }

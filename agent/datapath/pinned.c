@@ -35,7 +35,8 @@ int krl_pinned_open(const char *bpffs, const struct krl_pinned *map, __u32 file_
 		return -ENAMETOOLONG;
 	/* Without rights bpf() says EPERM also of what is not there. */
 	if (stat(path, &st))
-		return errno == ENOENT || errno == ENOTDIR ? -ENOENT : errno == EACCES ? -EPERM : -errno;
+		return errno == ENOENT || errno == ENOTDIR ? -ENOENT :
+		       errno == EACCES			   ? -EPERM : -errno;
 	fd = bpf_obj_get_opts(path, &options);
 	if (fd < 0)
 		return fd == -EACCES ? -EPERM : fd;
@@ -58,7 +59,8 @@ static ssize_t value_bytes_of(const struct krl_pinned *map)
 	return cpus < 0 ? cpus : (ssize_t)map->value_bytes * cpus;
 }
 
-int krl_pinned_each(const char *bpffs, const struct krl_pinned *map, __u32 rows, krl_pinned_fn each, void *arg)
+int krl_pinned_each(const char *bpffs, const struct krl_pinned *map, __u32 rows, krl_pinned_fn each,
+		    void *arg)
 {
 	ssize_t value_bytes = value_bytes_of(map);
 	__u32 position = 0, done = 0, count, i;
@@ -79,8 +81,8 @@ int krl_pinned_each(const char *bpffs, const struct krl_pinned *map, __u32 rows,
 		/* A hash gives whole chains: a batch that is cut short might not hold one. */
 		if (map->type == BPF_MAP_TYPE_HASH)
 			count = BATCH_ROWS;
-		err = bpf_map_lookup_batch(fd, done ? &position : NULL, &position, keys, values, &count,
-					   NULL);
+		err = bpf_map_lookup_batch(fd, done ? &position : NULL, &position, keys, values,
+					   &count, NULL);
 		/* ENOENT comes with the last rows. */
 		if (err && err != -ENOENT)
 			break;

@@ -118,7 +118,8 @@ void krl_stats_count_bucket(struct krl_stats *stats, const struct krl_bucket_key
 	struct krl_stats_row *row = find_id(stats, key->rule_id);
 	struct krl_bucket copy = *bucket;
 
-	if (row)
+	/* About to be removed, because it was full. */
+	if (row && !krl_bucket_is_buried(bucket))
 		add_bucket(row, krl_bucket_peek(&copy, &row->settings, now_ns));
 }
 

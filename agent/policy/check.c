@@ -17,8 +17,8 @@ struct krl_check_request {
 };
 
 /* Step through the head as krl_scan_step does. 0, or -EINVAL with @ret_line set. */
-static int walk(const struct krl_check_request *request, const struct krl_policy *policy, const __u64 key[2],
-		struct krl_match *ret, size_t *ret_line)
+static int walk(const struct krl_check_request *request, const struct krl_policy *policy,
+		const __u64 key[2], struct krl_match *ret, size_t *ret_line)
 {
 	union krl_match_went went = { 0 };
 	struct krl_http http = { 0 };
@@ -31,7 +31,8 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 	memcpy(ret->source, request->asked.source, sizeof(ret->source));
 	for (at = 0; at < request->len; at += steps) {
 		went.before = http.state;
-		steps = krl_http_step(&http, request->head, at, request->len, request->len - at, &event);
+		steps = krl_http_step(&http, request->head, at, request->len, request->len - at,
+				      &event);
 		went.bytes = steps;
 		krl_match_step(ret, policy, &http, krl_load_word(request->head + at), went.all);
 		if (event == KRL_HTTP_BEGIN)
@@ -66,15 +67,17 @@ static int check_lines(const struct krl_check_question *question, size_t *ret_li
 
 static int build_head(const struct krl_check_question *question, struct krl_check_request *request)
 {
-	size_t size = strlen(question->method) + strlen(question->target) + sizeof("  HTTP/1.1\r\n\r\n"), i;
+	size_t size = sizeof("  HTTP/1.1\r\n\r\n"), i;
 	char *at;
 
+	size += strlen(question->method) + strlen(question->target);
 	for (i = 0; i < question->header_count; i++)
 		size += strlen(question->headers[i]) + 2;
 	request->head = calloc(1, size + KRL_MATCH_SPARE);
 	if (!request->head)
 		return -ENOMEM;
-	at = request->head + sprintf(request->head, "%s %s HTTP/1.1\r\n", question->method, question->target);
+	at = request->head;
+	at += sprintf(at, "%s %s HTTP/1.1\r\n", question->method, question->target);
 	for (i = 0; i < question->header_count; i++)
 		at += sprintf(at, "%s\r\n", question->headers[i]);
 	at += sprintf(at, "\r\n");
@@ -200,7 +203,8 @@ static int explain(const struct krl_asked *asked, const struct krl_target *targe
 	if (met < 0)
 		return krl_explain_fails(asked, spec, ret);
 	for (i = 0; i < target->rule_count && !all; i++)
-		if (policy->tier_of[i] < policy->tier_of[rule] && krl_explain_meets(asked, &target->rules[i]) >= 0)
+		if (policy->tier_of[i] < policy->tier_of[rule] &&
+		    krl_explain_meets(asked, &target->rules[i]) >= 0)
 			return krl_explain_say(ret, "an earlier tier counts");
 	if (!spec->selector_count)
 		return krl_explain_say(ret, "for every request");
@@ -208,8 +212,8 @@ static int explain(const struct krl_asked *asked, const struct krl_target *targe
 }
 
 static int judge(const struct krl_check_request *request, const struct krl_rate_limit *limit,
-		 const struct krl_target *target, const struct krl_policy *policy, const struct krl_match *match,
-		 size_t rule, struct krl_check_verdict *ret)
+		 const struct krl_target *target, const struct krl_policy *policy,
+		 const struct krl_match *match, size_t rule, struct krl_check_verdict *ret)
 {
 	unsigned int tier = policy->tier_of[rule];
 	int err;

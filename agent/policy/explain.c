@@ -15,9 +15,15 @@
 #define MAPPED_BITS 96
 
 static const char *const methods[KRL_METHOD_MAX] = {
-	[KRL_METHOD_GET] = "GET",	  [KRL_METHOD_HEAD] = "HEAD",	    [KRL_METHOD_POST] = "POST",
-	[KRL_METHOD_PUT] = "PUT",	  [KRL_METHOD_DELETE] = "DELETE",   [KRL_METHOD_CONNECT] = "CONNECT",
-	[KRL_METHOD_OPTIONS] = "OPTIONS", [KRL_METHOD_TRACE] = "TRACE",	    [KRL_METHOD_PATCH] = "PATCH",
+	[KRL_METHOD_GET] = "GET",
+	[KRL_METHOD_HEAD] = "HEAD",
+	[KRL_METHOD_POST] = "POST",
+	[KRL_METHOD_PUT] = "PUT",
+	[KRL_METHOD_DELETE] = "DELETE",
+	[KRL_METHOD_CONNECT] = "CONNECT",
+	[KRL_METHOD_OPTIONS] = "OPTIONS",
+	[KRL_METHOD_TRACE] = "TRACE",
+	[KRL_METHOD_PATCH] = "PATCH",
 };
 
 int krl_explain_say(char **text, const char *fmt, ...)
@@ -69,7 +75,8 @@ void krl_explain_address(const __u8 addr[16], unsigned int bits, char ret[KRL_AD
 
 static bool is_called(const struct krl_asked_header *header, const char *name)
 {
-	return header->name_len == strlen(name) && !strncasecmp(header->name, name, header->name_len);
+	return header->name_len == strlen(name) &&
+	       !strncasecmp(header->name, name, header->name_len);
 }
 
 static bool value_fits(const struct krl_term *term, const char *value, size_t len)
@@ -82,8 +89,8 @@ static bool value_fits(const struct krl_term *term, const char *value, size_t le
 		return false;
 	if (term->kind == KRL_PREDICATE_EXACT)
 		return len == wanted;
-	return term->kind == KRL_PREDICATE_PREFIX || len == wanted || term->value[wanted - 1] == '/' ||
-	       value[wanted] == '/';
+	return term->kind == KRL_PREDICATE_PREFIX || len == wanted ||
+	       term->value[wanted - 1] == '/' || value[wanted] == '/';
 }
 
 static bool header_fits(const struct krl_asked *asked, const struct krl_term *term)
@@ -140,7 +147,8 @@ static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 }
 
 /* The first condition of @selector that does not hold, or NULL. */
-static const struct krl_term *first_failure(const struct krl_asked *asked, const struct krl_selector *selector)
+static const struct krl_term *first_failure(const struct krl_asked *asked,
+					    const struct krl_selector *selector)
 {
 	size_t i;
 
@@ -176,8 +184,8 @@ static int say_header(const struct krl_asked *asked, const struct krl_term *term
 	for (i = 0; i < asked->header_count && !err; i++) {
 		header = &asked->headers[i];
 		if (is_called(header, term->name))
-			err = krl_explain_say(text, "%s \"%.*s\"", found++ ? "," : "", (int)header->value_len,
-					      header->value);
+			err = krl_explain_say(text, "%s \"%.*s\"", found++ ? "," : "",
+					      (int)header->value_len, header->value);
 	}
 	return err || found ? err : krl_explain_say(text, " none");
 }
@@ -247,7 +255,8 @@ static int say_value(const char *name, const char *value, size_t len, bool share
 	return krl_explain_say(text, "%s=%.*s", name, (int)len, value);
 }
 
-int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_field *field, char **text)
+int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_field *field,
+		      char **text)
 {
 	const struct krl_asked_header *found = NULL;
 	const __u64 *masks = field->masks[is_ipv4(asked->source)];
@@ -259,7 +268,8 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 		return say_value("path", asked->path, asked->path_len, asked->path_long, text);
 	if (field->kind == KRL_FIELD_SOURCE) {
 		krl_explain_address(asked->source,
-				    __builtin_popcountll(masks[0]) + __builtin_popcountll(masks[1]), address);
+				    __builtin_popcountll(masks[0]) + __builtin_popcountll(masks[1]),
+				    address);
 		return krl_explain_say(text, "source=%s", address);
 	}
 	for (i = 0; i < asked->header_count; i++) {
@@ -268,5 +278,6 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 		shared = found;
 		found = &asked->headers[i];
 	}
-	return say_value(field->name, found ? found->value : "", found ? found->value_len : 0, shared, text);
+	return say_value(field->name, found ? found->value : "", found ? found->value_len : 0,
+			 shared, text);
 }

@@ -29,15 +29,17 @@ struct krl_asked {
 /* Text that grows, NULL at first; the caller frees it. 0, or -ENOMEM, and *@text is as before. */
 int krl_explain_say(char **text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The number of the first selector of @rule that @asked meets, 0 for a rule without any. -1: it meets none. */
+/* The number of the first selector of @rule that @asked meets, 0 for a rule without any. -1: it
+ * meets none. */
 int krl_explain_meets(const struct krl_asked *asked, const struct krl_rule_spec *rule);
 
-/* Append to *@text, of each selector of @rule, which none is met of, the first condition that does not hold.
- * 0, or -ENOMEM. */
+/* Append to *@text, of each selector of @rule, which none is met of, the first condition that does
+ * not hold. 0, or -ENOMEM. */
 int krl_explain_fails(const struct krl_asked *asked, const struct krl_rule_spec *rule, char **text);
 
 /* Append to *@text the value of @field by which it picks a bucket, as NAME=VALUE. 0, or -ENOMEM. */
-int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_field *field, char **text);
+int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_field *field,
+		      char **text);
 
 #define KRL_ADDRESS_TEXT_BYTES 64
 

@@ -16,9 +16,11 @@
 #include "agent/policy/decode_kinds.h"
 
 #define LIMIT(spec)                                                                                \
-	"{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, spec: "           \
-	"{endpoints: [{ip: '::', port: 80}], " spec "}}\n"
+	"{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, "                \
+	"spec: {endpoints: [{ip: '::', port: 80}], " spec "}}\n"
 #define RULE(name, selectors) "{name: " name ", limit: 1/day, clientSelectors: [" selectors "]}"
+#define PREMIUM "{headers: [{name: x-user-type, value: premium}]}"
+#define ADMIN "{headers: [{name: x-user-type, value: admin}]}"
 #define USER "{headers: [{name: X-User, type: Distinct}]}"
 
 static const __u64 key[2] = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
@@ -48,10 +50,12 @@ static const struct krl_rate_limit *decode(const char *text)
 }
 
 /* GET @path from @source with up to two headers. */
-static struct krl_check_question get(const char *path, const char *source, const char *first, const char *second)
+static struct krl_check_question get(const char *path, const char *source, const char *first,
+				     const char *second)
 {
 	static const char *headers[2];
-	struct krl_check_question question = { .method = "GET", .target = path, .headers = headers };
+	struct krl_check_question question = { .method = "GET", .target = path,
+					       .headers = headers };
 
 	assert_int_equal(krl_address_parse(source, question.source), 0);
 	headers[0] = first;
@@ -89,9 +93,8 @@ static void the_first_tier_that_matches_counts(void **state)
 {
 	const struct krl_rate_limit *limit =
 		decode(LIMIT("rules: [{name: default, limit: 1/day}, "
-			     RULE("premium", "{headers: [{name: x-user-type, value: premium}]}") ", "
-			     RULE("burst", "{headers: [{name: x-user-type, value: premium}]}") ", "
-			     RULE("admin", "{headers: [{name: x-user-type, value: admin}]}") "]"));
+			     RULE("premium", PREMIUM) ", " RULE("burst", PREMIUM) ", "
+			     RULE("admin", ADMIN) "]"));
 
 	check(limit, get("/", "192.0.2.1", "X-User-Type:  admin ", NULL));
 	expect(1, 1, false, NULL, "header x-user-type: expected \"premium\", found \"admin\"");
@@ -109,8 +112,8 @@ static void the_first_tier_that_matches_counts(void **state)
 
 static void all_that_match_count(void **state)
 {
-	check(decode(LIMIT("ruleMatch: All, rules: [{name: all, limit: 1/day}, " RULE("user", USER) ", "
-			   RULE("path", "{path: {value: /v1}}") "]")),
+	check(decode(LIMIT("ruleMatch: All, rules: [{name: all, limit: 1/day}, "
+			   RULE("user", USER) ", " RULE("path", "{path: {value: /v1}}") "]")),
 	      get("/v1/x?y", "192.0.2.1", "x-user: alice", NULL));
 	expect(0, 0, true, NULL, "for every request");
 	expect(1, 0, true, "x-user=alice", "meets clientSelectors[0]");
@@ -126,8 +129,10 @@ static void the_first_condition_that_fails_is_told(void **state)
 		  "header a: expected \"b\", found \"1\", \"2\"" },
 		{ "{headers: [{name: a, type: Prefix, value: 3}]}",
 		  "header a: expected a value that begins with \"3\", found \"1\", \"2\"" },
-		{ "{headers: [{name: x, type: Present}]}", "header x: expected any value, found none" },
-		{ "{headers: [{name: x, type: Distinct}]}", "header x: expected any value, found none" },
+		{ "{headers: [{name: x, type: Present}]}",
+		  "header x: expected any value, found none" },
+		{ "{headers: [{name: x, type: Distinct}]}",
+		  "header x: expected any value, found none" },
 		{ "{headers: [{name: a, value: 2, invert: true}]}",
 		  "header a: expected not \"2\", found \"1\", \"2\"" },
 		{ "{headers: [{name: a, type: Present, invert: true}]}",
@@ -136,16 +141,19 @@ static void the_first_condition_that_fails_is_told(void **state)
 		{ "{path: {type: Exact, value: /v1}}", "path: expected \"/v1\", found \"/v10\"" },
 		{ "{methods: [POST, PUT]}", "method: expected POST or PUT, found GET" },
 		{ "{sourceIP: 10.0.0.0/8}", "source: expected 10.0.0.0/8, found 192.0.2.1" },
-		{ "{sourceIP: '2001:db8::/32'}", "source: expected 2001:db8::/32, found 192.0.2.1" },
+		{ "{sourceIP: '2001:db8::/32'}",
+		  "source: expected 2001:db8::/32, found 192.0.2.1" },
 		{ "{sourceIP: 192.0.2.2}", "source: expected 192.0.2.2, found 192.0.2.1" },
 		{ "{methods: [GET], path: {value: /x}}, {methods: [PUT]}",
-		  "path: expected \"/x\" or below, found \"/v10\"; method: expected PUT, found GET" },
+		  "path: expected \"/x\" or below, found \"/v10\"; "
+		  "method: expected PUT, found GET" },
 	};
 	char text[512];
 	size_t i;
 
 	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		snprintf(text, sizeof(text), LIMIT("rules: [" RULE("r", "%s") "]"), table[i].selectors);
+		snprintf(text, sizeof(text), LIMIT("rules: [" RULE("r", "%s") "]"),
+			 table[i].selectors);
 		check(decode(text), get("/./v1%30", "192.0.2.1", "a: 1", "A:2 "));
 		expect(0, 1, false, NULL, table[i].why);
 	}
@@ -155,8 +163,10 @@ static void the_first_condition_that_fails_is_told(void **state)
 static void values_of_all_kinds_stand_in_one_selector(void **state)
 {
 	const struct krl_rate_limit *limit =
-		decode(LIMIT("rules: [" RULE("r", "{headers: [{name: a, value: one}, {name: b, value: two}], "
-				      "path: {value: /v1}, sourceCIDR: {value: 192.0.2.0/24, type: Distinct}}") ", "
+		decode(LIMIT("rules: [" RULE("r",
+			     "{headers: [{name: a, value: one}, {name: b, value: two}], "
+			     "path: {value: /v1}, "
+			     "sourceCIDR: {value: 192.0.2.0/24, type: Distinct}}") ", "
 			     RULE("s", "{sourceIP: 10.0.0.0/8}") "]"));
 
 	check(limit, get("/v1", "192.0.2.1", "a: one", "b: two"));
@@ -176,19 +186,21 @@ static void what_picks_the_bucket_is_told(void **state)
 		{ USER, "192.0.2.1", "x-user: a", "x-user: a", "x-user=<shared>" },
 		{ "{path: {type: Distinct}}", "192.0.2.1", NULL, NULL, "path=/v1/x" },
 		{ "{sourceIP: {type: Distinct}}", "192.0.2.1", NULL, NULL, "source=192.0.2.1" },
-		{ "{sourceIP: {type: Distinct}}", "2001:db8::1", NULL, NULL, "source=2001:db8::/64" },
-		{ "{sourceIP: {type: Distinct, value: 0.0.0.0/0, prefixLength: 8}}", "10.9.8.7", NULL, NULL,
-		  "source=10.0.0.0/8" },
-		{ "{headers: [{name: b, type: Present}]}, {headers: [{name: a, type: Distinct}]}", "192.0.2.1",
-		  "b: 1", NULL, NULL },
-		{ "{headers: [{name: a, type: Distinct}, {name: b, type: Distinct}]}", "192.0.2.1", "a: 1",
-		  "b: \xff", "a=1, b=?" },
+		{ "{sourceIP: {type: Distinct}}", "2001:db8::1", NULL, NULL,
+		  "source=2001:db8::/64" },
+		{ "{sourceIP: {type: Distinct, value: 0.0.0.0/0, prefixLength: 8}}", "10.9.8.7",
+		  NULL, NULL, "source=10.0.0.0/8" },
+		{ "{headers: [{name: b, type: Present}]}, {headers: [{name: a, type: Distinct}]}",
+		  "192.0.2.1", "b: 1", NULL, NULL },
+		{ "{headers: [{name: a, type: Distinct}, {name: b, type: Distinct}]}",
+		  "192.0.2.1", "a: 1", "b: \xff", "a=1, b=?" },
 	};
 	char text[512];
 	size_t i;
 
 	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		snprintf(text, sizeof(text), LIMIT("rules: [" RULE("r", "%s") "]"), table[i].selectors);
+		snprintf(text, sizeof(text), LIMIT("rules: [" RULE("r", "%s") "]"),
+			 table[i].selectors);
 		check(decode(text), get("/v1/x", table[i].source, table[i].first, table[i].second));
 		expect(0, 1, true, table[i].bucket, "meets clientSelectors[0]");
 	}
@@ -215,11 +227,14 @@ static void a_request_that_the_kernel_refuses_is_located(void **state)
 	size_t i, line;
 
 	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		struct krl_check_question question = { .method = table[i].method, .target = table[i].target,
-						       .headers = table[i].headers, .header_count = 2 };
+		struct krl_check_question question = {
+			.method = table[i].method, .target = table[i].target,
+			.headers = table[i].headers, .header_count = 2,
+		};
 
 		line = 99;
-		if (krl_check_request(&question, &request, &line) != -EINVAL || line != table[i].line)
+		if (krl_check_request(&question, &request, &line) != -EINVAL ||
+		    line != table[i].line)
 			fail_msg("case %zu: line %zu", i, line);
 		assert_ptr_equal(request, &table);
 	}
@@ -230,8 +245,8 @@ static void too_many_fields_are_refused(void **state)
 	const struct krl_rate_limit *limit;
 	struct krl_check_question question = get("/", "192.0.2.1", NULL, NULL);
 	struct krl_check_request *request;
-	char text[8192] = "{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: web}, spec: "
-			  "{service: s, rules: [";
+	char text[8192] = "{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, "
+			  "metadata: {name: web}, spec: {service: s, rules: [";
 	const char *what = NULL;
 	size_t line, len;
 	int i;
@@ -239,17 +254,19 @@ static void too_many_fields_are_refused(void **state)
 	for (i = 0; i < KRL_MAX_FIELDS + 1; i++) {
 		len = strlen(text);
 		snprintf(text + len, sizeof(text) - len,
-			 "{limit: 1/day, clientSelectors: [{headers: [{name: h%d, type: Present}]}]}, ", i);
+			 "{limit: 1/day, clientSelectors: "
+			 "[{headers: [{name: h%d, type: Present}]}]}, ", i);
 	}
 	strcat(text, "]}}");
 	limit = decode(text);
 	assert_int_equal(krl_check_request(&question, &request, &line), 0);
-	assert_int_equal(krl_check_target(request, limit, limit->targets, key, verdicts, &what), -ENOSPC);
+	assert_int_equal(krl_check_target(request, limit, limit->targets, key, verdicts, &what),
+			 -ENOSPC);
 	assert_string_equal(what, "different headers and other fields in selectors");
 	krl_check_free(request);
 }
 
-/* --- the kernel's code and the explanation, on what comes along ------------------------------------- */
+/* The kernel's code and the explanation, on what comes along */
 
 static unsigned int seed;
 
@@ -261,18 +278,20 @@ static unsigned int any(unsigned int n)
 static const char *const names[] = { "x", "x-user", "connection", "content-type" };
 static const char *const values[] = { "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefgh ij", "b" };
 static const char *const paths[] = { "/", "/v1", "/v1/", "/v1/x", "/v10", "/v2" };
-static const char *const targets[] = { "/",	 "/v1",	 "/v1/",	 "/v1?x", "/v1/x",     "/v1%2fx",
-				       "/v10",	 "//v1", "/x/../v1",	 "*",	  "http://h/v2", "/v1/../v2" };
-static const char *const sources[] = { "10.1.2.3", "10.1.2.4", "10.1.3.3", "10.200.2.3", "2001:db8::1",
-				       "2001:db8::2", "2001:db8:0:1::1" };
+static const char *const targets[] = { "/", "/v1", "/v1/", "/v1?x", "/v1/x", "/v1%2fx", "/v10",
+				       "//v1", "/x/../v1", "*", "http://h/v2", "/v1/../v2" };
+static const char *const sources[] = { "10.1.2.3", "10.1.2.4", "10.1.3.3", "10.200.2.3",
+				       "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1" };
 
 #define ANY(list) (list)[any(sizeof(list) / sizeof(*(list)))]
 
 /* A term as the decoder makes it. */
 static void make_term(struct krl_term *t)
 {
-	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
-							 KRL_PREDICATE_PRESENT, KRL_PREDICATE_PRESENT };
+	static const enum krl_predicate_kind kinds[] = {
+		KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
+		KRL_PREDICATE_PRESENT, KRL_PREDICATE_PRESENT,
+	};
 	int i, bits;
 
 	t->field = any(4);
@@ -314,11 +333,12 @@ static void make_term(struct krl_term *t)
 	}
 }
 
-/* A RateLimit of up to eight rules, which lie in @rules; few different selectors, so that there are tiers. */
+/* A RateLimit of up to eight rules, which lie in @rules; some have the same selectors. */
 static struct krl_rate_limit make_limit(struct krl_target *target, struct krl_rule_spec rules[8],
 					struct krl_selector selectors[8][3])
 {
-	struct krl_rate_limit limit = { .match_all = any(3) == 0, .targets = target, .target_count = 1 };
+	struct krl_rate_limit limit = { .match_all = !any(3), .targets = target,
+					.target_count = 1 };
 	size_t i, s, t;
 
 	memset(rules, 0, 8 * sizeof(*rules));
@@ -351,11 +371,12 @@ static void make_request(struct krl_check_request **ret)
 
 	krl_address_parse(ANY(sources), question.source);
 	for (i = 0; i < question.header_count; i++) {
-		snprintf(lines[i], sizeof(lines[i]), "%s:%s%s%s", ANY(names), any(2) ? " " : "", ANY(values),
-			 any(2) ? "" : " \t");
+		snprintf(lines[i], sizeof(lines[i]), "%s:%s%s%s", ANY(names), any(2) ? " " : "",
+			 ANY(values), any(2) ? "" : " \t");
 		if (!any(16)) {
 			snprintf(lines[i], sizeof(lines[i]), "%s: ab", ANY(names));
-			memset(lines[i] + strlen(lines[i]), 'c', any(2) ? 254 : 300 - strlen(lines[i]));
+			memset(lines[i] + strlen(lines[i]), 'c',
+			       any(2) ? 254 : 300 - strlen(lines[i]));
 			lines[i][300] = 0;
 		}
 		headers[i] = lines[i];
@@ -374,8 +395,8 @@ static const char *bucket_of(const struct krl_check_verdict *verdict)
 	return verdict->bucket ? verdict->bucket : "";
 }
 
-/* Two requests to the same rules: what is said of each is what is decided, and of what picks their buckets it
- * is the same if the buckets are. */
+/* Two requests to the same rules: what is said of each is what is decided, and of what picks their
+ * buckets it is the same if the buckets are. */
 static void decision_and_explanation_agree(void **state)
 {
 	static struct krl_selector selectors[8][3];
@@ -393,25 +414,27 @@ static void decision_and_explanation_agree(void **state)
 		seed = round;
 		limit = make_limit(&target, rules, selectors);
 		make_request(&request[0]);
-		assert_int_equal(krl_check_target(request[0], &limit, &target, key, verdicts, &what), 0);
+		assert_int_equal(krl_check_target(request[0], &limit, &target, key, verdicts,
+						  &what), 0);
 		/* The same lines are overwritten: the first request is done with. */
 		krl_check_free(request[0]);
 		make_request(&request[1]);
-		assert_int_equal(krl_check_target(request[1], &limit, &target, key, other, &what), 0);
+		assert_int_equal(krl_check_target(request[1], &limit, &target, key, other,
+						  &what), 0);
 		krl_check_free(request[1]);
 		for (i = 0; i < target.rule_count; i++) {
 			const struct krl_check_verdict *a = &verdicts[i], *b = &other[i];
 
 			if (a->counts != is_said_to_count(a) || b->counts != is_said_to_count(b))
-				fail_msg("round %d, rule %zu: %d %s / %d %s", round, i, a->counts, a->why,
-					 b->counts, b->why);
+				fail_msg("round %d, rule %zu: %d %s / %d %s", round, i, a->counts,
+					 a->why, b->counts, b->why);
 			counted += a->counts;
 			if (!a->counts || !b->counts)
 				continue;
 			same = !strcmp(bucket_of(a), bucket_of(b));
 			if (same == !!memcmp(a->descriptor, b->descriptor, sizeof(a->descriptor)))
-				fail_msg("round %d, rule %zu: buckets %s and %s", round, i, bucket_of(a),
-					 bucket_of(b));
+				fail_msg("round %d, rule %zu: buckets %s and %s", round, i,
+					 bucket_of(a), bucket_of(b));
 			buckets += !!a->bucket;
 			shared += a->bucket && same;
 		}

@@ -15,9 +15,11 @@
 
 #define PRINTED_BYTES 16384
 #define DOCUMENT(name, spec)                                                                       \
-	"---\n{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: " name "}, spec: " spec "}\n"
+	"---\n{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: " name "}, "      \
+	"spec: " spec "}\n"
 #define TIERS                                                                                      \
-	"rules: [{name: default, limit: 2/day}, {name: user, limit: 1/day, mode: Shadow, clientSelectors: "    \
+	"rules: [{name: default, limit: 2/day}, "                                                  \
+	"{name: user, limit: 1/day, mode: Shadow, clientSelectors: "                              \
 	"[{headers: [{name: x-user, type: Distinct}]}]}]"
 #define SERVICE(name, port)                                                                        \
 	DOCUMENT(name, "{service: " name ", port: " port ", rules: [{limit: 3/day}]}")
@@ -49,7 +51,8 @@ static void read_back(FILE *file, char *ret_text)
 }
 
 /* Check against @text with the flags of @cli and up to two headers. */
-static enum krl_cli_exit check(const char *text, struct krl_cli cli, const char *first, const char *second)
+static enum krl_cli_exit check(const char *text, struct krl_cli cli, const char *first,
+			       const char *second)
 {
 	FILE *caught[2] = { tmpfile(), tmpfile() }, *file = fopen(path, "w");
 	enum krl_cli_exit status;
@@ -83,15 +86,20 @@ static enum krl_cli_exit check(const char *text, struct krl_cli cli, const char 
 
 static void rules_come_tier_by_tier(void **state)
 {
-	static const char text[] = DOCUMENT("web", "{endpoints: [{ip: 192.0.2.1, port: 80}], " TIERS "}");
+	static const char text[] =
+		DOCUMENT("web", "{endpoints: [{ip: 192.0.2.1, port: 80}], " TIERS "}");
 
 	assert_int_equal(check(text, (struct krl_cli){}, "x-user: alice", NULL), KRL_CLI_GOOD);
 	assert_string_equal(out,
-		"NAME   NAMESPACE   SERVICE   TIER   RULE      COUNTS   LIMIT         BUCKET         WHY\n"
-		"web    default     <none>    1      user      shadow   1 per 1 day   x-user=alice   meets clientSelectors[0]\n"
-		"web    default     <none>    2      default   no       2 per 1 day   <none>         an earlier tier counts\n");
+		"NAME   NAMESPACE   SERVICE   TIER   RULE      COUNTS   LIMIT         BUCKET         "
+		"WHY\n"
+		"web    default     <none>    1      user      shadow   1 per 1 day   x-user=alice   "
+		"meets clientSelectors[0]\n"
+		"web    default     <none>    2      default   no       2 per 1 day   <none>         "
+		"an earlier tier counts\n");
 	assert_string_equal(err, "");
-	assert_int_equal(check(text, (struct krl_cli){ .method = "PUT", .path = "/x" }, NULL, NULL), KRL_CLI_GOOD);
+	assert_int_equal(check(text, (struct krl_cli){ .method = "PUT", .path = "/x" }, NULL, NULL),
+			 KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "header x-user: expected any value, found none\n"));
 	assert_non_null(strstr(out, "for every request\n"));
 }
@@ -99,7 +107,8 @@ static void rules_come_tier_by_tier(void **state)
 static void json_has_the_same(void **state)
 {
 	assert_int_equal(check(DOCUMENT("web", "{service: s, " TIERS "}"),
-			       (struct krl_cli){ .output = KRL_CLI_JSON }, "x-user: a", NULL), KRL_CLI_GOOD);
+			       (struct krl_cli){ .output = KRL_CLI_JSON }, "x-user: a", NULL),
+			 KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "            \"service\": \"s\",\n"
 				    "            \"tier\": 1,\n"
 				    "            \"rule\": \"user\",\n"
@@ -109,22 +118,25 @@ static void json_has_the_same(void **state)
 				    "            \"bucket\": \"x-user=a\",\n"
 				    "            \"why\": \"meets clientSelectors[0]\"\n"));
 	assert_non_null(strstr(out, "\"badRequestAt\": []"));
-	assert_non_null(strstr(err, "RateLimit default/web waits: service s has no ready endpoint\n"));
+	assert_non_null(strstr(err, "RateLimit default/web waits: service s has no ready "
+				    "endpoint\n"));
 }
 
 /* By the numbers of the limits: which RateLimits are met at @endpoint. */
 static void check_met(const char *endpoint, const char *numbers)
 {
 	static const char text[] =
-		DOCUMENT("a", "{endpoints: [{ip: 192.0.2.1, port: 80}, {ip: '2001:db8::1', port: 80}], rules: [{limit: 1/day}]}")
+		DOCUMENT("a", "{endpoints: [{ip: 192.0.2.1, port: 80}, "
+			      "{ip: '2001:db8::1', port: 80}], rules: [{limit: 1/day}]}")
 		DOCUMENT("b", "{endpoints: [{ip: 0.0.0.0, port: 80}], rules: [{limit: 2/day}]}")
 		DOCUMENT("c", "{endpoints: [{ip: '::', port: 81}], rules: [{limit: 3/day}]}")
-		DOCUMENT("d", "{services: [{name: web, rules: [{limit: 4/day}]}, {name: web, port: 80, rules: "
-			      "[{limit: 5/day}]}, {name: web-2, rules: [{limit: 6/day}]}]}");
+		DOCUMENT("d", "{services: [{name: web, rules: [{limit: 4/day}]}, "
+			      "{name: web, port: 80, rules: [{limit: 5/day}]}, {name: web-2, rules: [{limit: 6/day}]}]}");
 	char number[16];
 	int i;
 
-	assert_int_equal(check(text, (struct krl_cli){ .endpoint = endpoint }, NULL, NULL), KRL_CLI_GOOD);
+	assert_int_equal(check(text, (struct krl_cli){ .endpoint = endpoint }, NULL, NULL),
+			 KRL_CLI_GOOD);
 	for (i = 1; i <= 6; i++) {
 		snprintf(number, sizeof(number), " %d per 1 day", i);
 		if (!strstr(out, number) != !strchr(numbers, '0' + i))
@@ -146,31 +158,35 @@ static void an_endpoint_may_be_asked_for(void **state)
 	check_met("192.0.2.2:82", "");
 	assert_string_equal(out, "");
 	assert_non_null(strstr(err, "No rate limits found.\n"));
-	assert_int_equal(check("", (struct krl_cli){ .endpoint = "we" }, NULL, NULL), KRL_CLI_FAILED);
+	assert_int_equal(check("", (struct krl_cli){ .endpoint = "we" }, NULL, NULL),
+			 KRL_CLI_FAILED);
 	assert_string_equal(err, "Error: no rate limit is for a service \"we\"\n");
 }
 
 static void what_is_refused_as_a_whole_is_told(void **state)
 {
 	static const char text[] =
-		DOCUMENT("web", "{failurePolicy: Closed, endpoints: [{ip: 192.0.2.1, port: 80}], " TIERS "}");
+		DOCUMENT("web", "{failurePolicy: Closed, endpoints: [{ip: 192.0.2.1, port: 80}], "
+				TIERS "}");
 
 	assert_int_equal(check(text, (struct krl_cli){}, "x-user: a", "x-user: b"), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "x-user=<shared>"));
-	assert_string_equal(err, "192.0.2.1:80 answers 400: a value that picks a bucket is there twice or too "
-				 "long, and failurePolicy is Closed\n");
-	assert_int_equal(check(text, (struct krl_cli){ .output = KRL_CLI_YAML }, "x-user: a", "x-user: b"),
-			 KRL_CLI_GOOD);
+	assert_string_equal(err, "192.0.2.1:80 answers 400: a value that picks a bucket is there "
+				 "twice or too long, and failurePolicy is Closed\n");
+	assert_int_equal(check(text, (struct krl_cli){ .output = KRL_CLI_YAML }, "x-user: a",
+			       "x-user: b"), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "badRequestAt:\n- \"192.0.2.1:80\"\n"));
 }
 
-static void a_refused_document_fails_and_the_others_are_answered_for(void **state)
+static void a_refused_document_fails_and_others_are_shown(void **state)
 {
-	assert_int_equal(check(SERVICE("a", "0") SERVICE("b", "80"), (struct krl_cli){}, NULL, NULL), KRL_CLI_FAILED);
+	assert_int_equal(check(SERVICE("a", "0") SERVICE("b", "80"), (struct krl_cli){}, NULL,
+			       NULL), KRL_CLI_FAILED);
 	assert_non_null(strstr(out, "b:80"));
 	assert_non_null(strstr(err, "spec.port: expected an integer from 1 to 65535"));
 	/* The one that counts is the first, wherever its rules come from. */
-	assert_int_equal(check(DOCUMENT("a", "{service: s, rules: [{limit: 1/day, clientSelectors: [{methods: [PUT]}]}]}")
+	assert_int_equal(check(DOCUMENT("a", "{service: s, rules: "
+					     "[{limit: 1/day, clientSelectors: [{methods: [PUT]}]}]}")
 			       DOCUMENT("a", "{service: s, rules: [{limit: 2/day}]}"),
 			       (struct krl_cli){}, NULL, NULL), KRL_CLI_FAILED);
 	assert_non_null(strstr(out, "1 per 1 day"));
@@ -182,23 +198,28 @@ static void misuse_is_told(void **state)
 	struct krl_cli none = {};
 
 	assert_int_equal(krl_cli_check(&none), KRL_CLI_USAGE);
-	assert_int_equal(check("", (struct krl_cli){ .source = "10.0.0" }, NULL, NULL), KRL_CLI_USAGE);
+	assert_int_equal(check("", (struct krl_cli){ .source = "10.0.0" }, NULL, NULL),
+			 KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: --source \"10.0.0\": expected an IPv4 or IPv6 address\n");
 	assert_int_equal(check("", (struct krl_cli){ .path = "/a b" }, NULL, NULL), KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: \"GET /a b\" begins no request: it is answered with 400\n");
+	assert_string_equal(err, "Error: \"GET /a b\" begins no request: it is answered with "
+				 "400\n");
 	assert_int_equal(check("", (struct krl_cli){}, "a: b", "c"), KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: --header \"c\": expected NAME: VALUE, as a request has it that is not "
+	assert_string_equal(err, "Error: --header \"c\": expected NAME: VALUE, as a request has it "
+				 "that is not answered with 400\n");
+	assert_int_equal(check("", (struct krl_cli){}, "content-length: 1",
+			       "transfer-encoding: chunked"), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: the headers contradict one another: such a request is "
 				 "answered with 400\n");
-	assert_int_equal(check("", (struct krl_cli){}, "content-length: 1", "transfer-encoding: chunked"),
-			 KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: the headers contradict one another: such a request is answered with 400\n");
 }
 
 static void live_without_maps_fails(void **state)
 {
-	assert_int_equal(check(SERVICE("a", "80"), (struct krl_cli){ .live = true, .bpffs = "/proc/self/nothing" },
-			       NULL, NULL), KRL_CLI_FAILED);
-	assert_non_null(strstr(err, "Error: nothing is pinned below /proc/self/nothing: no agent has run there\n"));
+	struct krl_cli cli = { .live = true, .bpffs = "/proc/self/nothing" };
+
+	assert_int_equal(check(SERVICE("a", "80"), cli, NULL, NULL), KRL_CLI_FAILED);
+	assert_non_null(strstr(err, "Error: nothing is pinned below /proc/self/nothing: no agent "
+				    "has run there\n"));
 	assert_string_equal(out, "");
 }
 
@@ -209,7 +230,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(json_has_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_endpoint_may_be_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_as_a_whole_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_refused_document_fails_and_the_others_are_answered_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_document_fails_and_others_are_shown, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(misuse_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(live_without_maps_fails, setup, teardown),
 	};

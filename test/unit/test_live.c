@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/datapath/live.h"
+#include "bpf/lib/bucket.h"
 
 #define S 1000000000ULL
 
@@ -24,11 +25,13 @@ static struct krl_live_bucket ask(__u32 rule_id, __u64 value)
 
 static struct krl_bucket_key key_of(__u32 rule_id, __u64 value, __u8 last_byte, __u16 port)
 {
-	return (struct krl_bucket_key){ .netns_cookie = 1, .addr = { [15] = last_byte }, .port = port,
-					.rule_id = rule_id, .descriptor = { value, value + 1 } };
+	return (struct krl_bucket_key){ .netns_cookie = 1, .addr = { [15] = last_byte },
+					.port = port, .rule_id = rule_id,
+					.descriptor = { value, value + 1 } };
 }
 
-static void count(struct krl_live_bucket *buckets, size_t n, struct krl_bucket_key key, __s64 tokens, __u64 now_ns)
+static void count(struct krl_live_bucket *buckets, size_t n, struct krl_bucket_key key,
+		  __s64 tokens, __u64 now_ns)
 {
 	struct krl_bucket bucket = { .last_topup_ns = S, .tokens = tokens };
 
@@ -88,6 +91,14 @@ static void of_several_it_is_the_emptiest_as_of_now(void **state)
 	assert_int_equal(bucket.available, 6);
 }
 
+static void a_bucket_that_is_about_to_be_removed_is_none(void **state)
+{
+	struct krl_live_bucket bucket = ask(3, 100);
+
+	count(&bucket, 1, key_of(3, 100, 1, 80), KRL_BUCKET_BURIED, S);
+	assert_false(bucket.found);
+}
+
 static void nothing_pinned_is_told_apart(void **state)
 {
 	struct krl_live_bucket bucket = ask(3, 100);
@@ -106,6 +117,7 @@ int main(void)
 		cmocka_unit_test(half_a_descriptor_is_another),
 		cmocka_unit_test(a_bucket_is_of_the_endpoint_that_is_asked_for),
 		cmocka_unit_test(of_several_it_is_the_emptiest_as_of_now),
+		cmocka_unit_test(a_bucket_that_is_about_to_be_removed_is_none),
 		cmocka_unit_test(nothing_pinned_is_told_apart),
 	};
 

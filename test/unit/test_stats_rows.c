@@ -94,6 +94,16 @@ static void an_overflow_bucket_counts_once_it_is_used(void **state)
 	assert_int_equal(overflow.tokens, 4);
 }
 
+static void a_bucket_that_is_about_to_be_removed_is_none(void **state)
+{
+	struct krl_stats_row row = row_of(0, 1);
+	struct krl_stats stats = { .rows = &row, .count = 1 };
+
+	count(&stats, 1, KRL_BUCKET_BURIED, 61 * S);
+	assert_int_equal(row.available, 10);
+	assert_int_equal(row.bucket_count, 0);
+}
+
 static void buckets_of_no_rule_are_passed_over(void **state)
 {
 	struct krl_stats_row row = row_of(0, 5);
@@ -221,6 +231,7 @@ int main(void)
 		cmocka_unit_test(a_bucket_is_shown_as_of_now),
 		cmocka_unit_test(tokens_of_larger_settings_are_capped),
 		cmocka_unit_test(an_overflow_bucket_counts_once_it_is_used),
+		cmocka_unit_test(a_bucket_that_is_about_to_be_removed_is_none),
 		cmocka_unit_test(buckets_of_no_rule_are_passed_over),
 		cmocka_unit_test(a_reference_counts_if_row_and_id_fit),
 		cmocka_unit_test(rows_are_sorted_by_namespace_name_service_rule),

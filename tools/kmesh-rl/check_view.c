@@ -27,7 +27,8 @@ static void endpoint_text(const struct krl_endpoint_key *key, char ret[ENDPOINT_
 	char address[KRL_ADDRESS_TEXT_BYTES];
 
 	krl_explain_address(key->addr, ADDRESS_BITS, address);
-	snprintf(ret, ENDPOINT_TEXT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, key->port);
+	snprintf(ret, ENDPOINT_TEXT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
+		 key->port);
 }
 
 static json_t *row_json(const struct krl_cli_check_row *row, bool live)
@@ -40,7 +41,8 @@ static json_t *row_json(const struct krl_cli_check_row *row, bool live)
 				 "tier", verdict->tier ? json_integer(verdict->tier) : json_null(),
 				 "rule", row->rule->rule, "counts", verdict->counts,
 				 "mode", row->rule->flags & KRL_RULE_SHADOW ? "Shadow" : "Enforce",
-				 "limit", row->rule->limit, "bucket", verdict->bucket ? verdict->bucket : "",
+				 "limit", row->rule->limit,
+				 "bucket", verdict->bucket ? verdict->bucket : "",
 				 "why", verdict->why);
 
 	if (item && live)
@@ -49,7 +51,8 @@ static json_t *row_json(const struct krl_cli_check_row *row, bool live)
 	return item;
 }
 
-static int print_value(const struct krl_cli_check_result *result, bool live, enum krl_cli_output output, FILE *out)
+static int print_value(const struct krl_cli_check_result *result, bool live,
+		       enum krl_cli_output output, FILE *out)
 {
 	json_t *items = json_array(), *refusing = json_array(), *value;
 	char text[ENDPOINT_TEXT_BYTES];
@@ -115,8 +118,8 @@ static int add_row(struct krl_table *table, const struct krl_cli_check_row *row,
 
 static int print_table(const struct krl_cli_check_result *result, bool live, FILE *out)
 {
-	static const char *const titles[] = { "NAME", "NAMESPACE", "SERVICE", "TIER", "RULE", "COUNTS",
-					      "LIMIT", "BUCKET", "AVAILABLE", "WHY" };
+	static const char *const titles[] = { "NAME", "NAMESPACE", "SERVICE", "TIER", "RULE",
+					      "COUNTS", "LIMIT", "BUCKET", "AVAILABLE", "WHY" };
 	const size_t count = sizeof(titles) / sizeof(*titles);
 	const char *cells[KRL_TABLE_COLUMNS];
 	struct krl_table table = {};
@@ -135,7 +138,8 @@ static int print_table(const struct krl_cli_check_result *result, bool live, FIL
 	return err;
 }
 
-int krl_cli_check_print(const struct krl_cli_check_result *result, bool live, enum krl_cli_output output, FILE *out)
+int krl_cli_check_print(const struct krl_cli_check_result *result, bool live,
+			enum krl_cli_output output, FILE *out)
 {
 	char text[ENDPOINT_TEXT_BYTES];
 	int err = 0;
@@ -150,8 +154,8 @@ int krl_cli_check_print(const struct krl_cli_check_result *result, bool live, en
 	fflush(out);
 	for (i = 0; i < result->refusing_count; i++) {
 		endpoint_text(&result->refusing[i], text);
-		fprintf(stderr, "%s answers 400: a value that picks a bucket is there twice or too long, and "
-				"failurePolicy is Closed\n", text);
+		fprintf(stderr, "%s answers 400: a value that picks a bucket is there twice or too "
+				"long, and failurePolicy is Closed\n", text);
 	}
 	return err;
 }

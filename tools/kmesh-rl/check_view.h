@@ -27,13 +27,14 @@ struct krl_cli_check_row {
 struct krl_cli_check_result {
 	struct krl_cli_check_row *rows;		/* owned */
 	size_t count;
-	struct krl_endpoint_key *refusing;	/* owned: endpoints that answer 400, whatever the limits */
+	struct krl_endpoint_key *refusing;	/* owned: these answer 400, whatever the limits */
 	size_t refusing_count;
 };
 
 void krl_cli_check_clear(struct krl_cli_check_result *result);
 
 /* Print @result; @live: with what is left. Returns 0 or -ENOMEM. */
-int krl_cli_check_print(const struct krl_cli_check_result *result, bool live, enum krl_cli_output output, FILE *out);
+int krl_cli_check_print(const struct krl_cli_check_result *result, bool live,
+			enum krl_cli_output output, FILE *out);
 
 #endif

@@ -32,10 +32,10 @@ const struct krl_cli_option krl_cli_check_options[] = {
 	  offsetof(struct krl_cli, headers), NULL },
 	{ 0, "source", "ADDRESS", "of the client (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, source), NULL },
-	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all are shown", KRL_CLI_TEXT,
-	  offsetof(struct krl_cli, endpoint), NULL },
-	{ 0, "live", NULL, "show the tokens left in the bucket, from the pinned maps", KRL_CLI_SWITCH,
-	  offsetof(struct krl_cli, live), NULL },
+	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all",
+	  KRL_CLI_TEXT, offsetof(struct krl_cli, endpoint), NULL },
+	{ 0, "live", NULL, "show the tokens left in the bucket, from the pinned maps",
+	  KRL_CLI_SWITCH, offsetof(struct krl_cli, live), NULL },
 	{ 'o', "output", "FORMAT", "table (default), json or yaml", KRL_CLI_CHOICE,
 	  offsetof(struct krl_cli, output), outputs },
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
@@ -47,7 +47,8 @@ struct check {
 	struct krl_store *store;
 	struct krl_plan plan;
 	struct krl_check_request *request;
-	/* --endpoint: an address, with the endpoint of the plan that it belongs to; else a service, or all. */
+	/* --endpoint: an address, with the endpoint of the plan that it belongs to; else a service,
+	 * or all. */
 	bool at_address;
 	const struct krl_plan_endpoint *endpoint;
 	__u64 hash_key[2];
@@ -76,7 +77,8 @@ static int parse_endpoint(const char *text, struct krl_endpoint_key *ret)
 	return krl_address_parse(address, ret->addr);
 }
 
-static const struct krl_plan_endpoint *find_key(const struct krl_plan *plan, const struct krl_endpoint_key *key)
+static const struct krl_plan_endpoint *find_key(const struct krl_plan *plan,
+						const struct krl_endpoint_key *key)
 {
 	size_t i;
 
@@ -87,7 +89,8 @@ static const struct krl_plan_endpoint *find_key(const struct krl_plan *plan, con
 }
 
 /* The endpoint that a connection to @key belongs to, as krl_find_endpoint() finds it. */
-static const struct krl_plan_endpoint *find_endpoint(const struct krl_plan *plan, const struct krl_endpoint_key *key)
+static const struct krl_plan_endpoint *find_endpoint(const struct krl_plan *plan,
+						     const struct krl_endpoint_key *key)
 {
 	const struct krl_plan_endpoint *found = find_key(plan, key);
 	struct krl_endpoint_key wide;
@@ -162,7 +165,8 @@ static enum krl_cli_exit check_target(struct check *c, size_t first, size_t *ret
 	*ret_count = target->rule_count;
 	err = krl_check_target(c->request, limit, target, c->hash_key, verdicts, &what);
 	if (err == -ENOSPC)
-		return krl_cli_fail("RateLimit %s/%s: too many %s on one endpoint", rule->ns, rule->name, what);
+		return krl_cli_fail("RateLimit %s/%s: too many %s on one endpoint", rule->ns,
+				    rule->name, what);
 	if (!err)
 		err = add_rows(c, first, target->rule_count, verdicts);
 	for (i = 0; i < target->rule_count; i++)
@@ -180,7 +184,7 @@ static const struct krl_policy *policy_of(const struct krl_plan *plan, __u64 key
 	return NULL;
 }
 
-/* The endpoint @asked, or all without one, where what cannot have a bucket of its own is refused. */
+/* Note the endpoints in question that refuse what cannot have a bucket of its own. */
 static int find_refusing(struct check *c)
 {
 	struct krl_endpoint_key *added;
@@ -191,7 +195,8 @@ static int find_refusing(struct check *c)
 		const struct krl_policy *policy = policy_of(&c->plan, endpoint->policy);
 
 		if ((c->at_address && endpoint != c->endpoint) || !policy ||
-		    !(endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) || !krl_check_ambiguous(c->request, policy))
+		    !(endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) ||
+		    !krl_check_ambiguous(c->request, policy))
 			continue;
 		added = krl_vec_add(&c->result.refusing, &c->result.refusing_count);
 		if (!added)
@@ -201,7 +206,8 @@ static int find_refusing(struct check *c)
 	return 0;
 }
 
-static const struct krl_stats_row *find_stats(const struct krl_stats *stats, const struct krl_plan_rule *rule)
+static const struct krl_stats_row *find_stats(const struct krl_stats *stats,
+					      const struct krl_plan_rule *rule)
 {
 	size_t i;
 
@@ -216,9 +222,10 @@ static const struct krl_stats_row *find_stats(const struct krl_stats *stats, con
 }
 
 /* Look what is left for the rules that count, in those of @stats. */
-static int read_left(struct krl_cli_check_result *result, const struct krl_stats *stats, const char *bpffs)
+static int read_left(struct krl_cli_check_result *result, const struct krl_stats *stats,
+		     const char *bpffs)
 {
-	struct krl_live_bucket *buckets = calloc(result->count + 1, sizeof(*buckets));
+	struct krl_live_bucket *buckets = calloc(result->count + 1, sizeof(*buckets)), *bucket;
 	const struct krl_stats_row *in_force;
 	size_t count = 0, i;
 	int err;
@@ -235,10 +242,13 @@ static int read_left(struct krl_cli_check_result *result, const struct krl_stats
 		if (!in_force)
 			continue;
 		row->available = (__s64)in_force->settings.max_tokens;
-		buckets[count] = (struct krl_live_bucket){ .slot = in_force->slot, .rule_id = in_force->id,
-							   .settings = in_force->settings, .at = row->at,
-							   .anywhere = row->anywhere, .tag = i };
-		memcpy(buckets[count++].descriptor, row->verdict.descriptor, sizeof(row->verdict.descriptor));
+		bucket = &buckets[count++];
+		*bucket = (struct krl_live_bucket){
+			.slot = in_force->slot, .rule_id = in_force->id,
+			.settings = in_force->settings,
+			.anywhere = row->anywhere, .at = row->at, .tag = i,
+		};
+		memcpy(bucket->descriptor, row->verdict.descriptor, sizeof(bucket->descriptor));
 	}
 	err = krl_live_read(bpffs, buckets, count);
 	for (i = 0; i < count && !err; i++) {
@@ -321,15 +331,17 @@ static enum krl_cli_exit read_plan(struct check *c)
 	return status;
 }
 
-static enum krl_cli_exit malformed(const struct krl_cli *cli, const struct krl_check_question *question, size_t line)
+static enum krl_cli_exit malformed(const struct krl_cli *cli,
+				   const struct krl_check_question *question, size_t line)
 {
 	if (!line)
-		return krl_cli_misuse("\"%s %s\" begins no request: it is answered with 400", question->method,
-				      question->target);
+		return krl_cli_misuse("\"%s %s\" begins no request: it is answered with 400",
+				      question->method, question->target);
 	if (line > cli->headers.count)
-		return krl_cli_misuse("the headers contradict one another: such a request is answered with 400");
-	return krl_cli_misuse("--header \"%s\": expected NAME: VALUE, as a request has it that is not answered "
-			      "with 400", cli->headers.words[line - 1]);
+		return krl_cli_misuse("the headers contradict one another: such a request is "
+				      "answered with 400");
+	return krl_cli_misuse("--header \"%s\": expected NAME: VALUE, as a request has it that is "
+			      "not answered with 400", cli->headers.words[line - 1]);
 }
 
 /* The request that the flags describe; the caller frees *@ret. */
@@ -340,10 +352,12 @@ static enum krl_cli_exit ask(const struct krl_cli *cli, struct krl_check_questio
 	size_t line;
 	int err;
 
-	*ret_question = (struct krl_check_question){ .method = cli->method ? cli->method : DEFAULT_METHOD,
-						     .target = cli->path ? cli->path : DEFAULT_PATH,
-						     .headers = cli->headers.words,
-						     .header_count = cli->headers.count };
+	*ret_question = (struct krl_check_question){
+		.method = cli->method ? cli->method : DEFAULT_METHOD,
+		.target = cli->path ? cli->path : DEFAULT_PATH,
+		.headers = cli->headers.words,
+		.header_count = cli->headers.count,
+	};
 	if (krl_address_parse(source, ret_question->source))
 		return krl_cli_misuse("--source \"%s\": expected an IPv4 or IPv6 address", source);
 	err = krl_check_request(ret_question, ret, &line);
@@ -360,7 +374,8 @@ enum krl_cli_exit krl_cli_check(const struct krl_cli *cli)
 	struct krl_endpoint_key key;
 
 	if (cli->words.count)
-		return krl_cli_misuse("check takes the documents with -f: -f %s", cli->words.words[0]);
+		return krl_cli_misuse("check takes the documents with -f: -f %s",
+				      cli->words.words[0]);
 	status = krl_cli_require_files(&cli->files, "check");
 	if (!status)
 		status = ask(cli, &question, &c.request);
