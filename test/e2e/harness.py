@@ -179,7 +179,7 @@ class Env:
         def ready():
             expect(agent.process.poll() is None,
                    f"the agent exited: {agent.text().strip().splitlines()[-1:]}")
-            return os.path.exists(agent.control) and self.lists(*names)
+            return "agent started" in agent.text() and self.lists(*names)
 
         wait_for(f"the agent lists {', '.join(names)}", ready)
         return agent

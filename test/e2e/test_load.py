@@ -150,11 +150,15 @@ def a_client_that_reads_nothing_holds_up_nobody(env):
     take(env, 1)
     silent = [env.connect(receive_buffer=2048) for _ in range(8)]
     sent = 0
-    for _ in range(400):
-        for conn in silent:
-            conn.send(get("/silent"))
-        sent += len(silent)
-        time.sleep(0.01)
+    try:
+        for _ in range(400):
+            for conn in silent:
+                conn.send(get("/silent"))
+            sent += len(silent)
+            time.sleep(0.01)
+    except (BrokenPipeError, ConnectionResetError):
+        # On a slow machine, it was ended for sending behind its last answer.
+        pass
     limited = env.item()["rateLimitedRequests"]
     expect(limited < sent / 2, f"{limited} of {sent} requests were answered, and no answer was read")
     for _ in range(20):
