@@ -196,8 +196,6 @@ static void targets_that_are_none(void **state)
 static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 {
 	static const struct refusal cases[] = {
-		{ RULE "limit: 1/day\n      clientSelectors: []\n",
-		  "8:24: spec.rules[0].clientSelectors: not supported yet" },
 		{ RULE "limit: 1/day\n      count: LLMTokens\n",
 		  "8:14: spec.rules[0].count: only Requests is supported yet, found \"LLMTokens\"" },
 		{ RULE "limit: 1/day\n      mode: shadow\n",
@@ -205,7 +203,8 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		{ RULE "limit: 1/day\n      scope: Cluster\n",
 		  "8:14: spec.rules[0].scope: only Node is supported yet, found \"Cluster\"" },
 		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
-		{ SPEC "service: a\n  ruleMatch: First\n", "7:14: spec.ruleMatch: not supported yet" },
+		{ SPEC "service: a\n  ruleMatch: first\n",
+		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
 		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: not supported yet" },
 		{ SPEC "service: a\n  direction: Outbound\n",
 		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
