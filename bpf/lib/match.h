@@ -360,7 +360,7 @@ static long krl_match_source(__u32 i, void *ctx)
 		if (n >= field->predicate_count)
 			break;
 		p = (field->first + n) & (KRL_MAX_PREDICATES - 1);
-		value = policy->values + (policy->predicates[p].at & (KRL_VALUES_BYTES - 32));
+		value = policy->values + (policy->predicates[p].at & (KRL_VALUES_BYTES - 8));
 		if ((high & krl_load_word(value + 16)) == krl_load_word(value) &&
 		    (low & krl_load_word(value + 24)) == krl_load_word(value + 8))
 			krl_match_set(m, p);
