@@ -9,6 +9,10 @@
 #define __always_inline inline __attribute__((__always_inline__))
 #endif
 
+#ifndef __noinline
+#define __noinline __attribute__((__noinline__))
+#endif
+
 /* Makes the compiler read memory again. */
 #define KRL_FORGET() __asm__ volatile("" ::: "memory")
 
