@@ -204,6 +204,8 @@ static void read_path_value(struct krl_reader *reader, yaml_node_t *node, char *
 	len = krl_path_end(&path, bytes, &is_long);
 	if (is_long || len > KRL_VALUE_BYTES)
 		krl_reader_error(reader, node, "longer than %d bytes", KRL_VALUE_BYTES);
+	else if (memchr(bytes, 0, len))
+		krl_reader_expected(reader, node, "a path without a zero byte");
 	else
 		memcpy(ret, bytes, len);
 }
