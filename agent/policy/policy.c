@@ -62,21 +62,36 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 	return i;
 }
 
-/* The number of the predicate on @field that @wanted is, with @len bytes at @value. -1: no room. */
+/* How many predicates of a field the kernel evaluates. */
+static size_t predicate_room(enum krl_predicate_kind kind)
+{
+	switch (kind) {
+	case KRL_PREDICATE_METHODS:
+		return KRL_MAX_METHOD_PREDICATES;
+	case KRL_PREDICATE_CIDR:
+		return KRL_MAX_CIDR_PREDICATES;
+	default:
+		return KRL_MAX_PREDICATES;
+	}
+}
+
+/* The number of the predicate on @field that @wanted is, with its bytes at @value. -1: no room. */
 static int add_predicate(struct krl_policy_builder *b, int field, const struct krl_predicate *wanted,
 			 const char *value)
 {
-	size_t room = (wanted->len + 7) / 8 * 8;
+	size_t room = (wanted->len + 7) / 8 * 8, of_field = 0;
 	struct krl_predicate *p;
 	int i;
 
 	for (i = 0; i < b->policy.predicate_count; i++) {
 		p = &b->policy.predicates[i];
+		of_field += b->field_of[i] == field;
 		if (b->field_of[i] == field && p->kind == wanted->kind && p->word == wanted->word &&
 		    p->len == wanted->len && !memcmp(b->policy.values + p->at, value, p->len))
 			return i;
 	}
-	if (i == KRL_MAX_PREDICATES || b->values_len + room > KRL_VALUES_BYTES)
+	if (i == KRL_MAX_PREDICATES || of_field == predicate_room(wanted->kind) ||
+	    b->values_len + room > KRL_VALUES_BYTES)
 		return -1;
 	p = &b->policy.predicates[b->policy.predicate_count++];
 	*p = *wanted;
@@ -87,7 +102,7 @@ static int add_predicate(struct krl_policy_builder *b, int field, const struct k
 	return i;
 }
 
-/* -1: the predicate is in the entry already, or it has no room. */
+/* Once: a selector may say a thing twice. */
 static void entry_add(struct krl_entry *entry, int predicate, bool invert)
 {
 	__u16 number = predicate | (invert ? KRL_ENTRY_INVERT : 0);
@@ -138,6 +153,9 @@ static void describe_field(const struct krl_term *term, bool distinct, struct kr
 		break;
 	}
 	ret->hash = name_hash(name);
+	/* 10.0.0.0 as one address is another value than 10.0.0.0/8. */
+	for (family = 0; distinct && term->field == KRL_FIELD_SOURCE && family < 2; family++)
+		ret->hash = (ret->hash ^ term->prefix_len[family]) * KRL_NAME_HASH_STEP;
 }
 
 static void describe_predicate(const struct krl_term *term, struct krl_predicate *ret, char value[KRL_VALUE_BYTES + 8])
@@ -210,7 +228,22 @@ static int compare_entries(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct krl_entry));
 }
 
-/* Put rule @rule into the tier of @group that has exactly @entries, or into a new one. */
+/* Are the @count entries at @a and at @b the same, in any order? */
+static bool same_entries(const struct krl_entry *a, const struct krl_entry *b, size_t count)
+{
+	struct krl_entry sorted[2][KRL_MAX_RULE_ENTRIES];
+
+	if (!count)
+		return true;
+	memcpy(sorted[0], a, count * sizeof(*a));
+	memcpy(sorted[1], b, count * sizeof(*b));
+	qsort(sorted[0], count, sizeof(*a), compare_entries);
+	qsort(sorted[1], count, sizeof(*b), compare_entries);
+	return !memcmp(sorted[0], sorted[1], count * sizeof(*a));
+}
+
+/* Put rule @rule into the tier of @group that has exactly @entries, or into a new one. Entries stay in the order
+ * in which they were written: of those that are true, the first picks the bucket. */
 static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,
 		       struct krl_entry *entries, size_t count, const char **ret_what)
 {
@@ -220,12 +253,10 @@ static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned
 
 	for (i = 0; i < count; i++)
 		qsort(entries[i].predicates, entries[i].predicate_count, sizeof(__u16), compare_numbers);
-	if (count)
-		qsort(entries, count, sizeof(*entries), compare_entries);
 	for (i = 0; first && i < policy->tier_count; i++) {
 		tier = &policy->tiers[i];
 		if (b->group_of[i] == group && tier->entry_count == count &&
-		    !memcmp(&policy->entries[tier->first], entries, count * sizeof(*entries)))
+		    same_entries(&policy->entries[tier->first], entries, count))
 			goto add;
 	}
 	*ret_what = "selectors";
