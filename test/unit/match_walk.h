@@ -73,7 +73,7 @@ static inline void match_walk_on(struct match_walk *walk, const char *bytes, siz
 		}
 		went.bytes = steps;
 		if (went.before < KRL_HTTP_BODY)
-			krl_match_step(&walk->match, walk->policy, &walk->http, krl_load_word(window + off - start),
+			krl_match_step(&walk->match, walk->policy, &walk->http, krl_load_word(window + (off - start)),
 				       went.all);
 		off += steps;
 		match_walk_event(walk, event);
