@@ -93,7 +93,7 @@ static inline void case_source(uint64_t *seed, __u8 ret[16])
 	} else {
 		ret[0] = 0x20;
 		ret[1] = 0x01;
-		ret[7] = case_below(seed, 2);
+		ret[case_below(seed, 2) ? 7 : 5] = case_below(seed, 2);
 		ret[8] = case_below(seed, 2) << 7;
 		ret[15] = case_below(seed, 4);
 	}
@@ -119,7 +119,7 @@ static inline void case_term(uint64_t *seed, struct krl_term *term)
 {
 	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
 							 KRL_PREDICATE_PRESENT };
-	static const __u8 prefix_lens[][2] = { { 64, 128 }, { 64, 120 }, { 128, 97 } };
+	static const __u8 prefix_lens[][2] = { { 64, 128 }, { 64, 120 }, { 48, 97 }, { 128, 128 } };
 
 	memset(term, 0, sizeof(*term));
 	term->distinct = !case_below(seed, 3);
@@ -142,7 +142,7 @@ static inline void case_term(uint64_t *seed, struct krl_term *term)
 	case 3:
 		term->field = KRL_FIELD_SOURCE;
 		if (term->distinct)
-			memcpy(term->prefix_len, prefix_lens[case_below(seed, 3)], sizeof(term->prefix_len));
+			memcpy(term->prefix_len, CASE_PICK(seed, prefix_lens), sizeof(term->prefix_len));
 		if (!term->distinct || case_below(seed, 2))
 			case_cidr(seed, term);
 		break;

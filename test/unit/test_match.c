@@ -129,10 +129,38 @@ static void it_agrees_with_a_model(void **state)
 		check_set(number);
 }
 
+/* %00 may stand in a path, and the model has paths that it ends. */
+static void a_zero_byte_is_one_of_the_path(void **state)
+{
+	static const char *const requests[] = { "GET /v1 HTTP/1.1\r\n\r\n", "GET /v1%00 HTTP/1.1\r\n\r\n",
+						"GET /v1%00/x HTTP/1.1\r\n\r\n" };
+	static struct model_rules rules = {
+		.rule = {
+			{ .selectors = { { { { KRL_FIELD_PATH, KRL_PREDICATE_EXACT, .value = "/v1" } }, 1 } }, .count = 1 },
+			{ .selectors = { { { { KRL_FIELD_PATH, KRL_PREDICATE_PATH_PREFIX, .value = "/v1" } }, 1 } },
+			  .count = 1 },
+			{ .selectors = { { { { KRL_FIELD_PATH, .distinct = true } }, 1 } }, .count = 1 },
+		},
+		.count = 3,
+	};
+	static struct match_walk walk;
+	size_t i;
+
+	case_policy(&rules, &policy);
+	bucket_count = 0;
+	for (i = 0; i < 3; i++) {
+		match_walk_begin(&walk, &policy, key, (__u8[16]){ 0 });
+		match_walk_on(&walk, requests[i], strlen(requests[i]), WALK_WINDOW_BYTES);
+		assert_int_equal(walk.match.rules, i ? 4 : 7);
+		assert_true(buckets_agree(i + 1, descriptor_of(&walk.match, 2)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_agrees_with_a_model),
+		cmocka_unit_test(a_zero_byte_is_one_of_the_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
