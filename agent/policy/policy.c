@@ -153,9 +153,6 @@ static void describe_field(const struct krl_term *term, bool distinct, struct kr
 		break;
 	}
 	ret->hash = name_hash(name);
-	/* 10.0.0.0 as one address is another value than 10.0.0.0/8. */
-	for (family = 0; distinct && term->field == KRL_FIELD_SOURCE && family < 2; family++)
-		ret->hash = (ret->hash ^ term->prefix_len[family]) * KRL_NAME_HASH_STEP;
 }
 
 static void describe_predicate(const struct krl_term *term, struct krl_predicate *ret, char value[KRL_VALUE_BYTES + 8])

@@ -354,7 +354,10 @@ static long krl_match_source(__u32 i, void *ctx)
 		krl_sip_word(&sip, field->hash);
 		krl_sip_word(&sip, high & field->masks[ipv4 & 1][0]);
 		krl_sip_word(&sip, low & field->masks[ipv4 & 1][1]);
-		krl_sip_end(&sip, 24ULL << 56, m->digests[i & (KRL_MAX_FIELDS - 1)]);
+		/* 10.0.0.0 as one address is another value than 10.0.0.0/8. */
+		krl_sip_word(&sip, field->masks[ipv4 & 1][0]);
+		krl_sip_word(&sip, field->masks[ipv4 & 1][1]);
+		krl_sip_end(&sip, 40ULL << 56, m->digests[i & (KRL_MAX_FIELDS - 1)]);
 	}
 	for (n = 0; n < KRL_MAX_CIDR_PREDICATES; n++) {
 		if (n >= field->predicate_count)
