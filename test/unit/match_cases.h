@@ -119,7 +119,7 @@ static inline void case_term(uint64_t *seed, struct krl_term *term)
 {
 	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
 							 KRL_PREDICATE_PRESENT };
-	static const __u8 prefix_lens[][2] = { { 64, 128 }, { 64, 120 }, { 48, 97 }, { 128, 128 } };
+	static const __u8 prefix_lens[][2] = { { 64, 128 }, { 56, 120 }, { 48, 97 }, { 128, 112 } };
 
 	memset(term, 0, sizeof(*term));
 	term->distinct = !case_below(seed, 3);
