@@ -35,11 +35,14 @@ static __always_inline __u32 krl_digits(__u64 n)
 }
 
 /* @n in decimal. */
-static __always_inline void krl_text_number(struct krl_text *t, __u64 n)
+KRL_GLOBAL int krl_text_number(struct krl_text *t, __u64 n)
 {
-	__u32 at = t->len + krl_digits(n);
+	__u32 at;
 	int i;
 
+	if (!t)
+		return 0;
+	at = t->len + krl_digits(n);
 	t->len = at;
 	for (i = 0; i < KRL_DIGITS; i++) {
 		at--;
@@ -48,9 +51,7 @@ static __always_inline void krl_text_number(struct krl_text *t, __u64 n)
 		if (!n)
 			break;
 	}
-	/* From here on the verifier must not know the length: it would walk the rest of the text once
-	 * for each number of digits. */
-	KRL_FORGET();
+	return 0;
 }
 
 #ifdef __bpf__

@@ -37,9 +37,9 @@
 	})
 
 /* A function that the verifier walks once, not once for every path that leads to a call; it wants a check of
- * each pointer there. */
+ * each pointer there. Weak, since several objects may have it. */
 #ifdef __bpf__
-#define KRL_GLOBAL __attribute__((noinline))
+#define KRL_GLOBAL __attribute__((noinline, weak))
 #else
 #define KRL_GLOBAL static inline
 #endif

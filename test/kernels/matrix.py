@@ -16,7 +16,7 @@ import fetch
 import initramfs
 
 SERIES = ["6.1", "6.12"]
-TIMEOUT_S = 1200
+TIMEOUT_S = 2400
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off"
 
