@@ -16,7 +16,7 @@
 #define LOOK_EVERY_MS 1000
 #define CROWDED (KRL_MAX_BUCKETS / 2)
 
-/* Buckets that are looked at in one turn of the loop: about two milliseconds. */
+/* Buckets that are looked at in one turn of the loop, and from turn to turn. */
 #define BATCH 4096
 #define TURN_MS 2
 
