@@ -101,7 +101,15 @@ static void a_rule_that_cannot_be_said_is_left_out(void **state)
 		{ "{clientSelectors: [{headers: []}], limit: {requests: 1, unit: Day}}",
 		  "clientSelectors[0]: selects nothing" },
 		{ "{clientSelectors: [{sourceCIDR: {value: 10.0.0.0/33}}], limit: {requests: 1, unit: Day}}",
-		  "clientSelectors[0].sourceCIDR: \"10.0.0.0/33\" is no address and no CIDR" },
+		  "clientSelectors[0].sourceCIDR: expected an address such as 10.1.2.3, or a range such as "
+		  "10.0.0.0/8 or 2001:db8::/32 with nothing behind its prefix, found \"10.0.0.0/33\"" },
+		{ "{clientSelectors: [{headers: [{name: a, value: ' b'}]}], limit: {requests: 1, unit: Day}}",
+		  "clientSelectors[0].headers[0]: expected a header's value, without white space around "
+		  "it, found \" b\"" },
+		{ "{clientSelectors: [{headers: [{name: the-name-of-this-header-is-longer-by-one-byte-than-any-"
+		  "name-may-be, type: Distinct}]}], limit: {requests: 1, unit: Day}}",
+		  "clientSelectors[0].headers[0]: expected a string of 1 to 63 bytes, found \"the-name-of-this-"
+		  "header-is-longer-by-one-byte-than-any-name-may-be\"" },
 		{ "{limit: {requests: 0, unit: Day}}",
 		  "limit: 0 requests have no counterpart: a limit lets at least 1 through" },
 		{ "{limit: {requests: 1, unit: Fortnight}}", "limit: expected a unit from Second to Year" },
@@ -115,7 +123,7 @@ static void a_rule_that_cannot_be_said_is_left_out(void **state)
 		  "limit.fromMetadata: has no counterpart" },
 		{ "{limit: {requests: 9, unit: Day}, schedule: night}", "schedule: has no counterpart" },
 	};
-	char text[1024], line[256];
+	char text[1024], line[512];
 	size_t i;
 
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

@@ -25,7 +25,7 @@ static void a_domain_becomes_tiers_most_specific_first(void **state)
 		"    rate_limit: {unit: minute, requests_per_unit: 1}\n");
 	assert_string_equal(out, HEAD("edge-proxy") "spec:\n  service: FILL-IN\n  ruleMatch: First\n  rules:\n"
 				 "  - name: remote_address_50.0.0.5\n    clientSelectors:\n"
-				 "    - sourceCIDR:\n        value: \"50.0.0.5/32\"\n        type: Exact\n"
+				 "    - sourceCIDR:\n        value: \"50.0.0.5\"\n        type: Exact\n"
 				 "    limit:\n      requests: 1\n      unit: Minute\n"
 				 "  - name: remote_address\n    clientSelectors:\n"
 				 "    - sourceCIDR:\n        value: \"0.0.0.0/0\"\n        type: Distinct\n"

@@ -3,18 +3,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/policy/decode_kinds.h"
+#include <kmesh_rl/policy.h>
+
+#include "agent/policy/decode.h"
 #include "conversion.h"
 
-#define VALUE_BYTES 256
 #define ANY_V4 "0.0.0.0/0"
 #define ANY_V6 "::/0"
 
-/* A token of RFC 9110: a method, or the name of a header field. */
-static bool is_token(const char *text)
+/* Would the agent read the conditions of @match? Says at @node what it would complain about. */
+static bool check(struct krl_conversion *c, const yaml_node_t *node,
+		  const struct krl_convert_match *match)
 {
-	return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					  "0123456789!#$%&'*+-.^_`|~")] == '\0';
+	json_t *json = json_pack("{s:s, s:s, s:{s:s}, s:{s:s, s:[{s:s, s:[O]}]}}", "apiVersion",
+				 "kmesh.net/v1alpha1", "kind", "RateLimit", "metadata", "name",
+				 "check", "spec", "service", "check", "rules", "limit", "1/second",
+				 "clientSelectors", match->entry);
+	char *text = json_dumps(json, JSON_COMPACT), *said;
+	struct krl_decoded_file file = {};
+	struct krl_diags diags = {};
+	bool good;
+
+	if (!text || krl_decode("check", text, strlen(text), &file, &diags))
+		c->no_memory = true;
+	good = !diags.count;
+	if (!good) {
+		said = strstr(diags.lines[0], "clientSelectors[0]");
+		said = said ? strstr(said, ": ") : NULL;
+		krl_convert_drop(c, node, "%s", said ? said + 2 : diags.lines[0]);
+	}
+	json_decref(json);
+	free(text);
+	krl_decoded_file_clear(&file);
+	krl_diags_clear(&diags);
+	return good;
 }
 
 /* The list @key of the entry of @match, made when it is not there. */
@@ -45,10 +67,6 @@ bool krl_convert_add_header(struct krl_conversion *c, const yaml_node_t *node,
 {
 	json_t *header;
 
-	if (!is_token(name) || strlen(name) > VALUE_BYTES)
-		return krl_convert_drop(c, node, "\"%.80s\" is no name of a header field", name);
-	if (value && strlen(value) > VALUE_BYTES)
-		return krl_convert_drop(c, node, "values are at most %d bytes", VALUE_BYTES);
 	header = json_object();
 	krl_convert_put(c, header, "name", json_string(name));
 	krl_convert_put(c, header, "type", json_string(type));
@@ -57,7 +75,7 @@ bool krl_convert_add_header(struct krl_conversion *c, const yaml_node_t *node,
 	if (invert)
 		krl_convert_put(c, header, "invert", json_true());
 	krl_convert_push(c, list_of(c, match, "headers"), header);
-	return true;
+	return check(c, node, match);
 }
 
 bool krl_convert_add_path(struct krl_conversion *c, const yaml_node_t *node,
@@ -65,66 +83,33 @@ bool krl_convert_add_path(struct krl_conversion *c, const yaml_node_t *node,
 {
 	json_t *path;
 
-	if (*value != '/' || strlen(value) > VALUE_BYTES)
-		return krl_convert_drop(c, node, "a path begins with / and has at most %d bytes",
-					VALUE_BYTES);
 	path = new_condition(c, match, "path");
 	if (!path)
 		return krl_convert_drop(c, node, "a rule can have one path");
 	krl_convert_put(c, path, "type", json_string(type));
 	krl_convert_put(c, path, "value", json_string(value));
-	return true;
+	return check(c, node, match);
 }
 
 bool krl_convert_add_method(struct krl_conversion *c, const yaml_node_t *node,
 			    struct krl_convert_match *match, const char *method)
 {
-	if (!is_token(method))
-		return krl_convert_drop(c, node, "\"%.80s\" is no method", method);
 	krl_convert_push(c, list_of(c, match, "methods"), json_string(method));
-	return true;
-}
-
-/* @text as an address and the bits of its prefix. */
-static bool parse_cidr(const char *text, char *ret_text, size_t size)
-{
-	const char *slash = strchr(text, '/');
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
-	unsigned long bits, most = strchr(text, ':') ? 128 : 32;
-	__u8 addr[16];
-	char *end;
-
-	if (len >= size)
-		return false;
-	memcpy(ret_text, text, len);
-	ret_text[len] = '\0';
-	if (krl_address_parse(ret_text, addr))
-		return false;
-	bits = most;
-	if (slash) {
-		if (slash[1] < '0' || slash[1] > '9')
-			return false;
-		bits = strtoul(slash + 1, &end, 10);
-		if (*end || bits > most)
-			return false;
-	}
-	return (size_t)snprintf(ret_text + len, size - len, "/%lu", bits) < size - len;
+	return check(c, node, match);
 }
 
 bool krl_convert_add_source(struct krl_conversion *c, const yaml_node_t *node,
 			    struct krl_convert_match *match, const char *value, bool distinct)
 {
-	char cidr[64] = ANY_V4;
-	json_t *source;
+	json_t *source = new_condition(c, match, "sourceCIDR");
 
-	if (value && !parse_cidr(value, cidr, sizeof(cidr)))
-		return krl_convert_drop(c, node, "\"%.80s\" is no address and no CIDR", value);
-	source = new_condition(c, match, "sourceCIDR");
 	if (!source)
 		return krl_convert_drop(c, node, "a rule can have one source");
 	match->any_source = !value;
-	krl_convert_put(c, source, "value", json_string(cidr));
+	krl_convert_put(c, source, "value", json_string(value ? value : ANY_V4));
 	krl_convert_put(c, source, "type", json_string(distinct ? "Distinct" : "Exact"));
+	if (!check(c, node, match))
+		return false;
 	if (krl_convert_first(c, "\nsource"))
 		krl_convert_note(
 			c, node,
@@ -186,7 +171,7 @@ static bool add_value(struct krl_conversion *c, const yaml_node_t *node, const c
 		      struct krl_convert_match *match)
 {
 	const char *star = value && wildcards ? strchr(value, '*') : NULL;
-	char prefix[VALUE_BYTES + 1];
+	char prefix[KRL_VALUE_BYTES + 1];
 
 	if (!value)
 		return krl_convert_add_header(c, node, match, name, "Distinct", NULL, false);
@@ -196,8 +181,8 @@ static bool add_value(struct krl_conversion *c, const yaml_node_t *node, const c
 		return krl_convert_drop(c, node, "* before the end of a value has no counterpart");
 	if (star == value && shared)
 		return krl_convert_add_header(c, node, match, name, "Present", NULL, false);
-	if (star - value > VALUE_BYTES)
-		return krl_convert_drop(c, node, "values are at most %d bytes", VALUE_BYTES);
+	if (star - value > KRL_VALUE_BYTES)
+		return krl_convert_drop(c, node, "values are at most %d bytes", KRL_VALUE_BYTES);
 	snprintf(prefix, sizeof(prefix), "%.*s", (int)(star - value), value);
 	if (star != value && !krl_convert_add_header(c, node, match, name, "Prefix", prefix, false))
 		return false;
