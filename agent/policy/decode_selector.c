@@ -83,14 +83,13 @@ static void read_header_name(struct krl_reader *reader, yaml_node_t *node, void 
 }
 
 /* A value as it can stand in a request: without white space around it. */
-static void read_header_value(struct krl_reader *reader, yaml_node_t *node, char *ret)
+static void read_header_value(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term)
 {
-	size_t len = reader->errors;
+	const char *value = term->value;
 
-	if (!krl_reader_string(reader, node, KRL_VALUE_BYTES + 1, ret))
+	if (!krl_reader_string(reader, node, sizeof(term->value), term->value))
 		return;
-	len = strlen(ret);
-	if (strspn(ret, " \t") || strchr(" \t", ret[len - 1]) || strpbrk(ret, "\r\n"))
+	if (strspn(value, " \t") || strchr(" \t", value[strlen(value) - 1]) || strpbrk(value, "\r\n"))
 		krl_reader_expected(reader, node, "a header's value, without white space around it");
 }
 
@@ -129,6 +128,16 @@ static int type_of(struct krl_reader *reader, const struct term_reader *t, const
 	return type;
 }
 
+/* Have @read take the value that @t has. */
+static void read_at_value(struct krl_reader *reader, const struct term_reader *t,
+			  void (*read)(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term))
+{
+	size_t len = krl_reader_enter(reader, ".value");
+
+	read(reader, t->value, t->term);
+	krl_reader_leave(reader, len);
+}
+
 /* A value that @type wants or forbids. False: it is not as it should be. */
 static bool check_value(struct krl_reader *reader, yaml_node_t *node, const struct term_reader *t, bool wanted,
 			const char *type)
@@ -154,7 +163,7 @@ static void read_header(struct krl_reader *reader, yaml_node_t *node, void *out)
 							 KRL_PREDICATE_PRESENT, KRL_PREDICATE_PRESENT };
 	struct selector_reader *s = out;
 	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors, len;
+	size_t before = reader->errors;
 	int type;
 
 	if (!t.term)
@@ -172,9 +181,7 @@ static void read_header(struct krl_reader *reader, yaml_node_t *node, void *out)
 		complain_at(reader, t.invert, "invert", "Distinct cannot be inverted");
 	if (!check_value(reader, node, &t, type < 2, types[type]))
 		return;
-	len = krl_reader_enter(reader, ".value");
-	read_header_value(reader, t.value, t.term->value);
-	krl_reader_leave(reader, len);
+	read_at_value(reader, &t, read_header_value);
 }
 
 static void read_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -183,7 +190,7 @@ static void read_headers(struct krl_reader *reader, yaml_node_t *node, void *out
 }
 
 /* The path as requests are compared with: in its normal form. */
-static void read_path_value(struct krl_reader *reader, yaml_node_t *node, char *ret)
+static void read_path_value(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term)
 {
 	const char *text = krl_node_text(node), *c;
 	char bytes[KRL_PATH_KEPT + 8];
@@ -207,7 +214,7 @@ static void read_path_value(struct krl_reader *reader, yaml_node_t *node, char *
 	else if (memchr(bytes, 0, len))
 		krl_reader_expected(reader, node, "a path without a zero byte");
 	else
-		memcpy(ret, bytes, len);
+		memcpy(term->value, bytes, len);
 }
 
 static const struct krl_field path_fields[] = {
@@ -223,7 +230,7 @@ static void read_path(struct krl_reader *reader, yaml_node_t *node, void *out)
 							 KRL_PREDICATE_PRESENT };
 	struct selector_reader *s = out;
 	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors, len;
+	size_t before = reader->errors;
 	int type;
 
 	if (!t.term)
@@ -237,9 +244,7 @@ static void read_path(struct krl_reader *reader, yaml_node_t *node, void *out)
 	t.term->distinct = type == 2;
 	if (!check_value(reader, node, &t, type < 2, types[type]))
 		return;
-	len = krl_reader_enter(reader, ".value");
-	read_path_value(reader, t.value, t.term->value);
-	krl_reader_leave(reader, len);
+	read_at_value(reader, &t, read_path_value);
 }
 
 static void read_method(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -358,7 +363,7 @@ static void read_source(struct krl_reader *reader, yaml_node_t *node, void *out)
 	static const char *const types[] = { "Exact", "Distinct", NULL };
 	struct selector_reader *s = out;
 	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors, len;
+	size_t before = reader->errors;
 	int type;
 
 	if (!t.term)
@@ -374,13 +379,10 @@ static void read_source(struct krl_reader *reader, yaml_node_t *node, void *out)
 		return;
 	t.term->kind = KRL_PREDICATE_PRESENT;
 	t.term->distinct = type == 1;
-	if (t.value) {
-		len = krl_reader_enter(reader, ".value");
-		read_cidr(reader, t.value, t.term);
-		krl_reader_leave(reader, len);
-	} else if (!t.term->distinct) {
+	if (t.value)
+		read_at_value(reader, &t, read_cidr);
+	else if (!t.term->distinct)
 		krl_reader_missing(reader, node, (const char *[]){ "value" }, 1);
-	}
 	if (t.term->distinct)
 		read_prefix_len(reader, &t);
 	else if (t.prefix_len)
