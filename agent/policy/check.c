@@ -159,7 +159,7 @@ static int build_policy(const struct krl_rate_limit *limit, const struct krl_tar
 			struct krl_policy *ret, const char **ret_what)
 {
 	struct krl_policy_builder *builder = krl_policy_builder_new();
-	int err = builder ? 0 : -ENOMEM;
+	int err = builder ? krl_policy_client(builder, &limit->client_ip, ret_what) : -ENOMEM;
 	size_t i;
 
 	for (i = 0; i < target->rule_count && !err; i++)
@@ -211,7 +211,7 @@ static int explain(const struct krl_asked *asked, const struct krl_target *targe
 	return krl_explain_say(ret, "meets clientSelectors[%d]", met);
 }
 
-static int judge(const struct krl_check_request *request, const struct krl_rate_limit *limit,
+static int judge(const struct krl_asked *asked, const struct krl_rate_limit *limit,
 		 const struct krl_target *target, const struct krl_policy *policy,
 		 const struct krl_match *match, size_t rule, struct krl_check_verdict *ret)
 {
@@ -220,11 +220,21 @@ static int judge(const struct krl_check_request *request, const struct krl_rate_
 
 	ret->counts = match->rules >> rule & 1;
 	ret->tier = limit->match_all ? 0 : tier + 1;
-	err = explain(&request->asked, target, limit->match_all, policy, rule, &ret->why);
+	err = explain(asked, target, limit->match_all, policy, rule, &ret->why);
 	if (err || !ret->counts)
 		return err;
 	memcpy(ret->descriptor, match->descriptors[tier], sizeof(ret->descriptor));
-	return name_bucket(&request->asked, policy, match, &policy->tiers[tier], &ret->bucket);
+	return name_bucket(asked, policy, match, &policy->tiers[tier], &ret->bucket);
+}
+
+/* Who the client is to the rules of @policy, which has one header at most that says so. */
+static void note_client(const struct krl_policy *policy, const struct krl_match *match, __u8 hops,
+			struct krl_asked *asked)
+{
+	const __u8 *client = policy->client_header_count ? krl_client_address(&match->clients[0], hops) : NULL;
+
+	if (client)
+		memcpy(asked->source, client, sizeof(asked->source));
 }
 
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,
@@ -233,6 +243,7 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 {
 	struct krl_check_verdict verdicts[KRL_MAX_ENDPOINT_RULES] = { 0 };
 	struct krl_policy *policy = malloc(sizeof(*policy));
+	struct krl_asked asked = request->asked;
 	struct krl_match match;
 	size_t i, line;
 	int err;
@@ -240,8 +251,10 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 	err = policy ? build_policy(limit, target, policy, ret_what) : -ENOMEM;
 	if (!err)
 		err = walk(request, policy, key, &match, &line);
+	if (!err)
+		note_client(policy, &match, limit->client_ip.hops, &asked);
 	for (i = 0; i < target->rule_count && !err; i++)
-		err = judge(request, limit, target, policy, &match, i, &verdicts[i]);
+		err = judge(&asked, limit, target, policy, &match, i, &verdicts[i]);
 	free(policy);
 	for (i = 0; i < KRL_MAX_ENDPOINT_RULES && err; i++)
 		krl_check_verdict_clear(&verdicts[i]);

@@ -27,11 +27,13 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 		return -ENOMEM;
 	for (i = 0; i < count && !err; i++) {
 		const struct krl_rule_origin *origin = &c->origins[rules[i]];
+		const struct krl_rate_limit *limit = &c->documents[origin->document].document->rate_limit;
 
 		*ret_excess = rules[i];
-		err = krl_policy_add(builder, i, origin->document,
-				     !c->documents[origin->document].document->rate_limit.match_all,
-				     origin->spec->selectors, origin->spec->selector_count, ret_what);
+		err = krl_policy_client(builder, &limit->client_ip, ret_what);
+		if (!err)
+			err = krl_policy_add(builder, i, origin->document, !limit->match_all,
+					     origin->spec->selectors, origin->spec->selector_count, ret_what);
 	}
 	*ret = err ? NULL : malloc(sizeof(**ret));
 	if (*ret)

@@ -20,6 +20,9 @@ struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t 
 /* `clientSelectors` of @rule. */
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);
 
+/* `clientIP` of a resource, zero at first. */
+void krl_decode_client_ip(struct krl_reader *reader, yaml_node_t *node, struct krl_client_ip *ret);
+
 /* Bytes of the token at the start of @text (RFC 9110, 5.6.2). */
 size_t krl_token_len(const char *text);
 

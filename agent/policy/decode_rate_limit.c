@@ -240,6 +240,13 @@ static void read_rule_match(struct krl_reader *reader, yaml_node_t *node, void *
 		krl_reader_expected(reader, node, "First or All");
 }
 
+static void read_client_ip(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	krl_decode_client_ip(reader, node, &t->document->rate_limit.client_ip);
+}
+
 static const struct krl_field spec_fields[] = {
 	{ "service", read_service_name },
 	{ "port", read_port },
@@ -251,7 +258,7 @@ static const struct krl_field spec_fields[] = {
 	{ "direction", read_direction },
 	{ "targetRefs", krl_decode_unsupported },
 	{ "ruleMatch", read_rule_match },
-	{ "clientIP", krl_decode_unsupported },
+	{ "clientIP", read_client_ip },
 	{ "responseHeaders", read_response_headers },
 	{ "headerStyle", read_header_style },
 	{ NULL, NULL },

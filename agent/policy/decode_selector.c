@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `clientSelectors` of a rule: whom it is for. */
+/* `clientSelectors` of a rule, whom it is for, and `clientIP`, whose address that is. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,19 +67,25 @@ static void read_invert(struct krl_reader *reader, yaml_node_t *node, void *out)
 }
 
 /* A field name (RFC 9110, 5.1), in lower case. */
+static void read_name(struct krl_reader *reader, yaml_node_t *node, char ret[KRL_NAME_BYTES])
+{
+	char *c;
+
+	if (!krl_reader_string(reader, node, KRL_NAME_BYTES, ret))
+		return;
+	if (krl_token_len(ret) != strlen(ret))
+		krl_reader_expected(reader, node, "the name of a header");
+	for (c = ret; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c |= 0x20;
+}
+
 static void read_header_name(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct term_reader *t = out;
-	char *c;
 
 	t->name = true;
-	if (!krl_reader_string(reader, node, sizeof(t->term->name), t->term->name))
-		return;
-	if (krl_token_len(t->term->name) != strlen(t->term->name))
-		krl_reader_expected(reader, node, "the name of a header");
-	for (c = t->term->name; *c; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c |= 0x20;
+	read_name(reader, node, t->term->name);
 }
 
 /* A value as it can stand in a request: without white space around it. */
@@ -418,4 +424,45 @@ void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct k
 	krl_reader_sequence(reader, node, read_selector, rule);
 	if (node->type == YAML_SEQUENCE_NODE && !rule->selector_count)
 		krl_reader_error(reader, node, "expected at least one selector");
+}
+
+/* clientIP while it is read. */
+struct client_reader {
+	struct krl_client_ip client;
+	bool header, hops;
+};
+
+static void read_client_header(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct client_reader *c = out;
+
+	c->header = true;
+	read_name(reader, node, c->client.header);
+}
+
+static void read_trusted_hops(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct client_reader *c = out;
+	uint64_t hops;
+
+	c->hops = true;
+	if (krl_reader_integer(reader, node, 0, KRL_MAX_HOPS, &hops))
+		c->client.hops = hops;
+}
+
+void krl_decode_client_ip(struct krl_reader *reader, yaml_node_t *node, struct krl_client_ip *ret)
+{
+	static const struct krl_field fields[] = {
+		{ "header", read_client_header },
+		{ "trustedHops", read_trusted_hops },
+		{ NULL, NULL },
+	};
+	struct client_reader c = { 0 };
+	size_t before = reader->errors;
+
+	krl_reader_mapping(reader, node, fields, &c);
+	if (reader->errors == before)
+		krl_reader_missing(reader, node,
+				   (const char *[]){ c.header ? NULL : "header", c.hops ? NULL : "trustedHops" }, 2);
+	*ret = c.client;
 }

@@ -35,9 +35,16 @@ struct krl_target {
 	size_t rule_count;
 };
 
+/* Who the client of a request is: the peer, or what a header says that proxies append to. */
+struct krl_client_ip {
+	char header[KRL_NAME_BYTES];	/* in lower case */
+	__u8 hops;			/* which address from the right, 1 to KRL_MAX_HOPS; 0: the peer */
+};
+
 struct krl_rate_limit {
 	bool fail_closed;
 	bool match_all;		/* ruleMatch: All */
+	struct krl_client_ip client_ip;
 	enum krl_header_style style;
 	struct krl_target *targets;
 	size_t target_count;

@@ -18,6 +18,7 @@ struct krl_policy_builder {
 	__u8 field_of[KRL_MAX_PREDICATES];
 	size_t values_len;
 	unsigned int group_of[KRL_MAX_TIERS];	/* as the caller numbers them */
+	__u8 hops, client_header;	/* of the sources that are added */
 };
 
 struct krl_policy_builder *krl_policy_builder_new(void)
@@ -39,6 +40,23 @@ static __u64 name_hash(const char *name)
 	return hash;
 }
 
+/* The number of the client header called @name, added when it is not there. -1: there are too many. */
+static int add_client_header(struct krl_policy *policy, const char *name)
+{
+	struct krl_client_header *header;
+	int i;
+
+	for (i = 0; i < policy->client_header_count; i++)
+		if (!strcmp(policy->client_headers[i].name, name))
+			return i;
+	if (i == KRL_MAX_CLIENT_HEADERS)
+		return -1;
+	header = &policy->client_headers[policy->client_header_count++];
+	strcpy(header->name, name);
+	header->hash = name_hash(name);
+	return i;
+}
+
 /* The number of the field that @wanted is, added when it is not there. -1: there are too many. */
 static int add_field(struct krl_policy_builder *b, const struct krl_policy_field *wanted)
 {
@@ -47,7 +65,9 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 
 	for (i = 0; i < b->policy.field_count; i++) {
 		field = &b->policy.fields[i];
-		if (field->kind == wanted->kind && !memcmp(field->name, wanted->name, sizeof(field->name))) {
+		if (field->kind == wanted->kind && field->hops == wanted->hops &&
+		    field->client_header == wanted->client_header &&
+		    !memcmp(field->name, wanted->name, sizeof(field->name))) {
 			field->distinct |= wanted->distinct;
 			return i;
 		}
@@ -59,6 +79,8 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 	field->hash = wanted->hash;
 	field->kind = wanted->kind;
 	field->distinct = wanted->distinct;
+	field->hops = wanted->hops;
+	field->client_header = wanted->client_header;
 	return i;
 }
 
@@ -126,7 +148,8 @@ static __u64 prefix_mask(unsigned int bits)
 	return mask;
 }
 
-static void describe_field(const struct krl_term *term, bool distinct, struct krl_policy_field *ret)
+static void describe_field(const struct krl_policy_builder *b, const struct krl_term *term, bool distinct,
+			   struct krl_policy_field *ret)
 {
 	const char *name = term->name;
 	int family;
@@ -144,6 +167,8 @@ static void describe_field(const struct krl_term *term, bool distinct, struct kr
 		break;
 	case KRL_FIELD_SOURCE:
 		name = SOURCE_NAME;
+		ret->hops = b->hops;
+		ret->client_header = b->client_header;
 		for (family = 0; distinct && family < 2; family++) {
 			unsigned int bits = term->prefix_len[family];
 
@@ -191,7 +216,7 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 
 	*ret_what = "different headers and other fields in selectors";
 	if (term->distinct) {
-		describe_field(term, true, &field);
+		describe_field(b, term, true, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;
@@ -201,7 +226,7 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 			return 0;
 	}
 	if (source || !term->distinct) {
-		describe_field(term, false, &field);
+		describe_field(b, term, false, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;
@@ -273,6 +298,18 @@ add:
 	return 0;
 }
 
+int krl_policy_client(struct krl_policy_builder *b, const struct krl_client_ip *client, const char **ret_what)
+{
+	int header = client->hops ? add_client_header(&b->policy, client->header) : 0;
+
+	*ret_what = "different headers in clientIP";
+	if (header < 0)
+		return -ENOSPC;
+	b->hops = client->hops;
+	b->client_header = header;
+	return 0;
+}
+
 int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,
 		   const struct krl_selector *selectors, size_t count, const char **ret_what)
 {
@@ -290,7 +327,25 @@ int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int
 	return add_to_tier(b, rule, group, first, entries, count, ret_what);
 }
 
-/* The number in @b of the predicate @number of @from. */
+/* The number in @b of the field @number of @from, or -ENOSPC. */
+static int adopt_field(struct krl_policy_builder *b, const struct krl_policy *from, unsigned int number,
+		       const char **ret_what)
+{
+	struct krl_policy_field field = from->fields[number];
+	int n = 0;
+
+	*ret_what = "different headers in clientIP";
+	if (field.hops)
+		n = add_client_header(&b->policy, from->client_headers[field.client_header].name);
+	if (n < 0)
+		return -ENOSPC;
+	field.client_header = n;
+	*ret_what = "different headers and other fields in selectors";
+	n = add_field(b, &field);
+	return n < 0 ? -ENOSPC : n;
+}
+
+/* The number in @b of the predicate @number of @from, or -ENOSPC. */
 static int adopt_predicate(struct krl_policy_builder *b, const struct krl_policy *from, unsigned int number,
 			   const char **ret_what)
 {
@@ -301,10 +356,9 @@ static int adopt_predicate(struct krl_policy_builder *b, const struct krl_policy
 	for (i = 0; i < from->field_count - 1; i++)
 		if (number - from->fields[i].first < from->fields[i].predicate_count)
 			break;
-	*ret_what = "different headers and other fields in selectors";
-	field = add_field(b, &from->fields[i]);
+	field = adopt_field(b, from, i, ret_what);
 	if (field < 0)
-		return -ENOSPC;
+		return field;
 	*ret_what = "different values in selectors";
 	i = add_predicate(b, field, predicate, from->values + predicate->at);
 	return i < 0 ? -ENOSPC : i;
@@ -330,9 +384,9 @@ int krl_policy_adopt(struct krl_policy_builder *b, unsigned int rule, unsigned i
 		for (p = 0; p < from->field_count; p++) {
 			if (!(entry->distinct >> p & 1))
 				continue;
-			n = add_field(b, &from->fields[p]);
+			n = adopt_field(b, from, p, ret_what);
 			if (n < 0)
-				return -ENOSPC;
+				return n;
 			entries[i].distinct |= 1U << n;
 		}
 	}

@@ -14,8 +14,11 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 {
 	__builtin_memset(m->bits, 0, sizeof(m->bits));
 	__builtin_memset(&m->path, 0, __builtin_offsetof(struct krl_path, starts));
+	krl_client_begin(&m->clients[0]);
+	krl_client_begin(&m->clients[1]);
 	m->present = 0;
 	m->ambiguous = 0;
+	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }
 
@@ -148,13 +151,23 @@ static __always_inline void krl_match_name_byte(struct krl_match *m, __u8 c)
 	m->name_len = at + 1;
 }
 
-/* A header's name ended: does some selector name it? */
+/* Is @name, whose @hash is given, the one that was read? */
+static __always_inline int krl_match_name_is(const struct krl_match *m, __u64 hash, const char *name)
+{
+	__u32 len = m->name_len;
+
+	return hash == m->name_hash && len < KRL_NAME_BYTES && !name[len & (KRL_NAME_BYTES - 1)] &&
+	       krl_match_same(m->name, name, len);
+}
+
+/* A header's name ended: does some selector name it, or clientIP? */
 static __always_inline void krl_match_name_end(struct krl_match *m, const struct krl_policy *policy)
 {
 	const struct krl_policy_field *field;
-	__u32 len = m->name_len, i;
+	__u32 i;
 
 	m->field = KRL_NO_FIELD;
+	m->client_header = KRL_NO_FIELD;
 	m->value_len = 0;
 	m->value_end = 0;
 	m->value_long = 0;
@@ -162,14 +175,15 @@ static __always_inline void krl_match_name_end(struct krl_match *m, const struct
 		if (i >= policy->field_count)
 			break;
 		field = &policy->fields[i];
-		if (field->kind != KRL_FIELD_HEADER || field->hash != m->name_hash)
-			continue;
-		if (len < KRL_NAME_BYTES && !field->name[len & (KRL_NAME_BYTES - 1)] &&
-		    krl_match_same(m->name, field->name, len)) {
+		if (field->kind == KRL_FIELD_HEADER && krl_match_name_is(m, field->hash, field->name)) {
 			m->field = i;
 			break;
 		}
 	}
+	for (i = 0; i < KRL_MAX_CLIENT_HEADERS; i++)
+		if (i < policy->client_header_count &&
+		    krl_match_name_is(m, policy->client_headers[i].hash, policy->client_headers[i].name))
+			m->client_header = i;
 }
 
 static __always_inline void krl_match_value_byte(struct krl_match *m, __u8 c)
@@ -201,6 +215,24 @@ static __always_inline void krl_match_value_word(struct krl_match *m, __u64 word
 	}
 	__builtin_memcpy(m->value + KRL_MASKED(at, KRL_VALUE_BYTES), &word, sizeof(word));
 	m->value_len = m->value_end = at + 8;
+}
+
+/* @n bytes, the first of @word, of the header that says who the client is, or the end of its line. */
+static __always_inline void krl_match_client(struct krl_match *m, __u64 word, __u32 n, int ended)
+{
+	struct krl_client *client = &m->clients[m->client_header & (KRL_MAX_CLIENT_HEADERS - 1)];
+	__u32 i;
+
+	if (ended) {
+		krl_client_byte(client, '\n');
+		m->client_header = KRL_NO_FIELD;
+		return;
+	}
+	for (i = 0; i < 8; i++) {
+		if (i >= n)
+			break;
+		krl_client_byte(client, word >> i * 8);
+	}
 }
 
 static __always_inline void krl_match_value_end(struct krl_match *m, const struct krl_policy *policy)
@@ -312,6 +344,8 @@ KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *poli
 	case KRL_HTTP_FIELD_VALUE:
 	case KRL_HTTP_FIELD_TOKEN:
 	case KRL_HTTP_FIELD_TOKEN_END:
+		if (m->client_header != KRL_NO_FIELD)
+			krl_match_client(m, word, n, h->state == KRL_HTTP_FIELD_LF);
 		if (m->field == KRL_NO_FIELD)
 			break;
 		if (h->state == KRL_HTTP_FIELD_LF)
@@ -331,10 +365,20 @@ struct krl_matching {
 	const struct krl_policy *policy;
 };
 
-static __always_inline int krl_match_is_ipv4(const struct krl_match *m)
+/* The client's address, as @field has it. */
+static __always_inline const __u8 *krl_match_source_of(const struct krl_match *m,
+						       const struct krl_policy_field *field)
 {
-	return !krl_load_word((const char *)m->source) && !m->source[8] && !m->source[9] &&
-	       m->source[10] == 0xff && m->source[11] == 0xff;
+	const struct krl_client *client = &m->clients[field->client_header & (KRL_MAX_CLIENT_HEADERS - 1)];
+	const __u8 *address = field->hops ? krl_client_address(client, field->hops) : 0;
+
+	return address ? address : m->source;
+}
+
+static __always_inline int krl_match_is_ipv4(const __u8 source[16])
+{
+	return !krl_load_word((const char *)source) && !source[8] && !source[9] && source[10] == 0xff &&
+	       source[11] == 0xff;
 }
 
 static long krl_match_source(__u32 i, void *ctx)
@@ -342,13 +386,18 @@ static long krl_match_source(__u32 i, void *ctx)
 	struct krl_match *m = ((struct krl_matching *)ctx)->match;
 	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
 	const struct krl_policy_field *field = &policy->fields[i & (KRL_MAX_FIELDS - 1)];
-	__u64 high = krl_load_word((const char *)m->source), low = krl_load_word((const char *)m->source + 8);
-	__u32 ipv4 = krl_match_is_ipv4(m), n, p;
+	const __u8 *source;
 	struct krl_sip sip;
 	const char *value;
+	__u64 high, low;
+	__u32 ipv4, n, p;
 
 	if (field->kind != KRL_FIELD_SOURCE)
 		return 0;
+	source = krl_match_source_of(m, field);
+	high = krl_load_word((const char *)source);
+	low = krl_load_word((const char *)source + 8);
+	ipv4 = krl_match_is_ipv4(source);
 	if (field->distinct) {
 		krl_sip_start(&sip, m->key);
 		krl_sip_word(&sip, field->hash);

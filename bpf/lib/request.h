@@ -5,6 +5,7 @@
 
 #include <kmesh_rl/policy.h>
 
+#include "client.h"
 #include "path.h"
 
 /* Room behind a value, so that a word may be written or read at any byte of it. */
@@ -20,7 +21,7 @@ struct krl_match {
 	__u64 rules;		/* a bit for each rule of the endpoint that counts */
 	__u64 groups;		/* ... for each group of which a tier counts */
 	__u64 name_hash;	/* of the header's name so far */
-	__u8 source[16];	/* the client's address, IPv4 as ::ffff:a.b.c.d */
+	__u8 source[16];	/* the peer's address, IPv4 as ::ffff:a.b.c.d */
 	__u32 present;		/* a bit for each field that the request has */
 	__u16 name_len;
 	__u16 value_len;	/* bytes collected, at most KRL_VALUE_BYTES */
@@ -28,8 +29,10 @@ struct krl_match {
 	__u8 value_long;	/* there were more */
 	__u8 field;		/* that is being collected, or KRL_NO_FIELD */
 	__u8 ambiguous;		/* a distinct field is there twice, or too long */
-	__u8 pad[7];
+	__u8 client_header;	/* that is being read, or KRL_NO_FIELD */
+	__u8 pad[6];
 	char name[KRL_NAME_BYTES + KRL_MATCH_SPARE];
+	struct krl_client clients[KRL_MAX_CLIENT_HEADERS];	/* as the client_headers of the policy say */
 	struct krl_path path;
 	union {
 		char value[KRL_VALUE_BYTES + KRL_MATCH_SPARE];

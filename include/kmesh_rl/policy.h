@@ -22,13 +22,15 @@ enum {
 	KRL_VALUE_BYTES = 256,		/* of a value that is selected by, and of a header's name */
 	KRL_VALUES_BYTES = 32768,	/* of all values of an endpoint */
 	KRL_NAME_BYTES = 64,		/* of a header's name, the NUL included */
+	KRL_MAX_CLIENT_HEADERS = 2,	/* that clients' addresses are taken from, of an endpoint */
+	KRL_MAX_HOPS = 8,
 };
 
 enum krl_field_kind {
 	KRL_FIELD_HEADER,
 	KRL_FIELD_PATH,		/* in its normal form, see bpf/lib/path.h */
 	KRL_FIELD_METHOD,
-	KRL_FIELD_SOURCE,	/* the client's address */
+	KRL_FIELD_SOURCE,	/* the client's address; there may be several, of clients by different headers */
 };
 
 #define KRL_NO_FIELD 0xff
@@ -39,7 +41,8 @@ struct krl_policy_field {
 	__u16 predicate_count;
 	__u8 kind;		/* enum krl_field_kind */
 	__u8 distinct;		/* some entry wants a bucket for each value */
-	__u8 pad[2];
+	__u8 hops;		/* of a source: which address from the right; 0: the peer */
+	__u8 client_header;	/* ... of which of client_headers */
 	union {
 		char name[KRL_NAME_BYTES];	/* of a header, in lower case, NUL padded */
 		__u64 masks[2][2];	/* of a source, IPv6 and IPv4: the bits that make a value */
@@ -96,6 +99,12 @@ struct krl_tier {
 	__u16 pad;
 };
 
+/* A header that says who the client is. */
+struct krl_client_header {
+	__u64 hash;		/* FNV-1a of its name */
+	char name[KRL_NAME_BYTES];	/* in lower case, NUL padded */
+};
+
 struct krl_policy {
 	__u16 field_count;
 	__u16 predicate_count;
@@ -103,8 +112,10 @@ struct krl_policy {
 	__u16 tier_count;
 	__u8 path;		/* number of the field, or KRL_NO_FIELD */
 	__u8 method;
-	__u8 pad[6];
+	__u8 client_header_count;
+	__u8 pad[5];
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
+	struct krl_client_header client_headers[KRL_MAX_CLIENT_HEADERS];
 	struct krl_policy_field fields[KRL_MAX_FIELDS];
 	struct krl_predicate predicates[KRL_MAX_PREDICATES];
 	struct krl_entry entries[KRL_MAX_ENTRIES];

@@ -205,7 +205,7 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
 		{ SPEC "service: a\n  ruleMatch: first\n",
 		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
-		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: not supported yet" },
+		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: trustedHops is missing" },
 		{ SPEC "service: a\n  direction: Outbound\n",
 		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
 		{ SPEC "service: a\n  responseHeaders: Always\n",
