@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The server's answers to admitted requests, as it writes them: where a rule asks for it, they get header fields
+ * that tell what is left of the limit. */
+#include "maps.h"
+#include "lib/answer.h"
+#include "lib/kernel.h"
+#include "lib/slot.h"
+
+/* Steps of a walk over a message: no head is longer. */
+#define KRL_REPLY_STEPS 65536
+
+/* Answers that may begin in one message. */
+#define KRL_REPLY_HEADS 64
+
+/* A message up to here is made one piece, so that it leaves as one segment; of a larger one, its beginning. */
+#define KRL_REPLY_MERGED 16384
+
+/* Bytes that are made readable at a time where the kernel has them in pieces. */
+#define KRL_REPLY_PULLED 4096
+
+struct krl_replying {
+	struct sk_msg_md *msg;
+	struct krl_conn *conn;
+};
+
+/* Make bytes from walk.off on readable. */
+static __always_inline int krl_reply_pull(struct sk_msg_md *msg, struct krl_reply_walk *w)
+{
+	__u32 end = w->len - w->off > KRL_REPLY_PULLED ? w->off + KRL_REPLY_PULLED : w->len;
+
+	if (bpf_msg_pull_data(msg, w->off, end, 0))
+		return -1;
+	w->base = w->off;
+	return 0;
+}
+
+static long krl_reply_walk_step(__u32 i, void *ctx)
+{
+	struct sk_msg_md *msg = ((struct krl_replying *)ctx)->msg;
+	struct krl_conn *conn = ((struct krl_replying *)ctx)->conn;
+	struct krl_reply *r = &conn->reply;
+	struct krl_reply_walk *w = &conn->reply_walk;
+	char *data, *end;
+	__u32 at, n = 8;
+	__u64 word;
+	int event;
+
+	if (w->off >= w->len)
+		return 1;
+	data = (char *)(long)msg->data;
+	end = (char *)(long)msg->data_end;
+	at = w->off - w->base;
+	if (at > 0x7fff)
+		at = 0x7fff;
+	data += at;
+	if (data + 8 <= end) {
+		word = *(__u64 *)data;
+	} else if (data + 1 <= end) {
+		word = *(__u8 *)data;
+		n = 1;
+	} else {
+		if (at && !krl_reply_pull(msg, w))
+			return 0;
+		w->event = KRL_REPLY_UNREADABLE;
+		return 1;
+	}
+	w->off += krl_reply_step(r, word, n, &event);
+	w->event = event;
+	if (r->skip) {
+		if (r->skip >= w->len - w->off)
+			return 1;
+		w->off += r->skip;
+		r->skip = 0;
+	}
+	return event != KRL_REPLY_NOTHING;
+}
+
+struct krl_reply_writing {
+	struct krl_answer_text *text;
+	const struct krl_form *form;
+	const struct krl_answer *answer;
+};
+
+static long krl_reply_write_piece(__u32 i, void *ctx)
+{
+	struct krl_reply_writing *w = ctx;
+
+	return krl_answer_piece(w->text, w->form, w->answer, i);
+}
+
+struct krl_reply_copying {
+	struct sk_msg_md *msg;
+	const struct krl_answer_text *text;
+	__u32 at;
+};
+
+/* The next 8 bytes of the text, or those that are left of it. */
+static long krl_reply_copy_step(__u32 i, void *ctx)
+{
+	struct krl_reply_copying *c = ctx;
+	__u32 from = i * 8 & (KRL_ANSWER_BYTES - 8), at = c->at + i * 8, n;
+	char *data = (char *)(long)c->msg->data, *end = (char *)(long)c->msg->data_end;
+
+	if (from >= c->text->len)
+		return 1;
+	if (at > 0x7fff)
+		return 1;
+	data += at;
+	if (c->text->len - from >= 8) {
+		if (data + 8 > end)
+			return 1;
+		*(__u64 *)data = krl_load_word(c->text->bytes + from);
+		return 0;
+	}
+	for (n = 0; n < 7; n++) {
+		if (from + n >= c->text->len || data + n + 1 > end)
+			break;
+		data[n] = c->text->bytes[from + n];
+	}
+	return 1;
+}
+
+/* Put the text at walk.off, where a status line ended. Returns SK_DROP when the message is not what it was and
+ * cannot be mended. */
+static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_reply_walk *w,
+					    const struct krl_answer_text *text)
+{
+	struct krl_reply_copying copying = { .msg = msg, .text = text, .at = w->off };
+	__u32 len = w->len + text->len, end = w->off + text->len;
+
+	if (bpf_msg_push_data(msg, w->off, text->len, 0)) {
+		krl_count(KRL_REASON_HEADERS_LOST);
+		return SK_PASS;
+	}
+	if (bpf_msg_pull_data(msg, 0, len <= KRL_REPLY_MERGED ? len : end, 0)) {
+		krl_count(KRL_REASON_HEADERS_LOST);
+		return bpf_msg_pop_data(msg, w->off, text->len, 0) ? SK_DROP : SK_PASS;
+	}
+	bpf_loop(text->len / 8 + 1, krl_reply_copy_step, &copying, 0);
+	w->base = 0;
+	w->len = len;
+	w->off = end;
+	return SK_PASS;
+}
+
+/* What is written next goes out at once: of bytes that do not fit, the kernel would tell the server a wrong
+ * number (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
+static __always_inline int krl_reply_fits(struct sock *sk, __u32 len)
+{
+	return krl_sock_room(sk) > (len < KRL_REPLY_MERGED ? len : KRL_REPLY_MERGED) + KRL_ANSWER_BYTES;
+}
+
+static __noinline int krl_reply_add(struct krl_replying *r)
+{
+	struct krl_reply_writing writing = { .answer = &r->conn->headers };
+	struct krl_reply_walk *w = &r->conn->reply_walk;
+	__u64 key = r->conn->headers.form;
+	struct krl_text_slot *slot;
+	int verdict;
+
+	writing.form = key ? bpf_map_lookup_elem(&krl_forms, &key) : 0;
+	if (!writing.form)
+		return SK_PASS;
+	slot = krl_text_slot_take();
+	if (!slot) {
+		krl_count(KRL_REASON_HEADERS_LOST);
+		return SK_PASS;
+	}
+	slot->text.len = 0;
+	slot->text.at = 0;
+	writing.text = &slot->text;
+	bpf_loop(writing.form->piece_count, krl_reply_write_piece, &writing, 0);
+	verdict = krl_reply_insert(r->msg, w, &slot->text);
+	slot->busy = 0;
+	return verdict;
+}
+
+/* Up to the end of the next status line, or of the message. */
+static long krl_reply_head(__u32 i, void *ctx)
+{
+	struct krl_replying *r = ctx;
+	struct krl_reply_walk *w = &r->conn->reply_walk;
+
+	w->event = KRL_REPLY_NOTHING;
+	bpf_loop(KRL_REPLY_STEPS, krl_reply_walk_step, r, 0);
+	if (w->event != KRL_REPLY_LINE)
+		return 1;
+	if (w->adds && krl_reply_add(r) != SK_PASS) {
+		w->drops = 1;
+		return 1;
+	}
+	return 0;
+}
+
+SEC("sk_msg")
+int krl_reply(struct sk_msg_md *msg)
+{
+	struct krl_replying replying = { .msg = msg };
+	struct krl_reply_walk *w;
+	struct krl_conn *conn;
+	struct krl_reply *r;
+	struct sock *sk;
+	__u64 cookie;
+	__u32 seq;
+
+	sk = krl_msg_sock(msg);
+	if (!sk)
+		return SK_PASS;
+	cookie = krl_sock_cookie(sk);
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn || conn->reply.state != KRL_REPLY_FRAMED)
+		return SK_PASS;
+	r = &conn->reply;
+	w = &conn->reply_walk;
+	seq = krl_sock_write_seq(sk);
+	if (krl_reply_resume(r, seq) >= msg->size)
+		return SK_PASS;
+	if (r->state == KRL_REPLY_LOST) {
+		krl_count(KRL_REASON_REPLY_UNREAD);
+		return SK_PASS;
+	}
+	__builtin_memset(w, 0, sizeof(*w));
+	w->len = msg->size;
+	w->off = r->skip;
+	r->skip = 0;
+	/* The kernel's own answers come along here as well. */
+	if (w->off || krl_reply_waits(r)) {
+		w->adds = krl_reply_fits(sk, w->len);
+		replying.conn = conn;
+		bpf_loop(KRL_REPLY_HEADS, krl_reply_head, &replying, 0);
+		if (w->drops)
+			return SK_DROP;
+		if (w->event == KRL_REPLY_UNREADABLE || (!w->event && !r->skip && w->off < w->len))
+			krl_count(KRL_REASON_REPLY_UNREAD);
+		if (w->event || (!r->skip && w->off < w->len))
+			r->state = KRL_REPLY_LOST;
+	} else {
+		w->off = w->len;
+	}
+	r->at_seq = seq + w->off;
+	return SK_PASS;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
