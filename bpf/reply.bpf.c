@@ -15,8 +15,14 @@
 /* A message up to here is made one piece, so that it leaves as one segment; of a larger one, its beginning. */
 #define KRL_REPLY_MERGED 16384
 
+/* No fields are longer (agent/policy/form.c). */
+#define KRL_HEADERS_BYTES 512
+
 /* Bytes that are made readable at a time where the kernel has them in pieces. */
 #define KRL_REPLY_PULLED 4096
+
+/* Where the verifier lets a program look, of what the kernel has in one piece. */
+#define KRL_REPLY_SEEN 0x7fff
 
 struct krl_replying {
 	struct sk_msg_md *msg;
@@ -41,8 +47,7 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	struct krl_reply *r = &conn->reply;
 	struct krl_reply_walk *w = &conn->reply_walk;
 	char *data, *end;
-	__u32 at, n = 8;
-	__u64 word;
+	__u32 at;
 	int event;
 
 	if (w->off >= w->len)
@@ -50,21 +55,16 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	data = (char *)(long)msg->data;
 	end = (char *)(long)msg->data_end;
 	at = w->off - w->base;
-	if (at > 0x7fff)
-		at = 0x7fff;
+	if (at > KRL_REPLY_SEEN)
+		at = KRL_REPLY_SEEN;
 	data += at;
-	if (data + 8 <= end) {
-		word = *(__u64 *)data;
-	} else if (data + 1 <= end) {
-		word = *(__u8 *)data;
-		n = 1;
-	} else {
+	if (data + 1 > end) {
 		if (at && !krl_reply_pull(msg, w))
 			return 0;
 		w->event = KRL_REPLY_UNREADABLE;
 		return 1;
 	}
-	w->off += krl_reply_step(r, word, n, &event);
+	w->off += krl_reply_step(r, data, end, &event);
 	w->event = event;
 	if (r->skip) {
 		if (r->skip >= w->len - w->off)
@@ -88,36 +88,27 @@ static long krl_reply_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
-struct krl_reply_copying {
-	struct sk_msg_md *msg;
-	const struct krl_answer_text *text;
-	__u32 at;
-};
-
-/* The next 8 bytes of the text, or those that are left of it. */
-static long krl_reply_copy_step(__u32 i, void *ctx)
+/* Write the text at @at, where there is room for it. */
+static __always_inline void krl_reply_copy(struct sk_msg_md *msg, __u32 at, const struct krl_answer_text *text)
 {
-	struct krl_reply_copying *c = ctx;
-	__u32 from = i * 8 & (KRL_ANSWER_BYTES - 8), at = c->at + i * 8, n;
-	char *data = (char *)(long)c->msg->data, *end = (char *)(long)c->msg->data_end;
+	char *data = (char *)(long)msg->data, *end = (char *)(long)msg->data_end;
+	__u32 i, n;
 
-	if (from >= c->text->len)
-		return 1;
-	if (at > 0x7fff)
-		return 1;
+	if (at > KRL_REPLY_SEEN)
+		return;
 	data += at;
-	if (c->text->len - from >= 8) {
-		if (data + 8 > end)
-			return 1;
-		*(__u64 *)data = krl_load_word(c->text->bytes + from);
-		return 0;
+	for (i = 0; i < KRL_HEADERS_BYTES; i += 8) {
+		if (i + 8 > text->len || data + 8 > end)
+			break;
+		*(__u64 *)data = krl_load_word(text->bytes + i);
+		data += 8;
 	}
 	for (n = 0; n < 7; n++) {
-		if (from + n >= c->text->len || data + n + 1 > end)
+		if (i + n >= text->len || data + 1 > end)
 			break;
-		data[n] = c->text->bytes[from + n];
+		*data = text->bytes[(i + n) & (KRL_ANSWER_BYTES - 1)];
+		data++;
 	}
-	return 1;
 }
 
 /* Put the text at walk.off, where a status line ended. Returns SK_DROP when the message is not what it was and
@@ -125,10 +116,9 @@ static long krl_reply_copy_step(__u32 i, void *ctx)
 static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_reply_walk *w,
 					    const struct krl_answer_text *text)
 {
-	struct krl_reply_copying copying = { .msg = msg, .text = text, .at = w->off };
 	__u32 len = w->len + text->len, end = w->off + text->len;
 
-	if (bpf_msg_push_data(msg, w->off, text->len, 0)) {
+	if (text->len > KRL_HEADERS_BYTES || bpf_msg_push_data(msg, w->off, text->len, 0)) {
 		krl_count(KRL_REASON_HEADERS_LOST);
 		return SK_PASS;
 	}
@@ -136,7 +126,7 @@ static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_re
 		krl_count(KRL_REASON_HEADERS_LOST);
 		return bpf_msg_pop_data(msg, w->off, text->len, 0) ? SK_DROP : SK_PASS;
 	}
-	bpf_loop(text->len / 8 + 1, krl_reply_copy_step, &copying, 0);
+	krl_reply_copy(msg, w->off, text);
 	w->base = 0;
 	w->len = len;
 	w->off = end;

@@ -9,6 +9,12 @@
 
 #include "http1.h"
 
+#define KRL_CRLF 0x0a0d
+#define KRL_COLON_BLANK 0x203a
+
+/* Words that one step goes over. */
+#define KRL_REPLY_WORDS 16
+
 /* Requests that may wait for their answers at once. */
 #define KRL_REPLY_MAX_WAITING 64
 
@@ -176,25 +182,98 @@ static __always_inline int krl_reply_head_end(struct krl_reply *r)
 	return r->http.flags & KRL_HTTP_HAS_LENGTH ? KRL_REPLY_NOTHING : KRL_REPLY_LAST;
 }
 
-/* A line begins with the 8 bytes of @word. Returns how many are stepped over: all of them where the name may be one
- * that matters; one, and the line is text, where it cannot; 0 where it is no name. */
-static __always_inline __u32 krl_reply_name(struct krl_reply *r, __u64 word)
+/* A field line begins with the 8 bytes of @word, and @next after them. Returns how many bytes were stepped over: those
+ * of a name that may matter; 0 and the line is text where it cannot, or is no name. */
+static __always_inline __u32 krl_reply_name(struct krl_reply *r, __u64 word, __u64 next)
 {
 	const __u64 blanks = 0x2020202020202020ULL;
 	__u64 lower = word | blanks;
 
 	if (!krl_http_is_tchar(word))
 		return 0;
-	if ((lower == KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-') && word >> 56 == '-') ||
-	    lower == KRL_W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
-		krl_http_token_clear(&r->http);
-		*(__u64 *)r->http.token = lower;
-		r->http.token_len = 8;
-		r->http.state = KRL_HTTP_FIELD_NAME;
+	if (lower == KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-') && word >> 56 == '-') {
+		if ((next | blanks) == KRL_W('l', 'e', 'n', 'g', 't', 'h', ':', ' ') && next >> 48 == KRL_COLON_BLANK) {
+			krl_http_token_clear(&r->http);
+			r->http.field = KRL_HTTP_FIELD_CONTENT_LENGTH;
+			r->http.state = KRL_HTTP_FIELD_TOKEN;
+			return 16;
+		}
+	} else if (lower != KRL_W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
+		r->http.state = KRL_HTTP_FIELD_VALUE;
+		return 0;
+	}
+	krl_http_token_clear(&r->http);
+	*(__u64 *)r->http.token = lower;
+	r->http.token_len = 8;
+	r->http.state = KRL_HTTP_FIELD_NAME;
+	return 8;
+}
+
+/* The rest of a field line, or what of it can be seen: text, and CRLF where both are in the last word that is
+ * looked at. Returns how many bytes. */
+static __always_inline __u32 krl_reply_text(struct krl_reply *r, const char *data, const char *end)
+{
+	__u32 n = 0, plain;
+	__u64 word;
+	int i;
+
+	for (i = 0; i < KRL_REPLY_WORDS; i++) {
+		if (data + 8 > end)
+			return n;
+		word = krl_load_word(data);
+		plain = krl_reply_plain(word);
+		if (plain < 8) {
+			if (plain > 6 || (word >> plain * 8 & 0xffff) != KRL_CRLF)
+				return n + plain;
+			r->http.state = KRL_HTTP_FIELD_START;
+			return n + plain + 2;
+		}
+		data += 8;
+		n += 8;
+	}
+	return n;
+}
+
+/* " 200 " at the start of @word. */
+static __always_inline int krl_reply_status(struct krl_reply *r, __u64 word)
+{
+	__u32 a = (__u8)(word >> 8) - '0', b = (__u8)(word >> 16) - '0', c = (__u8)(word >> 24) - '0';
+
+	if ((word & 0xff) != ' ' || (word >> 32 & 0xff) != ' ' || a > 9 || b > 9 || c > 9)
+		return 0;
+	r->status = a * 100 + b * 10 + c;
+	r->line = KRL_REPLY_REASON;
+	return 5;
+}
+
+/* Eight bytes and more are there, from @word at @data on. Returns how many of them are stepped over, 0: one is to be
+ * looked at alone. */
+static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, const char *data, const char *end)
+{
+	const __u64 version = KRL_W('H', 'T', 'T', 'P', '/', '1', '.', '1');
+	__u64 next = 0;
+	__u32 n;
+
+	if (r->http.state == KRL_HTTP_START) {
+		if (r->line == KRL_REPLY_REASON)
+			return krl_reply_plain(word);
+		if (r->line == KRL_REPLY_SPACE)
+			return krl_reply_status(r, word);
+		if (r->line || word != version)
+			return 0;
+		r->line = KRL_REPLY_SPACE;
+		r->http.flags = 0;
+		r->status = 0;
 		return 8;
 	}
-	r->http.state = KRL_HTTP_FIELD_VALUE;
-	return 1;
+	if (r->http.state == KRL_HTTP_FIELD_START) {
+		if (data + 16 <= end)
+			next = krl_load_word(data + 8);
+		n = krl_reply_name(r, word, next);
+		if (n)
+			return n;
+	}
+	return r->http.state == KRL_HTTP_FIELD_VALUE ? krl_reply_text(r, data, end) : 0;
 }
 
 static __always_inline int krl_reply_field_byte(struct krl_reply *r, __u8 c)
@@ -212,30 +291,22 @@ static __always_inline int krl_reply_field_byte(struct krl_reply *r, __u8 c)
 	return KRL_REPLY_NOTHING;
 }
 
-/* One step over the next @n bytes, 1 or 8, the first of @word. Returns how many of them, with @ret_event set;
- * r->skip more are to be stepped over then. */
-static __always_inline __u32 krl_reply_step(struct krl_reply *r, __u64 word, __u32 n, int *ret_event)
+/* One step over the bytes from @data on, of which one at least lies before @end. Returns how many, with @ret_event
+ * set; r->skip more are to be stepped over then. */
+static __always_inline __u32 krl_reply_step(struct krl_reply *r, const char *data, const char *end, int *ret_event)
 {
-	const __u64 version = KRL_W('H', 'T', 'T', 'P', '/', '1', '.', '1');
-	__u32 steps = 0;
+	__u32 n;
 
 	*ret_event = KRL_REPLY_NOTHING;
-	if (r->http.state == KRL_HTTP_START && !r->line && n == 8 && word == version) {
-		r->line = KRL_REPLY_SPACE;
-		r->http.flags = 0;
-		r->status = 0;
-		return 8;
+	if (data + 8 <= end) {
+		n = krl_reply_words(r, krl_load_word(data), data, end);
+		if (n)
+			return n;
 	}
-	if (n == 8 && r->http.state == KRL_HTTP_FIELD_START)
-		steps = krl_reply_name(r, word);
-	else if (n == 8 && (r->http.state == KRL_HTTP_FIELD_VALUE || r->line == KRL_REPLY_REASON))
-		steps = krl_reply_plain(word);
-	if (steps)
-		return steps;
 	if (r->http.state == KRL_HTTP_START)
-		*ret_event = krl_reply_line_byte(r, word);
+		*ret_event = krl_reply_line_byte(r, *data);
 	else
-		*ret_event = krl_reply_field_byte(r, word);
+		*ret_event = krl_reply_field_byte(r, *data);
 	return 1;
 }
 
