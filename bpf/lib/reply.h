@@ -188,17 +188,22 @@ static __always_inline __u32 krl_reply_name(struct krl_reply *r, __u64 word, __u
 {
 	const __u64 blanks = 0x2020202020202020ULL;
 	__u64 lower = word | blanks;
+	int content;
 
 	if (!krl_http_is_tchar(word))
 		return 0;
-	if (lower == KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-') && word >> 56 == '-') {
-		if ((next | blanks) == KRL_W('l', 'e', 'n', 'g', 't', 'h', ':', ' ') && next >> 48 == KRL_COLON_BLANK) {
-			krl_http_token_clear(&r->http);
-			r->http.field = KRL_HTTP_FIELD_CONTENT_LENGTH;
-			r->http.state = KRL_HTTP_FIELD_TOKEN;
-			return 16;
-		}
-	} else if (lower != KRL_W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
+	content = lower == KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-') && word >> 56 == '-';
+	if (content && (next | blanks) == KRL_W('l', 'e', 'n', 'g', 't', 'h', ':', ' ') &&
+	    next >> 48 == KRL_COLON_BLANK) {
+		krl_http_token_clear(&r->http);
+		r->http.field = KRL_HTTP_FIELD_CONTENT_LENGTH;
+		r->http.state = KRL_HTTP_FIELD_TOKEN;
+		return 16;
+	}
+	/* Content-Type and others; next is 0 where it is not known. */
+	if (content && next && ((__u8)next | 0x20) != 'l')
+		content = 0;
+	if (!content && lower != KRL_W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
 		r->http.state = KRL_HTTP_FIELD_VALUE;
 		return 0;
 	}
@@ -246,6 +251,26 @@ static __always_inline int krl_reply_status(struct krl_reply *r, __u64 word)
 	return 5;
 }
 
+/* Digits of Content-Length up to CRLF, all in @word. Returns how many bytes with both, or 0. */
+static __always_inline __u32 krl_reply_length(struct krl_reply *r, __u64 word)
+{
+	__u64 length = 0;
+	__u32 i, digit;
+
+	for (i = 0; i < 7; i++) {
+		digit = (__u8)(word >> i * 8) - '0';
+		if (digit > 9)
+			break;
+		length = length * 10 + digit;
+	}
+	if (!i || i > 6 || (word >> i * 8 & 0xffff) != KRL_CRLF || r->http.flags & KRL_HTTP_HAS_LENGTH)
+		return 0;
+	r->http.length = length;
+	r->http.flags |= KRL_HTTP_HAS_LENGTH;
+	r->http.state = KRL_HTTP_FIELD_START;
+	return i + 2;
+}
+
 /* Eight bytes and more are there, from @word at @data on. Returns how many of them are stepped over, 0: one is to be
  * looked at alone. */
 static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, const char *data, const char *end)
@@ -273,6 +298,9 @@ static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, co
 		if (n)
 			return n;
 	}
+	if (r->http.state == KRL_HTTP_FIELD_TOKEN && r->http.field == KRL_HTTP_FIELD_CONTENT_LENGTH &&
+	    !r->http.token_len)
+		return krl_reply_length(r, word);
 	return r->http.state == KRL_HTTP_FIELD_VALUE ? krl_reply_text(r, data, end) : 0;
 }
 
