@@ -12,7 +12,9 @@
 enum krl_address_state {
 	KRL_ADDRESS_BEFORE,
 	KRL_ADDRESS_INSIDE,
-	KRL_ADDRESS_BEHIND,	/* white space and a port may follow */
+	KRL_ADDRESS_BEHIND,	/* a port and white space may follow */
+	KRL_ADDRESS_PORT,
+	KRL_ADDRESS_AFTER,	/* nothing but white space may follow */
 	KRL_ADDRESS_BAD,
 };
 
@@ -99,6 +101,8 @@ static __always_inline void krl_address_colon(struct krl_address *a)
 	if (a->dots) {
 		/* Of IPv4 alone, what follows is its port. */
 		krl_address_finish(a);
+		if (a->state == KRL_ADDRESS_BEHIND)
+			a->state = KRL_ADDRESS_PORT;
 		if (a->len != 4 || a->gap != KRL_ADDRESS_NO_GAP || a->bracket)
 			a->state = KRL_ADDRESS_BAD;
 		return;
@@ -113,24 +117,31 @@ static __always_inline void krl_address_colon(struct krl_address *a)
 	a->colons++;
 }
 
+static __always_inline void krl_address_blank(struct krl_address *a)
+{
+	krl_address_finish(a);
+	if (a->bracket)
+		a->state = KRL_ADDRESS_BAD;
+	if (a->state == KRL_ADDRESS_BEHIND || a->state == KRL_ADDRESS_PORT)
+		a->state = KRL_ADDRESS_AFTER;
+}
+
 static __always_inline void krl_address_byte(struct krl_address *a, __u8 c)
 {
 	__u8 lower = c | 0x20;
 	int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 
 	if (c == ' ' || c == '\t') {
-		if (a->bracket)
-			a->state = KRL_ADDRESS_BAD;
-		krl_address_finish(a);
+		krl_address_blank(a);
 		return;
 	}
-	if (a->state == KRL_ADDRESS_BEHIND) {
-		if (c != ':' && (digit < 0 || digit > 9))
+	if (a->state >= KRL_ADDRESS_BEHIND) {
+		if (a->state == KRL_ADDRESS_BEHIND && c == ':')
+			a->state = KRL_ADDRESS_PORT;
+		else if (a->state != KRL_ADDRESS_PORT || digit < 0 || digit > 9)
 			a->state = KRL_ADDRESS_BAD;
 		return;
 	}
-	if (a->state == KRL_ADDRESS_BAD)
-		return;
 	if (c == '[' && a->state == KRL_ADDRESS_BEFORE && !a->bracket) {
 		a->bracket = 1;
 		return;
@@ -157,7 +168,7 @@ static __always_inline int krl_address_end(struct krl_address *a, __u8 ret[KRL_A
 	__u32 gap, tail, i, from;
 
 	krl_address_finish(a);
-	if (a->state != KRL_ADDRESS_BEHIND || a->bracket)
+	if (a->state < KRL_ADDRESS_BEHIND || a->state == KRL_ADDRESS_BAD || a->bracket)
 		return -1;
 	if (a->len == 4 && a->dots && a->gap == KRL_ADDRESS_NO_GAP) {
 		for (i = 0; i < 12; i++)
