@@ -150,11 +150,13 @@ def a_network_is_one_client(env):
 def without_an_address_it_is_the_peer(env):
     limits(env, "X-Forwarded-For", 1)
     table = {"none": get()}
-    for text in ("", ",", ", ,", "unknown", "_hidden", "-", "203.0.113", "203.0.113.256", "203.0.113.07", "203.0.113.7.",
-                 "203.0.113.7 1", "203.0.113.7x", "for=203.0.113.7", "[203.0.113.7", "2001:db8::1%eth0", "2001:db8:::1",
-                 "2001:db8:1", "[]", "203.0.113.7, x", "203.0.113.7;", "\"203.0.113.7\"", "\xb2\xb3.1.1.1"):
+    for text in ("", ",", ", ,", "unknown", "_hidden", "-", "203.0.113", "203.0.113.256", "203.0.113.07",
+                 "203.0.113.7.", "203.0.113.7 1", "203.0.113.7x", "for=203.0.113.7", "[203.0.113.7", "203.0.113.7, x",
+                 "203.0.113.7;", "\"203.0.113.7\"", "\xb2\xb3.1.1.1", "2001:db8::1%eth0", "2001:db8:::1", "2001:db8:1",
+                 "[]"):
         table[text] = forwarded(text)
-    table["another header"] = get("/", f"X-Real-IP: {CLIENT}", f"X-Forwarded-Fo: {CLIENT}", f"X-Forwarded-For2: {CLIENT}")
+    table["another header"] = get("/", f"X-Real-IP: {CLIENT}", f"X-Forwarded-Fo: {CLIENT}",
+                                  f"X-Forwarded-For2: {CLIENT}")
     equal(statuses(env, [get()]), [200], "status of the peer")
 
     def of_the_peer(_, request):
