@@ -159,9 +159,11 @@ static int build_policy(const struct krl_rate_limit *limit, const struct krl_tar
 			struct krl_policy *ret, const char **ret_what)
 {
 	struct krl_policy_builder *builder = krl_policy_builder_new();
-	int err = builder ? krl_policy_client(builder, &limit->client_ip, ret_what) : -ENOMEM;
+	int err = builder ? 0 : -ENOMEM;
 	size_t i;
 
+	if (builder)
+		krl_policy_client(builder, &limit->client_ip);
 	for (i = 0; i < target->rule_count && !err; i++)
 		err = krl_policy_add(builder, i, 0, !limit->match_all, target->rules[i].selectors,
 				     target->rules[i].selector_count, ret_what);

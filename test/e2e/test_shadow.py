@@ -57,10 +57,8 @@ def a_shadow_rule_takes_nothing_from_what_another_refuses(env):
 @case
 def the_mode_of_the_resource_is_that_of_its_rules(env):
     env.server()
-    text = ratelimit("limit", PORT, rules=["{name: tight, limit: 1/day}",
-                                           "{name: real, limit: 3/day, mode: Enforce}"])
-    env.write("limit.yaml", text.replace("spec:\n", "spec:\n  mode: Shadow\n"))
-    env.agent("limit")
+    env.limit(rules=["{name: tight, limit: 1/day}", "{name: real, limit: 3/day, mode: Enforce}"],
+              spec=["mode: Shadow"])
     equal(statuses(env, 5), [200] * 3 + [429] * 2, "statuses")
     equal(env.item(rule="tight")["shadowLimitedRequests"], 2, "what the shadow rule would have refused")
 

@@ -207,9 +207,31 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
 		{ SPEC "service: a\n  ruleMatch: first\n",
 		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
-		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: trustedHops is missing" },
 		{ SPEC "service: a\n  direction: Outbound\n",
 		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void clients_that_are_none(void **state)
+{
+#define CLIENT SPEC "service: a\n  clientIP: "
+#define HOPS "spec.clientIP.trustedHops: expected an integer from 0 to 8, found "
+	static const struct refusal cases[] = {
+		{ CLIENT "X-Real-IP\n", "7:13: spec.clientIP: expected a mapping, found \"X-Real-IP\"" },
+		{ CLIENT "{}\n", "7:13: spec.clientIP: header and trustedHops are missing" },
+		{ CLIENT "{header: X}\n", "7:13: spec.clientIP: trustedHops is missing" },
+		{ CLIENT "{trustedHops: 0}\n", "7:13: spec.clientIP: header is missing" },
+		{ CLIENT "{header: X, trustedHop: 1}\n",
+		  "7:25: spec.clientIP.trustedHop: unknown field, did you mean trustedHops?" },
+		{ CLIENT "{header: X, trustedHops: 9}\n", "7:38: " HOPS "\"9\"" },
+		{ CLIENT "{header: X, trustedHops: x}\n", "7:38: " HOPS "\"x\"" },
+		{ CLIENT "{header: X, trustedHops: '1'}\n", "7:38: " HOPS "\"1\"" },
+		{ CLIENT "{header: X Y, trustedHops: 1}\n",
+		  "7:22: spec.clientIP.header: expected the name of a header, found \"X Y\"" },
+		{ CLIENT "{header: '', trustedHops: 1}\n",
+		  "7:22: spec.clientIP.header: expected a string of 1 to 63 bytes, found \"\"" },
 	};
 
 	check(cases, COUNT(cases));
@@ -459,6 +481,7 @@ int main(void)
 		cmocka_unit_test(rules_that_say_too_little_or_too_much),
 		cmocka_unit_test(targets_that_are_none),
 		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
+		cmocka_unit_test(clients_that_are_none),
 		cmocka_unit_test(responses_that_say_what_does_not_exist),
 		cmocka_unit_test(content_types_that_are_none),
 		cmocka_unit_test(headers_that_may_not_be_given),

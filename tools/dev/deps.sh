@@ -60,6 +60,7 @@ want() { # GROUP
 		want demo
 		want_file libcmocka-dev /usr/include/cmocka.h
 		want_command nginx nginx-light
+		want_command node nodejs
 		want_command ip iproute2
 		want_command qemu-system-x86_64 qemu-system-x86
 		want_command cpio cpio
