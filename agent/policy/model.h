@@ -23,6 +23,7 @@ struct krl_rule_spec {
 	struct krl_response *response;	/* owned; NULL: the usual one */
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
 	size_t selector_count;
+	bool shares;			/* another limit of the rule before it, which owns those */
 };
 
 /* What a group of rules protects: a service by name, or addresses. */
