@@ -286,6 +286,7 @@ void krl_target_clear(struct krl_target *target)
 			continue;
 		free(target->rules[i].response);
 		free(target->rules[i].selectors);
+		krl_schedule_free(target->rules[i].schedule);
 	}
 	free(target->rules);
 	free(target->endpoints);

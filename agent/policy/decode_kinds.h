@@ -22,6 +22,9 @@ size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node,
 /* `response` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
 struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t *node);
 
+/* `schedule` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
+struct krl_schedule *krl_decode_schedule(struct krl_reader *reader, yaml_node_t *node);
+
 /* `clientSelectors` of @rule. */
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);
 

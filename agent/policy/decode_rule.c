@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c. */
+/* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c,
+ * whom they are for in decode_selector.c, and when in decode_schedule.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,11 @@ static void read_rule_response(struct krl_reader *reader, yaml_node_t *node, voi
 	((struct rule_reader *)out)->rule->response = krl_decode_response(reader, node);
 }
 
+static void read_schedule(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct rule_reader *)out)->rule->schedule = krl_decode_schedule(reader, node);
+}
+
 static void read_selectors(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	krl_decode_selectors(reader, node, ((struct rule_reader *)out)->rule);
@@ -115,6 +121,7 @@ static const struct krl_field rule_fields[] = {
 	{ "mode", read_rule_mode },
 	{ "scope", read_scope },
 	{ "clientSelectors", read_selectors },
+	{ "schedule", read_schedule },
 	{ "response", read_rule_response },
 	{ NULL, NULL },
 };
