@@ -23,7 +23,7 @@
 /* How often the clock is looked at for the sake of schedules, so that it may be set as well as go on. */
 #define CLOCK_CHECK_MS 100
 
-/* After how long what the kernel did not take at the time of a schedule is tried again. */
+/* After how long what the kernel did not take is tried again. */
 #define RETRY_S 30
 
 enum { EXIT_GOOD, EXIT_FAILED, EXIT_USAGE };
@@ -52,7 +52,7 @@ struct agent {
 	struct krl_plan applied;		/* what is in force by it */
 	bool read;				/* the directory, once */
 	int64_t now_s;				/* by the clock */
-	int64_t since_s, until_s;		/* when the schedules ask for nothing else */
+	int64_t since_s, until_s;		/* when there is nothing to do without a change */
 };
 
 static const char usage[] =
@@ -214,13 +214,9 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	struct krl_error error = { 0 };
 	int err;
 
-	a->since_s = plan->since_s;
-	a->until_s = plan->until_s;
 	plan->before = &a->applied;
 	err = krl_datapath_reconcile(a->datapath, plan, &done, &error);
 	if (err) {
-		if (a->until_s != KRL_ZONE_NEVER)
-			a->until_s = a->since_s + RETRY_S;
 		krl_log_error("not in the kernel", "error", "%s", error.text);
 		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
 		return err;
@@ -229,6 +225,7 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	a->applied = *plan;
 	a->applied.before = NULL;
 	*plan = (struct krl_plan){ 0 };
+	a->until_s = a->applied.until_s;
 	krl_log(changed_anything(&done) ? KRL_LOG_INFO : KRL_LOG_DEBUG, "limits applied", "changes",
 		"rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added, done.rules_changed,
 		done.rules_removed, done.endpoints_added, done.endpoints_changed, done.endpoints_removed);
@@ -243,6 +240,9 @@ static void apply(void *arg)
 	struct krl_plan plan = { 0 };
 	int unread, err;
 
+	/* What fails is tried again then, without a change. */
+	a->since_s = a->now_s;
+	a->until_s = a->now_s + RETRY_S;
 	krl_diags_clear(&a->errors);
 	unread = krl_source_read(source_path(&a->options), a->store, &a->errors);
 	if (unread)
@@ -264,7 +264,8 @@ static void apply(void *arg)
 	krl_diags_clear(&notes);
 }
 
-/* Is it time for a schedule, or has the clock been set? A file that cannot be read leaves it where it is. */
+/* Is it time for a schedule, or to try again, or has the clock been set? A file that cannot be read leaves the
+ * clock where it is. */
 static void on_clock(uv_timer_t *timer)
 {
 	struct agent *a = timer->data;

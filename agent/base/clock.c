@@ -40,15 +40,16 @@ static int parse_offset(const char *text, int64_t *ret_s)
 int krl_time_parse(const char *text, int64_t *ret_s)
 {
 	int64_t offset_s, midnight_s;
-	int day, hour, minute, second;
+	int month, hour, minute, second;
 	struct tm tm = { 0 };
 	const char *rest;
 
 	if (!has_form(text, "0000-00-00T00:00:00"))
 		return -EINVAL;
 	tm.tm_year = atoi(text) - 1900;
-	tm.tm_mon = atoi(text + 5) - 1;
-	tm.tm_mday = day = atoi(text + 8);
+	month = atoi(text + 5);
+	tm.tm_mon = month - 1;
+	tm.tm_mday = atoi(text + 8);
 	hour = atoi(text + 11);
 	minute = atoi(text + 14);
 	second = atoi(text + 17);
@@ -59,9 +60,8 @@ int krl_time_parse(const char *text, int64_t *ret_s)
 		rest += 1 + strspn(rest + 1, "0123456789");
 	}
 	midnight_s = timegm(&tm);
-	/* A day that the month does not have would be one of the next; a minute may have a leap second. */
-	if (atoi(text + 5) != tm.tm_mon + 1 || tm.tm_mday != day || hour > 23 || minute > 59 || second > 60 ||
-	    parse_offset(rest, &offset_s))
+	/* A day that the month does not have has become one of another; a minute may have a leap second. */
+	if (tm.tm_mon != month - 1 || hour > 23 || minute > 59 || second > 60 || parse_offset(rest, &offset_s))
 		return -EINVAL;
 	*ret_s = midnight_s + hour * 3600 + minute * 60 + second - offset_s;
 	return 0;

@@ -147,7 +147,7 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	rule->settings = spec->settings;
 	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
-	rule->outside = !krl_schedule_at(spec->schedule, c->plan->since_s, &until_s);
+	rule->outside = !krl_schedule_at(spec->schedule, c->plan->now_s, &until_s);
 	if (until_s < c->plan->until_s)
 		c->plan->until_s = until_s;
 	rule->status = krl_form_status(spec->response);
@@ -396,7 +396,7 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 		struct krl_diags *errors, struct krl_diags *notes)
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
-				 .retain_all = ret->retain_all, .since_s = now_s, .until_s = KRL_ZONE_NEVER };
+				 .retain_all = ret->retain_all, .now_s = now_s, .until_s = KRL_ZONE_NEVER };
 	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
 	int err;

@@ -57,7 +57,7 @@ struct krl_plan {
 	size_t policy_count;
 	struct krl_plan_retain *retain;
 	size_t retain_count;
-	int64_t since_s, until_s;	/* when the rules that are in force are so, KRL_ZONE_NEVER: for ever */
+	int64_t now_s, until_s;	/* by what time schedules were judged, and when that changes; or KRL_ZONE_NEVER */
 	bool retain_all;	/* something of before the start is unread still: any document may be in it */
 	const struct krl_plan *before;	/* what this agent put into force last, NULL: nothing yet; not owned */
 };

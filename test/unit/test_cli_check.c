@@ -198,8 +198,13 @@ static void outside_its_schedule_a_rule_does_not_exist(void **state)
 	cli.output = KRL_CLI_JSON;
 	assert_int_equal(check(text, cli, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "\"tier\": null"));
-	/* A RateLimit may be without any rule for now. */
+	/* Nor is it an earlier tier. */
 	cli.output = KRL_CLI_TABLE;
+	assert_int_equal(check(DOCUMENT("web", "{service: s, rules: [{limit: 1/day, clientSelectors: [{methods: [GET]}], "
+					NIGHT "}, {limit: 2/day, clientSelectors: [{methods: [PUT]}]}, {limit: 3/day}]}"),
+			       (struct krl_cli){ .at = cli.at }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "2        rule-2   yes      3 per 1 day   <none>   for every request\n"));
+	/* A RateLimit may be without any rule for now. */
 	assert_int_equal(check(DOCUMENT("web", "{ruleMatch: All, service: s, rules: [{limit: 1/day, " NIGHT "}]}"),
 			       (struct krl_cli){ .at = cli.at, .endpoint = "s" }, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "outside its schedule\n"));
