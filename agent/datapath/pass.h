@@ -11,7 +11,7 @@
 struct krl_pass {
 	struct krl_datapath *dp;
 	const struct krl_plan *plan;
-	__u32 *slots;			/* of each rule of the plan */
+	__u32 *slots;			/* of each rule of the plan that is in force */
 	bool keep[KRL_MAX_RULES];	/* rows that stay */
 	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */

@@ -228,7 +228,8 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	index_rows(p->dp, index);
 	for (i = 0; !err && i < p->plan->rule_count; i++)
-		err = place_rule(p, i, index, &next_free);
+		if (!p->plan->rules[i].outside)
+			err = place_rule(p, i, index, &next_free);
 	free(index);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing rule %s of %s/%s: %s",

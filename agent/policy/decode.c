@@ -282,8 +282,11 @@ void krl_target_clear(struct krl_target *target)
 	size_t i;
 
 	for (i = 0; i < target->rule_count; i++) {
+		if (target->rules[i].shares)
+			continue;
 		free(target->rules[i].response);
 		free(target->rules[i].selectors);
+		krl_schedule_free(target->rules[i].schedule);
 	}
 	free(target->rules);
 	free(target->endpoints);

@@ -57,6 +57,18 @@ def rules_of_one_tier_count_together(env):
 
 
 @case
+def limits_of_one_string_count_together(env):
+    limits(env, "{name: users, limit: 3/day;5/week, clientSelectors: [{headers: [{name: a, value: b}]}]}",
+           "{name: other, limit: 9/day}")
+    equal(admitted_of(env, 4, get("/", "a: b")), 3, "admitted by the tighter of two")
+    equal(env.tokens(rule="users-2"), 2, "tokens of the second limit, which a refusal takes nothing of")
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=["{name: users, limit: 4/day;4/week;9/month}"]))
+    wait_for("the third limit is in force", lambda: len(env.stats()) == 3)
+    equal([env.tokens(rule=rule) for rule in ("users", "users-2", "users-3")], [0, 2, 9],
+          "tokens, which the limits that stay keep")
+
+
+@case
 def all_that_match_count(env):
     limits(env,
            "{name: global, limit: 6/day}",

@@ -2,68 +2,20 @@
 /* Every form of the documents that is accepted, and what comes of it. */
 #include <arpa/inet.h>
 #include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "agent/policy/decode.h"
+#include "decoded.h"
 
 #define S 1000000000ULL
-#define COUNT(list) (sizeof(list) / sizeof(*(list)))
 #define LIMIT_HEAD "apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: web, namespace: shop}\n"
 #define AT_ENDPOINT LIMIT_HEAD "spec:\n  endpoints: [{ip: 127.0.0.1, port: 80}]\n"
-
-static struct krl_decoded_file file;
-
-/* Of the last text. */
-static size_t ignored;
-
-/* Decode @text, in which nothing may be wrong. */
-static void decode(const char *text)
-{
-	struct krl_diags diags = { 0 };
-
-	krl_decoded_file_clear(&file);
-	assert_int_equal(krl_decode("f.yaml", text, strlen(text), &file, &diags), 0);
-	if (diags.count)
-		fail_msg("%s\nin\n%s", diags.lines[0], text);
-	assert_false(file.cut);
-	ignored = diags.ignored;
-}
-
-static const struct krl_document *only(enum krl_kind kind)
-{
-	assert_int_equal(file.count, 1);
-	assert_non_null(file.documents[0].document);
-	assert_int_equal(file.documents[0].document->kind, kind);
-	return file.documents[0].document;
-}
-
-static const struct krl_target *only_target(void)
-{
-	const struct krl_rate_limit *limit = &only(KRL_KIND_RATE_LIMIT)->rate_limit;
-
-	assert_int_equal(limit->target_count, 1);
-	return limit->targets;
-}
 
 static void check_settings(const struct krl_settings *s, __u64 max, __u64 fill, __u64 interval_ns)
 {
 	assert_int_equal(s->max_tokens, max);
 	assert_int_equal(s->tokens_per_fill, fill);
 	assert_int_equal(s->fill_interval_ns, interval_ns);
-}
-
-static int teardown(void **state)
-{
-	krl_decoded_file_clear(&file);
-	return 0;
 }
 
 static void kmesh_document_with_spec_service(void **state)

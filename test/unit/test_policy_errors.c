@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is said about a RateLimit that is refused: where, which field, what was expected. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "decoded.h"
 
-#include "agent/policy/decode.h"
-
-#define COUNT(list) (sizeof(list) / sizeof(*(list)))
 #define INT_63 "expected an integer from 1 to 9223372036854775807, found "
 #define AN_INTERVAL                                                                                \
 	"expected an integer from 1 to 9223372036854775807 (nanoseconds) or a duration such as 500ms, 1s or " \
@@ -20,43 +11,8 @@
 #define INT_16 "expected an integer from 1 to 65535, found "
 #define NAME "expected a name of lower case letters, digits, '-' and '.', found "
 
-/* Three lines; what follows begins in line 4, "spec:". */
-#define HEAD "apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: web}\n"
-/* What follows is the 7th line, which begins at column 7: a field of spec.rules[0]. */
-#define RULE HEAD "spec:\n  service: a\n  rules:\n    - "
 /* What follows is a field of spec, in line 6. */
 #define SPEC HEAD "spec:\n  rules: [{limit: 1/second}]\n  "
-
-struct refusal {
-	const char *text;
-	const char *says;	/* without "f.yaml:" */
-};
-
-/* Decode each text; it must be refused with its one line. */
-static void check(const struct refusal *cases, size_t count)
-{
-	char expected[1024];
-	size_t i, d;
-
-	for (i = 0; i < count; i++) {
-		struct krl_decoded_file file = { 0 };
-		struct krl_diags diags = { 0 };
-
-		assert_int_equal(krl_decode("f.yaml", cases[i].text, strlen(cases[i].text), &file, &diags), 0);
-		snprintf(expected, sizeof(expected), "f.yaml:%s", cases[i].says);
-		if (diags.count != 1 || strcmp(diags.lines[0], expected)) {
-			print_error("expected %s\n", expected);
-			for (d = 0; d < diags.count; d++)
-				print_error("   found %s\n", diags.lines[d]);
-			fail_msg("%zu lines for\n%s", diags.count, cases[i].text);
-		}
-		for (d = 0; d < file.count; d++)
-			assert_null(file.documents[d].document);
-		assert_true(file.cut || file.count);
-		krl_decoded_file_clear(&file);
-		krl_diags_clear(&diags);
-	}
-}
 
 static void numbers_that_are_none(void **state)
 {
