@@ -65,6 +65,8 @@ want() { # GROUP
 		want_command cpio cpio
 		want_command depmod kmod
 		want_command busybox busybox-static
+		want_command node nodejs
+		want_command npm npm
 		;;
 	fuzz)
 		want_file libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
