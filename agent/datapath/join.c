@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "netns.h"
 #include "pass.h"
 
 /* A packet of the least length that a test run takes. */
@@ -45,8 +46,10 @@ static int join_all(struct krl_pass *p, int fd)
 	return err;
 }
 
-int krl_pass_join(struct krl_pass *p)
+/* In the network namespace that the agent is in now. */
+static int join_here(void *ctx)
 {
+	struct krl_pass *p = ctx;
 	struct bpf_link *link = bpf_program__attach_iter(p->dp->skel->progs.krl_find, NULL);
 	int fd, err;
 
@@ -58,4 +61,9 @@ int krl_pass_join(struct krl_pass *p)
 		close(fd);
 	bpf_link__destroy(link);
 	return err;
+}
+
+int krl_pass_join(struct krl_pass *p)
+{
+	return krl_netns_each(join_here, p);
 }

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 
+import isolation
 from client import equal, expect_limited, expect_ok, get, post
 from documents import ratelimit
 from harness import PORT, case, wait_for
@@ -171,3 +172,21 @@ def what_is_unread_is_not_lost_when_they_are_let_go(env):
     expect_ok(conn.response(), "/unread", "the request that was unread when the rule went")
     wait_for("it is let go", lambda: not enrolled(env))
     expect_ok(conn.ask(get("/after")), "/after")
+
+
+@case
+def they_are_taken_in_in_every_network_namespace(env):
+    servers = [env.server(new_network=True) for _ in range(2)]
+    conns = []
+    for server in servers:
+        with isolation.Inside(server.pid):
+            conns.append(env.connect())
+        expect_ok(conns[-1].ask(get()), "/")
+    agent = env.agent()
+    limit_now(env, **ONE_A_DAY)
+    joined(agent)
+    for conn in conns:
+        is_limited(conn)
+    own = env.server()
+    is_limited(env.connect())
+    equal(len(own.requests()), 1, "requests at the server in the agent's own namespace")
