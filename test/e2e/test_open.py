@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that were open before the rule came."""
 
-import json
 import os
-import subprocess
 
+import bpfmap
 import isolation
 from client import equal, expect_limited, expect_ok, get, post
 from documents import ratelimit
@@ -24,10 +23,7 @@ def joined(agent):
 
 
 def rows(env, name):
-    """The keys of a pinned map."""
-    out = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", os.path.join(env.bpffs, name)],
-                         capture_output=True, text=True, check=True).stdout
-    return [row["key"] for row in json.loads(out)]
+    return bpfmap.keys(os.path.join(env.bpffs, name))
 
 
 def enrolled(env):
