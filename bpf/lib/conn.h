@@ -13,6 +13,7 @@ enum krl_phase {
 	KRL_PHASE_SWALLOW,	/* the body of a refused request is dropped up to its end */
 	KRL_PHASE_DRAIN,	/* refused, but the server owes older answers; the stream is dropped */
 	KRL_PHASE_CLOSED,	/* the last answer was sent; the stream is dropped */
+	KRL_PHASE_JOINING,	/* was open before the rule: everything passes up to the end of an answer */
 };
 
 enum krl_answer_kind {
@@ -134,7 +135,8 @@ struct krl_conn {
 	__u8 torn;		/* this skb has the rest of an admitted request: dropped, the server waits in vain */
 	__u8 answered;		/* some answer from the kernel was decided, at answer_seq */
 	__u8 tracked;		/* next_seq is known */
-	__u8 pad[6];
+	__u8 joining;		/* skbs that were no request since the connection joined, and one more; 0: it is known */
+	__u8 pad[5];
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_judge judge;
 	struct krl_scan scan;
