@@ -37,16 +37,34 @@ static int compare_kept(const struct krl_kept *a, const struct krl_kept *b)
 	return order;
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rules(const struct krl_bucket_row *x, const struct krl_bucket_row *y)
+{
+	return (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+static int compare_available(const struct krl_bucket_row *x, const struct krl_bucket_row *y)
+{
+	return (x->available > y->available) - (x->available < y->available);
+}
+
+/* The emptiest first; the order of the rest is that of compare_rows. */
+static int compare_emptiness(const void *a, const void *b)
 {
 	const struct krl_bucket_row *x = a, *y = b;
-	int order = (x->rule > y->rule) - (x->rule < y->rule);
+	int order = compare_available(x, y);
 
 	if (!order)
-		order = (x->available > y->available) - (x->available < y->available);
+		order = compare_rules(x, y);
 	if (!order)
 		order = compare_kept(x->kept, y->kept);
 	return order ? order : memcmp(&x->key, &y->key, sizeof(x->key));
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	int order = compare_rules(a, b);
+
+	return order ? order : compare_emptiness(a, b);
 }
 
 void krl_buckets_of(struct krl_buckets *b, const struct krl_stats *rules)
@@ -86,12 +104,20 @@ static const struct krl_kept *find_kept(const struct krl_buckets *b, const __u64
 	return found ? &found->kept : NULL;
 }
 
+/* Leave the emptiest. */
+static void cut(struct krl_buckets *b)
+{
+	if (!b->limit || b->count <= b->limit)
+		return;
+	qsort(b->rows, b->count, sizeof(*b->rows), compare_emptiness);
+	b->count = b->limit;
+}
+
 void krl_buckets_finish(struct krl_buckets *b)
 {
+	cut(b);
 	if (b->count)
 		qsort(b->rows, b->count, sizeof(*b->rows), compare_rows);
-	if (b->limit && b->count > b->limit)
-		b->count = b->limit;
 }
 
 /* Twice as many as are wanted are collected, then half of them goes. */
@@ -100,8 +126,12 @@ static int add_row(struct krl_buckets *b, const struct krl_bucket_row *row)
 	struct krl_bucket_row *added;
 
 	b->total++;
-	if (b->limit && b->count / 2 >= b->limit)
-		krl_buckets_finish(b);
+	if (b->limit && b->count / 2 >= b->limit) {
+		cut(b);
+		b->last = b->rows[b->count - 1];
+	}
+	if (b->last.rule && compare_emptiness(row, &b->last) > 0)
+		return 0;
 	added = krl_vec_add(&b->rows, &b->count);
 	if (!added)
 		return -ENOMEM;

@@ -31,11 +31,12 @@ struct krl_buckets {
 	struct krl_kept_row *kept;	/* what the rows point to, sorted by descriptor */
 	size_t kept_count;
 	size_t limit;			/* of rows; 0: none */
+	struct krl_bucket_row last;	/* once as many are there: others that come behind it are left out */
 	const struct krl_stats_row *rule_of[KRL_MAX_RULES];	/* by row of krl_rules */
 };
 
-/* Read the buckets of @rules, which must stay as they are, below @bpffs; at most @limit of them (0: all). 0, and
- * krl_buckets_free releases @ret; or as krl_stats_read. */
+/* Read the buckets of @rules, which must stay as they are, below @bpffs; of more than @limit (0: of any number) the
+ * emptiest. 0, and krl_buckets_free releases @ret; or as krl_stats_read. */
 int krl_buckets_read(const char *bpffs, const struct krl_stats *rules, size_t limit, struct krl_buckets *ret);
 
 /* Accepts buckets that are all zero. */

@@ -11,10 +11,11 @@ from harness import PORT, case
 USERS = "{headers: [{name: x-user, type: Distinct}]}"
 
 
-def limits(env, *rules, ip="127.0.0.1", **options):
+def limits(env, *rules, spec="", ip="127.0.0.1", **options):
     """An agent that enforces @rules, and a server with @options."""
     env.server(**options)
-    env.write("limit.yaml", ratelimit("limit", PORT, ip=ip, rules=rules))
+    text = ratelimit("limit", PORT, ip=ip, rules=rules)
+    env.write("limit.yaml", text.replace("spec:\n", f"spec:\n{spec}"))
     env.agent("limit")
 
 
@@ -87,6 +88,15 @@ def sources_are_shown_as_far_as_they_count(env):
     ask(env, 1, get(), source="127.0.0.3")
     equal(sorted(rows(env)), [("source", "source=127.0.0.3", 1), ("source", "source=2001:db8:0:1::/64", 1)], "buckets")
     equal({item["endpoint"] for item in env.buckets()["items"]}, {"[::]:8080"}, "endpoints")
+
+
+@case
+def the_client_is_shown_who_a_proxy_says(env):
+    limits(env, "{name: source, limit: 2/day, clientSelectors: [{sourceCIDR: {type: Distinct}}]}",
+           spec="  clientIP: {header: X-Forwarded-For, trustedHops: 1}\n")
+    ask(env, 1, get("/", "X-Forwarded-For: 10.0.0.1, 10.0.0.2"))
+    ask(env, 2, get("/", "X-Forwarded-For: 2001:db8::1"))
+    equal(rows(env), [("source", "source=2001:db8::/64", 0), ("source", "source=10.0.0.2", 1)], "buckets")
 
 
 @case
