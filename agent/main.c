@@ -12,6 +12,7 @@
 
 #include <kmesh_rl/pins.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
 #include "agent/control/methods.h"
@@ -19,11 +20,18 @@
 #include "agent/policy/store.h"
 #include "agent/source/directory.h"
 
+/* How often the clock is looked at for the sake of schedules, so that it may be set as well as go on. */
+#define CLOCK_CHECK_MS 100
+
+/* After how long what the kernel did not take is tried again. */
+#define RETRY_S 30
+
 enum { EXIT_GOOD, EXIT_FAILED, EXIT_USAGE };
 
 struct options {
 	const char *source;	/* as given, "dir:PATH" */
 	const char *control_socket;
+	const char *clock;	/* file with the time, NULL: the machine's */
 	struct krl_datapath_options datapath;
 	bool detach;
 };
@@ -32,15 +40,20 @@ struct agent {
 	struct options options;
 	uv_loop_t loop;
 	uv_signal_t sigterm, sigint;
+	uv_timer_t clock;
 	bool unused;			/* nothing was pinned before the start */
 	struct krl_datapath *datapath;
 	struct krl_responders *responders;
+	struct krl_shadow_log *shadow_log;
 	struct krl_store *store;
 	struct krl_directory *directory;
 	struct krl_control *control;
 	struct krl_control_agent about;		/* for the control socket */
 	struct krl_diags errors;		/* of the last reading */
 	struct krl_plan applied;		/* what is in force by it */
+	bool read;				/* the directory, once */
+	int64_t now_s;				/* by the clock */
+	int64_t since_s, until_s;		/* when there is nothing to do without a change */
 };
 
 static const char usage[] =
@@ -54,6 +67,7 @@ static const char usage[] =
 	"  --bpffs DIR            where maps and links are pinned (" KRL_DEFAULT_BPFFS ")\n"
 	"  --cgroup DIR           cgroup v2 directory whose sockets are covered (the root)\n"
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
+	"  --clock FILE           read the time for schedules from FILE, for tests\n"
 	"  --log-level LEVEL      error, warn, info (default) or debug\n"
 	"  --log-format FORMAT    logfmt (default) or json\n"
 	"  --detach               remove every program, map and link, and end\n"
@@ -113,12 +127,13 @@ static int check_flags(int argc, char **argv, const struct option *known)
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *ret)
 {
-	enum { SOURCE, BPFFS, CGROUP, CONTROL, LEVEL, FORMAT, DETACH, VERSION, HELP };
+	enum { SOURCE, BPFFS, CGROUP, CONTROL, CLOCK, LEVEL, FORMAT, DETACH, VERSION, HELP };
 	static const struct option known[] = {
 		{ "source", required_argument, NULL, SOURCE },
 		{ "bpffs", required_argument, NULL, BPFFS },
 		{ "cgroup", required_argument, NULL, CGROUP },
 		{ "control-socket", required_argument, NULL, CONTROL },
+		{ "clock", required_argument, NULL, CLOCK },
 		{ "log-level", required_argument, NULL, LEVEL },
 		{ "log-format", required_argument, NULL, FORMAT },
 		{ "detach", no_argument, NULL, DETACH },
@@ -149,6 +164,9 @@ static int parse_options(int argc, char **argv, struct options *ret)
 			break;
 		case CONTROL:
 			ret->control_socket = optarg;
+			break;
+		case CLOCK:
+			ret->clock = optarg;
 			break;
 		case LEVEL:
 			if (krl_log_level_parse(optarg, &level))
@@ -208,6 +226,7 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	a->applied = *plan;
 	a->applied.before = NULL;
 	*plan = (struct krl_plan){ 0 };
+	a->until_s = a->applied.until_s;
 	krl_log(changed_anything(&done) ? KRL_LOG_INFO : KRL_LOG_DEBUG, "limits applied", "changes",
 		"rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added, done.rules_changed,
 		done.rules_removed, done.endpoints_added, done.endpoints_changed, done.endpoints_removed);
@@ -220,26 +239,41 @@ static void apply(void *arg)
 	struct agent *a = arg;
 	struct krl_diags notes = { 0 };
 	struct krl_plan plan = { 0 };
-	int err;
+	int unread, err;
 
+	/* What fails is tried again then, without a change. */
+	a->since_s = a->now_s;
+	a->until_s = a->now_s + RETRY_S;
 	krl_diags_clear(&a->errors);
-	err = krl_source_read(source_path(&a->options), a->store, &a->errors);
-	if (err)
+	unread = krl_source_read(source_path(&a->options), a->store, &a->errors);
+	if (unread)
 		krl_diags_add(&a->errors, source_path(&a->options), 0, 0,
-			      "%s: the limits in force stay", strerror(-err));
-	else
-		err = krl_store_compile(a->store, &plan, &a->errors, &notes);
+			      "%s: the limits in force stay", strerror(-unread));
+	a->read |= !unread;
+	/* What was read before goes on by its schedules. */
+	err = a->read ? krl_store_compile(a->store, a->now_s, &plan, &a->errors, &notes) : unread;
 	log_lines(KRL_LOG_ERROR, "refused", &a->errors);
 	log_lines(KRL_LOG_WARN, "waiting", &notes);
 	if (a->errors.ignored)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
 		err = enforce(a, &plan);
-	a->about.ready = !err;
+	a->about.ready = !err && !unread;
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;
 	krl_plan_clear(&plan);
 	krl_diags_clear(&notes);
+}
+
+/* Is it time for a schedule, or to try again, or has the clock been set? A file that cannot be read leaves the
+ * clock where it is. */
+static void on_clock(uv_timer_t *timer)
+{
+	struct agent *a = timer->data;
+
+	krl_clock_read(a->options.clock, &a->now_s);
+	if (a->read && (a->now_s < a->since_s || a->now_s >= a->until_s))
+		apply(a);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -287,6 +321,9 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	uv_signal_start(&a->sigint, on_signal, SIGINT);
 	a->about.bpffs = a->options.datapath.bpffs;
 	a->about.source = a->options.source;
+	err = krl_clock_read(a->options.clock, &a->now_s);
+	if (err)
+		return set_error(ret_error, err, "clock", a->options.clock);
 	a->store = krl_store_new();
 	if (!a->store) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
@@ -307,7 +344,13 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
 		return err;
+	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
+	if (err) {
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+		return err;
+	}
 	apply(a);
+	uv_timer_start(&a->clock, on_clock, CLOCK_CHECK_MS, CLOCK_CHECK_MS);
 	return 0;
 }
 
@@ -316,12 +359,14 @@ static void stop(struct agent *a)
 	krl_control_stop(a->control);
 	krl_directory_close(a->directory);
 	krl_responders_close(a->responders);
+	krl_shadow_log_close(a->shadow_log);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
 	krl_diags_clear(&a->errors);
 	krl_plan_clear(&a->applied);
 	uv_close((uv_handle_t *)&a->sigterm, NULL);
 	uv_close((uv_handle_t *)&a->sigint, NULL);
+	uv_close((uv_handle_t *)&a->clock, NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
 }
@@ -350,6 +395,8 @@ int main(int argc, char **argv)
 	uv_loop_init(&agent.loop);
 	uv_signal_init(&agent.loop, &agent.sigterm);
 	uv_signal_init(&agent.loop, &agent.sigint);
+	uv_timer_init(&agent.loop, &agent.clock);
+	agent.clock.data = &agent;
 	status = EXIT_GOOD;
 	if (start(&agent, &error)) {
 		fprintf(stderr, "kmesh-rl-agent: %s\n", error.text);

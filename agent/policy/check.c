@@ -12,6 +12,7 @@
 
 struct krl_check_request {
 	struct krl_asked asked;
+	int64_t now_s;
 	char *head;		/* with KRL_MATCH_SPARE bytes behind it */
 	size_t len;
 };
@@ -133,6 +134,7 @@ int krl_check_request(const struct krl_check_question *question, struct krl_chec
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
+	request->now_s = question->now_s;
 	err = build_head(question, request);
 	if (!err)
 		err = note_asked(question, &request->asked);
@@ -154,87 +156,116 @@ void krl_check_free(struct krl_check_request *request)
 	free(request);
 }
 
-/* The policy of @target alone: RateLimits on one endpoint do not know of each other. */
-static int build_policy(const struct krl_rate_limit *limit, const struct krl_target *target,
-			struct krl_policy *ret, const char **ret_what)
+/* A request to one target. */
+struct judging {
+	struct krl_asked asked;
+	const struct krl_rate_limit *limit;
+	const struct krl_target *target;
+	__u64 outside;			/* a bit for each rule that is outside its schedule */
+	struct krl_policy *policy;	/* of the others */
+	struct krl_match match;
+};
+
+static bool is_outside(const struct judging *j, size_t rule)
 {
-	struct krl_policy_builder *builder = krl_policy_builder_new();
-	int err = builder ? krl_policy_client(builder, &limit->client_ip, ret_what) : -ENOMEM;
+	return j->outside >> rule & 1;
+}
+
+static __u64 find_outside(const struct krl_target *target, int64_t now_s)
+{
+	__u64 outside = 0;
+	int64_t until_s;
 	size_t i;
 
-	for (i = 0; i < target->rule_count && !err; i++)
-		err = krl_policy_add(builder, i, 0, !limit->match_all, target->rules[i].selectors,
-				     target->rules[i].selector_count, ret_what);
+	for (i = 0; i < target->rule_count; i++)
+		if (!krl_schedule_at(target->rules[i].schedule, now_s, &until_s))
+			outside |= 1ULL << i;
+	return outside;
+}
+
+/* The policy of the target alone: RateLimits on one endpoint do not know of each other. */
+static int build_policy(const struct judging *j, const char **ret_what)
+{
+	struct krl_policy_builder *builder = krl_policy_builder_new();
+	const struct krl_rule_spec *rule = j->target->rules;
+	int err = builder ? 0 : -ENOMEM;
+	size_t i;
+
+	if (builder)
+		krl_policy_client(builder, &j->limit->client_ip);
+	for (i = 0; i < j->target->rule_count && !err; i++, rule++)
+		if (!is_outside(j, i))
+			err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
+					     rule->selector_count, ret_what);
 	if (!err)
-		krl_policy_finish(builder, ret);
+		krl_policy_finish(builder, j->policy);
 	krl_policy_builder_free(builder);
 	return err;
 }
 
 /* What picks the bucket of the rules of @tier, which counts: of the first entry that is true. */
-static int name_bucket(const struct krl_asked *asked, const struct krl_policy *policy,
-		       const struct krl_match *match, const struct krl_tier *tier, char **ret)
+static int name_bucket(const struct judging *j, const struct krl_tier *tier, char **ret)
 {
-	const struct krl_entry *entry = &policy->entries[tier->first];
+	const struct krl_entry *entry = &j->policy->entries[tier->first];
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < tier->entry_count && !krl_match_entry(match, entry); i++)
+	for (i = 0; i < tier->entry_count && !krl_match_entry(&j->match, entry); i++)
 		entry++;
-	for (i = 0; i < policy->field_count && tier->entry_count && !err; i++) {
+	for (i = 0; i < j->policy->field_count && tier->entry_count && !err; i++) {
 		if (!(entry->distinct >> i & 1))
 			continue;
 		if (*ret)
 			err = krl_explain_say(ret, ", ");
 		if (!err)
-			err = krl_explain_value(asked, &policy->fields[i], ret);
+			err = krl_explain_value(&j->asked, &j->policy->fields[i], ret);
 	}
 	return err;
 }
 
-/* Without a look at what the kernel says. @policy tells the order of tiers. */
-static int explain(const struct krl_asked *asked, const struct krl_target *target, bool all,
-		   const struct krl_policy *policy, size_t rule, char **ret)
+/* Without a look at what the kernel says. The policy tells the order of tiers. */
+static int explain(const struct judging *j, size_t rule, char **ret)
 {
-	const struct krl_rule_spec *spec = &target->rules[rule];
-	int met = krl_explain_meets(asked, spec);
+	const struct krl_rule_spec *rules = j->target->rules;
+	int met = krl_explain_meets(&j->asked, &rules[rule]);
 	size_t i;
 
 	if (met < 0)
-		return krl_explain_fails(asked, spec, ret);
-	for (i = 0; i < target->rule_count && !all; i++)
-		if (policy->tier_of[i] < policy->tier_of[rule] &&
-		    krl_explain_meets(asked, &target->rules[i]) >= 0)
+		return krl_explain_fails(&j->asked, &rules[rule], ret);
+	for (i = 0; i < j->target->rule_count && !j->limit->match_all; i++)
+		if (!is_outside(j, i) && j->policy->tier_of[i] < j->policy->tier_of[rule] &&
+		    krl_explain_meets(&j->asked, &rules[i]) >= 0)
 			return krl_explain_say(ret, "an earlier tier counts");
-	if (!spec->selector_count)
+	if (!rules[rule].selector_count)
 		return krl_explain_say(ret, "for every request");
 	return krl_explain_say(ret, "meets clientSelectors[%d]", met);
 }
 
-static int judge(const struct krl_asked *asked, const struct krl_rate_limit *limit,
-		 const struct krl_target *target, const struct krl_policy *policy,
-		 const struct krl_match *match, size_t rule, struct krl_check_verdict *ret)
+static int judge(const struct judging *j, size_t rule, struct krl_check_verdict *ret)
 {
-	unsigned int tier = policy->tier_of[rule];
+	unsigned int tier = j->policy->tier_of[rule];
 	int err;
 
-	ret->counts = match->rules >> rule & 1;
-	ret->tier = limit->match_all ? 0 : tier + 1;
-	err = explain(asked, target, limit->match_all, policy, rule, &ret->why);
+	if (is_outside(j, rule))
+		return krl_explain_say(&ret->why, "outside its schedule");
+	ret->counts = j->match.rules >> rule & 1;
+	ret->tier = j->limit->match_all ? 0 : tier + 1;
+	err = explain(j, rule, &ret->why);
 	if (err || !ret->counts)
 		return err;
-	memcpy(ret->descriptor, match->descriptors[tier], sizeof(ret->descriptor));
-	return name_bucket(asked, policy, match, &policy->tiers[tier], &ret->bucket);
+	memcpy(ret->descriptor, j->match.descriptors[tier], sizeof(ret->descriptor));
+	return name_bucket(j, &j->policy->tiers[tier], &ret->bucket);
 }
 
-/* Who the client is to the rules of @policy, which has one header at most that says so. */
-static void note_client(const struct krl_policy *policy, const struct krl_match *match, __u8 hops,
-			struct krl_asked *asked)
+/* Who the client is to the rules of the policy, which has one header at most that says so. */
+static void note_client(struct judging *j)
 {
-	const __u8 *client = policy->client_header_count ? krl_client_address(&match->clients[0], hops) : NULL;
+	const __u8 *client = j->policy->client_header_count
+				     ? krl_client_address(&j->match.clients[0], j->limit->client_ip.hops)
+				     : NULL;
 
 	if (client)
-		memcpy(asked->source, client, sizeof(asked->source));
+		memcpy(j->asked.source, client, sizeof(j->asked.source));
 }
 
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,
@@ -242,20 +273,24 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 		     struct krl_check_verdict ret[KRL_MAX_ENDPOINT_RULES], const char **ret_what)
 {
 	struct krl_check_verdict verdicts[KRL_MAX_ENDPOINT_RULES] = { 0 };
-	struct krl_policy *policy = malloc(sizeof(*policy));
-	struct krl_asked asked = request->asked;
-	struct krl_match match;
+	struct judging j = {
+		.asked = request->asked,
+		.limit = limit,
+		.target = target,
+		.outside = find_outside(target, request->now_s),
+		.policy = malloc(sizeof(*j.policy)),
+	};
 	size_t i, line;
 	int err;
 
-	err = policy ? build_policy(limit, target, policy, ret_what) : -ENOMEM;
+	err = j.policy ? build_policy(&j, ret_what) : -ENOMEM;
 	if (!err)
-		err = walk(request, policy, key, &match, &line);
+		err = walk(request, j.policy, key, &j.match, &line);
 	if (!err)
-		note_client(policy, &match, limit->client_ip.hops, &asked);
+		note_client(&j);
 	for (i = 0; i < target->rule_count && !err; i++)
-		err = judge(&asked, limit, target, policy, &match, i, &verdicts[i]);
-	free(policy);
+		err = judge(&j, i, &verdicts[i]);
+	free(j.policy);
 	for (i = 0; i < KRL_MAX_ENDPOINT_RULES && err; i++)
 		krl_check_verdict_clear(&verdicts[i]);
 	if (!err)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "model.h"
 
@@ -17,6 +18,7 @@ struct krl_check_question {
 	const char *const *headers;	/* "name: value" each */
 	size_t header_count;
 	__u8 source[16];		/* the client's address, IPv4 as ::ffff:a.b.c.d */
+	int64_t now_s;			/* when it comes, in seconds since 1970 */
 };
 
 /* The request, which the caller frees with krl_check_free(); @question must stay. 0, -ENOMEM, or
@@ -29,9 +31,9 @@ void krl_check_free(struct krl_check_request *request);
 /* What becomes of one rule. */
 struct krl_check_verdict {
 	bool counts;		/* as the kernel says */
-	unsigned int tier;	/* from 1; 0 where all that match count */
+	unsigned int tier;	/* from 1; 0 where all that match count, and outside its schedule */
 	__u64 descriptor[2];	/* of its bucket, as in krl_bucket_key */
-	char *why;		/* as the selectors say */
+	char *why;		/* as the selectors or the schedule say */
 	char *bucket;		/* "x-user=alice"; NULL: one for all, or it does not count */
 };
 

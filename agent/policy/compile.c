@@ -131,6 +131,7 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
 	struct krl_rule_origin *origin;
+	int64_t until_s;
 
 	rule = krl_vec_add(&c->plan->rules, &c->plan->rule_count);
 	origin = krl_vec_add(&c->origins, &c->origin_count);
@@ -146,9 +147,14 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	rule->settings = spec->settings;
 	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
 	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
+	rule->outside = !krl_schedule_at(spec->schedule, c->plan->now_s, &until_s);
+	if (until_s < c->plan->until_s)
+		c->plan->until_s = until_s;
 	rule->status = krl_form_status(spec->response);
 	/* It fits, or the rule would not have been decoded. */
 	krl_form_build(&form, &rule->form);
+	if (document->rate_limit.headers_always)
+		krl_form_build_headers(&form, &rule->headers);
 }
 
 static int compare_placements(const void *a, const void *b)
@@ -302,28 +308,43 @@ static int drop_refused(struct krl_compiler *c, const bool *refused)
 	return 0;
 }
 
-/* Placements are sorted by endpoint: one run is one endpoint. */
+/* Append to @endpoint the placements @from to @to whose rules are outside their schedules, or are not, as
+ * @outside says. Returns how many. */
+static __u32 add_placed(struct krl_compiler *c, size_t from, size_t to, bool outside,
+			struct krl_plan_endpoint *endpoint)
+{
+	__u32 before = endpoint->rule_count + endpoint->outside_count, at = before;
+
+	for (; from < to; from++) {
+		const struct krl_placement *p = &c->placements[from];
+
+		if (c->plan->rules[p->rule].outside != outside || (at > before && endpoint->rules[at - 1] == p->rule))
+			continue;
+		endpoint->rules[at] = p->rule;
+		endpoint->scopes[at++] = p->scope;
+	}
+	return at - before;
+}
+
+/* Placements are sorted by endpoint: one run is one endpoint. One without a rule in force stays, so that what
+ * connects meanwhile is known to the kernel when a rule comes into force. */
 static void group_endpoints(struct krl_compiler *c)
 {
-	struct krl_plan_endpoint *endpoint = NULL;
-	size_t i;
+	struct krl_plan_endpoint *endpoint;
+	size_t from, to;
 
-	for (i = 0; i < c->placement_count && !c->no_memory; i++) {
-		const struct krl_placement *p = &c->placements[i];
-
-		if (!endpoint || memcmp(&endpoint->key, &p->key, sizeof(p->key))) {
-			endpoint = krl_vec_add(&c->plan->endpoints, &c->plan->endpoint_count);
-			if (!endpoint) {
-				c->no_memory = true;
-				return;
-			}
-			endpoint->key = p->key;
+	for (from = 0; from < c->placement_count; from = to) {
+		endpoint = krl_vec_add(&c->plan->endpoints, &c->plan->endpoint_count);
+		if (!endpoint) {
+			c->no_memory = true;
+			return;
 		}
-		endpoint->flags |= p->flags;
-		if (endpoint->rule_count && endpoint->rules[endpoint->rule_count - 1] == p->rule)
-			continue;
-		endpoint->rules[endpoint->rule_count] = p->rule;
-		endpoint->scopes[endpoint->rule_count++] = p->scope;
+		endpoint->key = c->placements[from].key;
+		for (to = from; to < c->placement_count &&
+				!memcmp(&c->placements[to].key, &endpoint->key, sizeof(endpoint->key)); to++)
+			endpoint->flags |= c->placements[to].flags;
+		endpoint->rule_count = add_placed(c, from, to, false, endpoint);
+		endpoint->outside_count = add_placed(c, from, to, true, endpoint);
 	}
 }
 
@@ -373,11 +394,11 @@ static size_t drop_repeated(struct krl_source_document *sorted, size_t count, st
 	return kept;
 }
 
-int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
+int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes)
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
-				 .retain_all = ret->retain_all };
+				 .retain_all = ret->retain_all, .now_s = now_s, .until_s = KRL_ZONE_NEVER };
 	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
 	int err;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <kmesh_rl/abi.h>
 #include <kmesh_rl/policy.h>
@@ -23,13 +24,16 @@ struct krl_plan_rule {
 	__u32 flags;		/* KRL_RULE_... */
 	__u32 status;		/* of its answers */
 	struct krl_form form;
+	struct krl_form headers;	/* on the server's answers; without pieces: none */
+	bool outside;		/* its schedule: it is not in force, as if it were not written */
 };
 
 struct krl_plan_endpoint {
 	struct krl_endpoint_key key;
 	__u32 flags;		/* KRL_ENDPOINT_... */
 	__u64 policy;		/* key of one of krl_plan.policies; 0: no rule has selectors */
-	__u32 rule_count;
+	__u32 rule_count;	/* in force; there may be none for now */
+	__u32 outside_count;	/* behind those, the rules that are outside their schedules */
 	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */
 	__u8 scopes[KRL_MAX_ENDPOINT_RULES];	/* enum krl_scope of each */
 };
@@ -54,6 +58,7 @@ struct krl_plan {
 	size_t policy_count;
 	struct krl_plan_retain *retain;
 	size_t retain_count;
+	int64_t now_s, until_s;	/* by what time schedules were judged, and when that changes; or KRL_ZONE_NEVER */
 	bool retain_all;	/* something of before the start is unread still: any document may be in it */
 	const struct krl_plan *before;	/* what this agent put into force last, NULL: nothing yet; not owned */
 };
@@ -66,9 +71,10 @@ struct krl_source_document {
 
 /* Compile @documents, in any order; their order does not matter. A RateLimit that is in force twice,
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
- * endpoint here counts nowhere, with a line in @notes. The caller releases @ret with krl_plan_clear.
- * Leaves retain and retain_all alone, and before to the caller. 0, or -ENOMEM. */
-int krl_compile(const struct krl_source_document *documents, size_t count, struct krl_plan *ret,
+ * endpoint here counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
+ * limits of the maps are for all rules, so that nothing is refused by the time of the day. The caller releases
+ * @ret with krl_plan_clear. Leaves retain and retain_all alone, and before to the caller. 0, or -ENOMEM. */
+int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 
 /* @target as krl_plan_rule.service has it, in @size bytes. */

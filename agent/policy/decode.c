@@ -47,7 +47,7 @@ static void read_dns_name(struct krl_reader *reader, yaml_node_t *node, size_t s
 {
 	const char *text = krl_node_text(node);
 
-	if (!text || strlen(text) >= size || !is_dns_name(text))
+	if (!text || strlen(text) >= size || krl_node_is_null(node) || !is_dns_name(text))
 		krl_reader_expected(reader, node,
 				    "a name of lower case letters, digits, '-' and '.'");
 	else
@@ -282,8 +282,11 @@ void krl_target_clear(struct krl_target *target)
 	size_t i;
 
 	for (i = 0; i < target->rule_count; i++) {
+		if (target->rules[i].shares)
+			continue;
 		free(target->rules[i].response);
 		free(target->rules[i].selectors);
+		krl_schedule_free(target->rules[i].schedule);
 	}
 	free(target->rules);
 	free(target->endpoints);

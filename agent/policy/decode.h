@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From YAML text to documents. No I/O. */
+/* From YAML text to documents. No I/O but for the time zones that they name. */
 #ifndef KMESH_RL_DECODE_H
 #define KMESH_RL_DECODE_H
 

@@ -14,8 +14,16 @@ void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct 
 void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,
 		      struct krl_target *target);
 
+/* `limit` of a rule. Returns how many limits there are, one but for a string of several, and 0 where nothing can
+ * be read. */
+size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node,
+			struct krl_settings ret[KRL_MAX_ENDPOINT_RULES]);
+
 /* `response` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
 struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t *node);
+
+/* `schedule` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
+struct krl_schedule *krl_decode_schedule(struct krl_reader *reader, yaml_node_t *node);
 
 /* `clientSelectors` of @rule. */
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);

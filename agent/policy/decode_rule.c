@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The rules of a RateLimit; what they answer is in decode_response.c. */
+/* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c,
+ * whom they are for in decode_selector.c, and when in decode_schedule.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +12,18 @@
 struct rules_reader {
 	struct krl_target *target;
 	enum krl_header_style style;
+	size_t count;			/* in the text */
+	struct {
+		size_t rule, limit;	/* in the text; limits of one string count from 1 */
+	} places[KRL_MAX_ENDPOINT_RULES];	/* of the rules of target */
 };
 
 /* A rule while it is read. */
 struct rule_reader {
 	struct krl_rule_spec *rule;
 	bool max_tokens, tokens_per_fill, fill_interval, limit;
+	struct krl_settings limits[KRL_MAX_ENDPOINT_RULES];
+	size_t limit_count;
 };
 
 static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -64,67 +71,14 @@ static void read_fill_interval(struct krl_reader *reader, yaml_node_t *node, voi
 				    "such as 500ms, 1s or 1h30m");
 }
 
-static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	uint64_t value;
-
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		settings->tokens_per_fill = value;
-}
-
-static void read_limit_unit(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	const char *text = krl_node_text(node);
-	__u64 ns;
-
-	if (!text || krl_unit_parse(text, &ns))
-		krl_reader_expected(reader, node, "Second, Minute, Hour, Day, Week, Month or Year");
-	else
-		settings->fill_interval_ns = ns;
-}
-
-static void read_limit_burst(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct krl_settings *settings = out;
-	uint64_t value;
-
-	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		settings->max_tokens = value;
-}
-
-static const struct krl_field limit_fields[] = {
-	{ "requests", read_limit_requests },
-	{ "unit", read_limit_unit },
-	{ "burst", read_limit_burst },
-	{ NULL, NULL },
-};
-
 static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct rule_reader *r = out;
-	struct krl_settings *settings = &r->rule->settings;
-	size_t before = reader->errors;
 
 	r->limit = true;
-	if (krl_node_text(node)) {
-		if (krl_limit_parse(krl_node_text(node), settings))
-			krl_reader_expected(reader, node,
-					    "a limit such as 10/minute, 10 per 5 minutes or "
-					    "{requests: 10, unit: Minute} (units: second, minute, hour, "
-					    "day, week, month, year)");
-		return;
-	}
-	krl_reader_mapping(reader, node, limit_fields, settings);
-	if (reader->errors != before)
-		return;
-	krl_reader_missing(reader, node,
-			   (const char *[]){ settings->tokens_per_fill ? NULL : "requests",
-					     settings->fill_interval_ns ? NULL : "unit" },
-			   2);
-	if (!settings->max_tokens)
-		settings->max_tokens = settings->tokens_per_fill;
+	r->limit_count = krl_decode_limit(reader, node, r->limits);
+	if (r->limit_count)
+		r->rule->settings = r->limits[0];
 }
 
 static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -147,6 +101,11 @@ static void read_rule_response(struct krl_reader *reader, yaml_node_t *node, voi
 	((struct rule_reader *)out)->rule->response = krl_decode_response(reader, node);
 }
 
+static void read_schedule(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	((struct rule_reader *)out)->rule->schedule = krl_decode_schedule(reader, node);
+}
+
 static void read_selectors(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	krl_decode_selectors(reader, node, ((struct rule_reader *)out)->rule);
@@ -162,6 +121,7 @@ static const struct krl_field rule_fields[] = {
 	{ "mode", read_rule_mode },
 	{ "scope", read_scope },
 	{ "clientSelectors", read_selectors },
+	{ "schedule", read_schedule },
 	{ "response", read_rule_response },
 	{ NULL, NULL },
 };
@@ -205,31 +165,94 @@ static void check_answer(struct krl_reader *reader, yaml_node_t *node, const str
 	krl_reader_leave(reader, len);
 }
 
+#define WHICH_BYTES 32
+
+/* Which limit of its rule, where it is not the first. */
+static void which_limit(size_t limit, const char *before, const char *after, char ret[WHICH_BYTES])
+{
+	*ret = '\0';
+	if (limit > 1)
+		snprintf(ret, WHICH_BYTES, "%slimit %zu%s", before, limit, after);
+}
+
+static void check_name(struct krl_reader *reader, yaml_node_t *node, const struct rules_reader *rules, size_t at)
+{
+	const struct krl_rule_spec *all = rules->target->rules;
+	char own[WHICH_BYTES], other[WHICH_BYTES];
+	size_t i;
+
+	for (i = 0; i < at; i++) {
+		if (strcmp(all[i].name, all[at].name))
+			continue;
+		which_limit(rules->places[at].limit, " of ", "", own);
+		which_limit(rules->places[i].limit, "", " of ", other);
+		krl_reader_error(reader, node, "the name %s%s is given to %srules[%zu] as well", all[at].name, own,
+				 other, rules->places[i].rule);
+	}
+}
+
+/* NULL: no room. */
+static struct krl_rule_spec *add_rule(struct krl_reader *reader, yaml_node_t *node, struct rules_reader *rules,
+				      size_t limit)
+{
+	struct krl_target *target = rules->target;
+
+	if (target->rule_count == KRL_MAX_ENDPOINT_RULES) {
+		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
+		return NULL;
+	}
+	rules->places[target->rule_count].rule = rules->count - 1;
+	rules->places[target->rule_count].limit = limit;
+	return krl_reader_add(reader, &target->rules, &target->rule_count);
+}
+
+/* The limits behind the first are rules of their own, which have all else from the rule @at. */
+static void add_more(struct krl_reader *reader, yaml_node_t *node, struct rules_reader *rules, size_t at,
+		     const struct rule_reader *r)
+{
+	struct krl_target *target = rules->target;
+	size_t before = reader->errors, i, len;
+	struct krl_rule_spec *rule;
+
+	for (i = 2; i <= r->limit_count && reader->errors == before; i++) {
+		rule = add_rule(reader, node, rules, i);
+		if (!rule)
+			return;
+		*rule = target->rules[at];
+		rule->shares = true;
+		rule->settings = r->limits[i - 1];
+		len = strlen(rule->name);
+		if (snprintf(rule->name + len, sizeof(rule->name) - len, "-%zu", i) >=
+		    (int)(sizeof(rule->name) - len))
+			krl_reader_error(reader, node, "the name %s-%zu of limit %zu is longer than %zu bytes",
+					 target->rules[at].name, i, i, sizeof(rule->name) - 1);
+		else
+			check_name(reader, node, rules, target->rule_count - 1);
+		if (reader->errors == before)
+			check_answer(reader, node, rule, rules->style);
+	}
+}
+
 static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	const struct rules_reader *rules = out;
-	struct krl_target *target = rules->target;
-	size_t before = reader->errors, i, at = target->rule_count;
+	struct rules_reader *rules = out;
+	size_t before = reader->errors, at = rules->target->rule_count;
 	struct rule_reader r = { 0 };
 
-	if (at == KRL_MAX_ENDPOINT_RULES) {
-		krl_reader_error(reader, node, "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
-		return;
-	}
-	r.rule = krl_reader_add(reader, &target->rules, &target->rule_count);
+	rules->count++;
+	r.rule = add_rule(reader, node, rules, 1);
 	if (!r.rule)
 		return;
 	krl_reader_mapping(reader, node, rule_fields, &r);
 	if (reader->errors == before)
 		check_rule(reader, node, &r);
 	if (!*r.rule->name)
-		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", at);
+		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", rules->count - 1);
 	if (reader->errors == before)
 		check_answer(reader, node, r.rule, rules->style);
-	for (i = 0; i < at; i++)
-		if (!strcmp(target->rules[i].name, r.rule->name))
-			krl_reader_error(reader, node, "the name %s is given to rules[%zu] as well",
-					 r.rule->name, i);
+	check_name(reader, node, rules, at);
+	if (reader->errors == before)
+		add_more(reader, node, rules, at, &r);
 }
 
 void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,

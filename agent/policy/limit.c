@@ -28,6 +28,9 @@ static const struct {
 };
 
 #define UNIT_COUNT (sizeof(units) / sizeof(*units))
+#define JOINTS ";,|"
+#define BLANKS " \t"
+#define LIMIT_BYTES 80		/* more than the longest numbers and unit take */
 #define SHORTEST_RATE_UNIT 6	/* second: no limit is written per millisecond */
 
 static const struct {
@@ -119,6 +122,23 @@ int krl_limit_parse(const char *text, struct krl_settings *ret)
 				      .tokens_per_fill = tokens,
 				      .fill_interval_ns = interval_ns };
 	return 0;
+}
+
+int krl_limit_parse_first(const char *text, struct krl_settings *ret, size_t *ret_len)
+{
+	char limit[LIMIT_BYTES];
+	size_t len = strcspn(text, JOINTS);
+
+	*ret_len = len;
+	for (; len && strchr(BLANKS, *text); len--)
+		text++;
+	while (len && strchr(BLANKS, text[len - 1]))
+		len--;
+	if (len >= sizeof(limit))
+		return -EINVAL;
+	memcpy(limit, text, len);
+	limit[len] = '\0';
+	return krl_limit_parse(limit, ret);
 }
 
 void krl_limit_text(const struct krl_settings *s, char *ret, size_t size)

@@ -19,6 +19,10 @@ int krl_unit_parse(const char *text, __u64 *ret_ns);
 /* "10/minute", "10 per minute", "10 per 5 minutes". 0 with *ret set, or -EINVAL. */
 int krl_limit_parse(const char *text, struct krl_settings *ret);
 
+/* The first of several such limits, joined by ';', ',' or '|' with blanks around them or none: as above,
+ * and @ret_len, also of what is no limit, is how many bytes it has up to the joint or the end. */
+int krl_limit_parse_first(const char *text, struct krl_settings *ret, size_t *ret_len);
+
 /* "10 per 1 minute", in the largest unit that is whole, and ", burst 20" when the bucket holds another
  * number than one fill. */
 void krl_limit_text(const struct krl_settings *settings, char *ret, size_t size);

@@ -10,6 +10,7 @@
 #include <kmesh_rl/abi.h>
 
 #include "form.h"
+#include "schedule.h"
 #include "selector.h"
 
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
@@ -23,6 +24,8 @@ struct krl_rule_spec {
 	struct krl_response *response;	/* owned; NULL: the usual one */
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
 	size_t selector_count;
+	struct krl_schedule *schedule;	/* owned; NULL: always */
+	bool shares;			/* another limit of the rule before it, which owns those */
 };
 
 /* What a group of rules protects: a service by name, or addresses. */
@@ -46,6 +49,7 @@ struct krl_rate_limit {
 	bool match_all;		/* ruleMatch: All */
 	struct krl_client_ip client_ip;
 	enum krl_header_style style;
+	bool headers_always;	/* responseHeaders: Always */
 	struct krl_target *targets;
 	size_t target_count;
 };

@@ -234,7 +234,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 	return 0;
 }
 
-int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struct krl_diags *errors,
+int krl_store_compile(const struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes)
 {
 	struct krl_source_document *documents = NULL, *added;
@@ -257,7 +257,7 @@ int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struc
 	if (!err)
 		err = fill_retain(store, &plan);
 	if (!err)
-		err = krl_compile(documents, count, &plan, errors, notes);
+		err = krl_compile(documents, count, now_s, &plan, errors, notes);
 	free(documents);
 	if (err)
 		krl_plan_clear(&plan);

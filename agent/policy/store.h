@@ -29,7 +29,7 @@ void krl_store_commit(struct krl_store *store);
 void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused);
 
 /* krl_compile() over what is in force, with retain and retain_all filled in. */
-int krl_store_compile(const struct krl_store *store, struct krl_plan *ret, struct krl_diags *errors,
+int krl_store_compile(const struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes);
 
 /* The target that @rule of such a plan is from, with its RateLimit. Valid until the next reading. NULL: @rule

@@ -137,6 +137,7 @@ class Env:
         self.root = root
         self.config = os.path.join(self.root, "config")
         os.mkdir(self.config)
+        self.clock = os.path.join(self.root, "clock")
         self.count = 0
         self.processes = []
         self.agents = []
@@ -145,19 +146,28 @@ class Env:
 
     # --- the agent and the command line tool ------------------------------------------------------
 
-    def write(self, name, text):
-        """A document of the agent's directory, appearing at once and whole."""
+    def publish(self, path, text):
+        """A file, appearing at once and whole."""
         fresh = os.path.join(self.root, "fresh")
         with open(fresh, "w", encoding="utf-8") as file:
             file.write(text)
-        os.rename(fresh, os.path.join(self.config, name))
+        os.rename(fresh, path)
+
+    def write(self, name, text):
+        """A document of the agent's directory."""
+        self.publish(os.path.join(self.config, name), text)
+
+    def set_clock(self, time):
+        """By this time, as RFC 3339 writes it, schedules are judged; set before the first agent starts."""
+        self.publish(self.clock, time)
 
     def agent_path(self):
         return os.path.join(self.build, "kmesh-rl-agent")
 
     def agent_args(self, control, level="debug"):
+        clock = ["--clock", self.clock] if os.path.exists(self.clock) else []
         return [self.agent_path(), "--source", f"dir:{self.config}", "--bpffs", self.bpffs, "--cgroup",
-                self.cgroup, "--control-socket", control, "--log-level", level]
+                self.cgroup, "--control-socket", control, "--log-level", level, *clock]
 
     def start_agent(self):
         """Start the agent; it may not be ready yet."""
@@ -185,7 +195,7 @@ class Env:
         return agent
 
     def limit(self, *ports, **settings):
-        """The usual case: one RateLimit on @ports, and an agent that enforces it."""
+        """The usual case: one RateLimit on @ports with @settings of ratelimit(), and an agent that enforces it."""
         self.write("limit.yaml", ratelimit("limit", *ports or (PORT,), **settings))
         return self.agent("limit")
 
@@ -300,4 +310,12 @@ def admitted(env, tries, port=PORT):
     """How many of @tries requests, each on its own connection, were answered 200."""
     statuses = [env.connect(port).ask(get()).status for _ in range(tries)]
     expect(set(statuses) <= {200, 429}, f"statuses {statuses}")
+    return statuses.count(200)
+
+
+def admitted_of(env, count, request, **options):
+    """How many of @count of these, on one connection with @options, are admitted."""
+    conn = env.connect(**options)
+    statuses = [conn.ask(request).status for _ in range(count)]
+    conn.close()
     return statuses.count(200)

@@ -26,12 +26,13 @@ static void check_plan(const struct krl_plan *plan)
 	}
 	for (e = 0; e < plan->endpoint_count; e++) {
 		const struct krl_plan_endpoint *endpoint = &plan->endpoints[e];
+		size_t rules = (size_t)endpoint->rule_count + endpoint->outside_count;
 
-		if (!endpoint->key.port || !endpoint->rule_count ||
-		    endpoint->rule_count > KRL_MAX_ENDPOINT_RULES)
+		if (!endpoint->key.port || !rules || rules > KRL_MAX_ENDPOINT_RULES)
 			abort();
-		for (r = 0; r < endpoint->rule_count; r++)
-			if (endpoint->rules[r] >= plan->rule_count)
+		for (r = 0; r < rules; r++)
+			if (endpoint->rules[r] >= plan->rule_count ||
+			    plan->rules[endpoint->rules[r]].outside != (r >= endpoint->rule_count))
 				abort();
 	}
 }
@@ -49,7 +50,7 @@ static size_t reading(struct krl_store *store, const void *text, size_t len, con
 	if (other)
 		krl_store_file(store, "b.yaml", other, other_len, &errors);
 	krl_store_commit(store);
-	if (krl_store_compile(store, &plan, &errors, &notes))
+	if (krl_store_compile(store, 0, &plan, &errors, &notes))
 		abort();
 	check_plan(&plan);
 	for (i = 0; i < errors.count; i++)

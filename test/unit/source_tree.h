@@ -82,7 +82,7 @@ static inline void read_source(void)
 	if (status)
 		return;
 	krl_plan_clear(&plan);
-	assert_int_equal(krl_store_compile(store, &plan, &errors, &notes), 0);
+	assert_int_equal(krl_store_compile(store, 0, &plan, &errors, &notes), 0);
 	krl_diags_clear(&notes);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -163,6 +164,70 @@ static void an_endpoint_may_be_asked_for(void **state)
 	assert_string_equal(err, "Error: no rate limit is for a service \"we\"\n");
 }
 
+#define NIGHT                                                                                      \
+	"schedule: {from: '22:00', to: '06:00', timeZone: Europe/Berlin}"
+
+static void outside_its_schedule_a_rule_does_not_exist(void **state)
+{
+	static const char text[] =
+		DOCUMENT("web", "{endpoints: [{ip: 192.0.2.1, port: 80}], rules: ["
+				"{name: night, limit: 1/day;2/week, clientSelectors: [{methods: [GET]}], " NIGHT "}, "
+				"{name: default, limit: 2/day}]}");
+	struct krl_cli cli = { .at = "2026-11-22T22:00:00+01:00", .endpoint = "192.0.2.1:80" };
+
+	assert_int_equal(check(text, cli, NULL, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out,
+		"NAME   NAMESPACE   SERVICE   TIER   RULE      COUNTS   LIMIT          BUCKET   WHY\n"
+		"web    default     <none>    1      night     yes      1 per 1 day    <none>   "
+		"meets clientSelectors[0]\n"
+		"web    default     <none>    1      night-2   yes      2 per 1 week   <none>   "
+		"meets clientSelectors[0]\n"
+		"web    default     <none>    2      default   no       2 per 1 day    <none>   "
+		"an earlier tier counts\n");
+	cli.at = "2026-11-22T20:59:59Z";
+	assert_int_equal(check(text, cli, NULL, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out,
+		"NAME   NAMESPACE   SERVICE   TIER     RULE      COUNTS   LIMIT          BUCKET   WHY\n"
+		"web    default     <none>    1        default   yes      2 per 1 day    <none>   "
+		"for every request\n"
+		"web    default     <none>    <none>   night     no       1 per 1 day    <none>   "
+		"outside its schedule\n"
+		"web    default     <none>    <none>   night-2   no       2 per 1 week   <none>   "
+		"outside its schedule\n");
+	assert_string_equal(err, "");
+	cli.output = KRL_CLI_JSON;
+	assert_int_equal(check(text, cli, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "\"tier\": null"));
+	/* Nor is it an earlier tier. */
+	cli.output = KRL_CLI_TABLE;
+	assert_int_equal(check(DOCUMENT("web", "{service: s, rules: [{limit: 1/day, clientSelectors: [{methods: [GET]}], "
+					NIGHT "}, {limit: 2/day, clientSelectors: [{methods: [PUT]}]}, {limit: 3/day}]}"),
+			       (struct krl_cli){ .at = cli.at }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "2        rule-2   yes      3 per 1 day   <none>   for every request\n"));
+	/* A RateLimit may be without any rule for now. */
+	assert_int_equal(check(DOCUMENT("web", "{ruleMatch: All, service: s, rules: [{limit: 1/day, " NIGHT "}]}"),
+			       (struct krl_cli){ .at = cli.at, .endpoint = "s" }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "outside its schedule\n"));
+}
+
+/* The day may turn meanwhile. */
+static void without_a_time_it_is_now(void **state)
+{
+	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	time_t now = time(NULL);
+	char text[512];
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	snprintf(text, sizeof(text),
+		 DOCUMENT("web", "{service: s, rules: [{limit: 1/day, schedule: {days: [%s, %s]}}, "
+				 "{limit: 2/day, schedule: {days: [%s]}}]}"),
+		 days[tm.tm_wday], days[(tm.tm_wday + 1) % 7], days[(tm.tm_wday + 3) % 7]);
+	assert_int_equal(check(text, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "1 per 1 day   <none>   for every request\n"));
+	assert_non_null(strstr(out, "2 per 1 day   <none>   outside its schedule\n"));
+}
+
 static void what_is_refused_as_a_whole_is_told(void **state)
 {
 	static const char text[] =
@@ -201,6 +266,8 @@ static void misuse_is_told(void **state)
 	assert_int_equal(check("", (struct krl_cli){ .source = "10.0.0" }, NULL, NULL),
 			 KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: --source \"10.0.0\": expected an IPv4 or IPv6 address\n");
+	assert_int_equal(check("", (struct krl_cli){ .at = "22:00" }, NULL, NULL), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: --at \"22:00\": expected a time such as 2026-03-29T02:30:00+01:00\n");
 	assert_int_equal(check("", (struct krl_cli){ .path = "/a b" }, NULL, NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: \"GET /a b\" begins no request: it is answered with "
 				 "400\n");
@@ -229,6 +296,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_come_tier_by_tier, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_has_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_endpoint_may_be_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(outside_its_schedule_a_rule_does_not_exist, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_time_it_is_now, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_as_a_whole_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_document_fails_and_others_are_shown, setup,
 						teardown),

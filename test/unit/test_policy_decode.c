@@ -2,68 +2,20 @@
 /* Every form of the documents that is accepted, and what comes of it. */
 #include <arpa/inet.h>
 #include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "agent/policy/decode.h"
+#include "decoded.h"
 
 #define S 1000000000ULL
-#define COUNT(list) (sizeof(list) / sizeof(*(list)))
 #define LIMIT_HEAD "apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: web, namespace: shop}\n"
 #define AT_ENDPOINT LIMIT_HEAD "spec:\n  endpoints: [{ip: 127.0.0.1, port: 80}]\n"
-
-static struct krl_decoded_file file;
-
-/* Of the last text. */
-static size_t ignored;
-
-/* Decode @text, in which nothing may be wrong. */
-static void decode(const char *text)
-{
-	struct krl_diags diags = { 0 };
-
-	krl_decoded_file_clear(&file);
-	assert_int_equal(krl_decode("f.yaml", text, strlen(text), &file, &diags), 0);
-	if (diags.count)
-		fail_msg("%s\nin\n%s", diags.lines[0], text);
-	assert_false(file.cut);
-	ignored = diags.ignored;
-}
-
-static const struct krl_document *only(enum krl_kind kind)
-{
-	assert_int_equal(file.count, 1);
-	assert_non_null(file.documents[0].document);
-	assert_int_equal(file.documents[0].document->kind, kind);
-	return file.documents[0].document;
-}
-
-static const struct krl_target *only_target(void)
-{
-	const struct krl_rate_limit *limit = &only(KRL_KIND_RATE_LIMIT)->rate_limit;
-
-	assert_int_equal(limit->target_count, 1);
-	return limit->targets;
-}
 
 static void check_settings(const struct krl_settings *s, __u64 max, __u64 fill, __u64 interval_ns)
 {
 	assert_int_equal(s->max_tokens, max);
 	assert_int_equal(s->tokens_per_fill, fill);
 	assert_int_equal(s->fill_interval_ns, interval_ns);
-}
-
-static int teardown(void **state)
-{
-	krl_decoded_file_clear(&file);
-	return 0;
 }
 
 static void kmesh_document_with_spec_service(void **state)
@@ -252,6 +204,31 @@ static const struct krl_response *response(const char *yaml)
 	return only_target()->rules[0].response;
 }
 
+static void the_client_is_the_peer_unless_a_header_says_who(void **state)
+{
+#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	static const struct {
+		const char *field, *header;
+		__u8 hops;
+	} table[] = {
+		{ "", "", 0 },
+		{ "  clientIP: {header: X-Forwarded-For, trustedHops: 1}\n", "x-forwarded-for", 1 },
+		{ "  clientIP: {trustedHops: 8, header: x-real-ip}\n", "x-real-ip", 8 },
+		{ "  clientIP: {header: " A63 ", trustedHops: 0}\n", A63, 0 },
+	};
+	const struct krl_client_ip *client;
+	char text[1024];
+	size_t i;
+
+	for (i = 0; i < COUNT(table); i++) {
+		snprintf(text, sizeof(text), AT_ENDPOINT "  rules: [{limit: 1/day}]\n%s", table[i].field);
+		decode(text);
+		client = &only(KRL_KIND_RATE_LIMIT)->rate_limit.client_ip;
+		assert_string_equal(client->header, table[i].header);
+		assert_int_equal(client->hops, table[i].hops);
+	}
+}
+
 static void what_a_response_says(void **state)
 {
 	const struct krl_response *r;
@@ -436,6 +413,7 @@ int main(void)
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),
 		cmocka_unit_test_teardown(the_mode_of_a_rule_goes_before_that_of_spec, teardown),
 		cmocka_unit_test_teardown(the_style_of_headers, teardown),
+		cmocka_unit_test_teardown(the_client_is_the_peer_unless_a_header_says_who, teardown),
 		cmocka_unit_test_teardown(what_a_response_says, teardown),
 		cmocka_unit_test_teardown(as_many_gaps_as_fit_beside_the_headers, teardown),
 		cmocka_unit_test_teardown(several_documents_in_a_file_with_comments_between, teardown),

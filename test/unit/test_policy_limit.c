@@ -159,6 +159,55 @@ static void refuses_what_is_no_limit_and_leaves_the_result_alone(void **state)
 	}
 }
 
+/* The limits of @text as a 429 words them, and "!" with what is no limit and all behind it. */
+static const char *limits_of(const char *text)
+{
+	static char found[256];
+	struct krl_settings s;
+	size_t len, at = 0;
+
+	for (;; text++) {
+		if (krl_limit_parse_first(text, &s, &len)) {
+			snprintf(found + at, sizeof(found) - at, "!%s", text);
+			return found;
+		}
+		krl_limit_text(&s, found + at, KRL_LIMIT_TEXT_BYTES);
+		text += len;
+		at = strlen(found);
+		if (!*text)
+			return found;
+		found[at++] = *text;
+	}
+}
+
+static void reads_limits_that_are_joined(void **state)
+{
+	static const struct {
+		const char *text, *limits;
+	} cases[] = {
+		{ "10/second", "10 per 1 second" },
+		{ "10/second;1000/hour", "10 per 1 second;1000 per 1 hour" },
+		{ "1/day,2 per 2 days|3/week", "1 per 1 day,2 per 2 days|3 per 1 week" },
+		{ " 10/second \t; 1000 per hour ", "10 per 1 second;1000 per 1 hour" },
+		{ MAX " per 9223372036 seconds;1/day", MAX " per 9223372036 seconds;1 per 1 day" },
+		{ "10/second;", "10 per 1 second;!" },
+		{ ";10/second", "!;10/second" },
+		{ "10/second;;1/day", "10 per 1 second;!;1/day" },
+		{ "10/second; ten/hour ;1/day", "10 per 1 second;! ten/hour ;1/day" },
+		{ "10/second 1/day", "!10/second 1/day" },
+		{ "10/second&1/day", "!10/second&1/day" },
+		{ "", "!" },
+		{ " ", "! " },
+	};
+	char longest[128];
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++)
+		assert_string_equal(limits_of(cases[i].text), cases[i].limits);
+	snprintf(longest, sizeof(longest), "%0100d/second", 1);
+	assert_true(*limits_of(longest) == '!');
+}
+
 static void writes_a_limit_in_its_largest_whole_unit(void **state)
 {
 	static const struct {
@@ -217,6 +266,7 @@ int main(void)
 		cmocka_unit_test(refuses_other_units),
 		cmocka_unit_test(reads_limits),
 		cmocka_unit_test(refuses_what_is_no_limit_and_leaves_the_result_alone),
+		cmocka_unit_test(reads_limits_that_are_joined),
 		cmocka_unit_test(writes_a_limit_in_its_largest_whole_unit),
 		cmocka_unit_test(what_is_written_reads_back),
 	};

@@ -86,7 +86,7 @@ static void compiling_fails_wherever_memory_ends(void **state)
 		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
 	for (;; allocations++) {
 		left = allocations;
-		err = krl_compile(documents, DOCUMENTS, &plan, &errors, &notes);
+		err = krl_compile(documents, DOCUMENTS, 0, &plan, &errors, &notes);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);

@@ -81,7 +81,7 @@ static void what_is_no_directory_changes_nothing(void **state)
 	read_source();
 	assert_int_equal(status, -ENOTDIR);
 	krl_plan_clear(&plan);
-	assert_int_equal(krl_store_compile(store, &plan, &errors, &errors), 0);
+	assert_int_equal(krl_store_compile(store, 0, &plan, &errors, &errors), 0);
 	assert_int_equal(tokens_of("a"), 1);
 }
 
@@ -93,7 +93,7 @@ static void a_directory_that_cannot_be_read_changes_nothing(void **state)
 	read_source();
 	assert_int_equal(status, -ENOENT);
 	krl_plan_clear(&plan);
-	assert_int_equal(krl_store_compile(store, &plan, &errors, &errors), 0);
+	assert_int_equal(krl_store_compile(store, 0, &plan, &errors, &errors), 0);
 	assert_int_equal(tokens_of("a"), 1);
 }
 

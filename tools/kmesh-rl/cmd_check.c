@@ -6,6 +6,7 @@
 
 #include <kmesh_rl/pins.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/vec.h"
 #include "agent/control/methods.h"
 #include "agent/datapath/live.h"
@@ -30,10 +31,12 @@ const struct krl_cli_option krl_cli_check_options[] = {
 	  offsetof(struct krl_cli, path), NULL },
 	{ 0, "header", "'NAME: VALUE'", "of the request; may be given several times", KRL_CLI_LIST,
 	  offsetof(struct krl_cli, headers), NULL },
-	{ 0, "source", "ADDRESS", "of the client (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
+	{ 0, "source", "ADDRESS", "where the connection comes from (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, source), NULL },
 	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all",
 	  KRL_CLI_TEXT, offsetof(struct krl_cli, endpoint), NULL },
+	{ 0, "at", "TIME", "when it comes, as 2026-03-29T02:30:00+01:00; else now", KRL_CLI_TEXT,
+	  offsetof(struct krl_cli, at), NULL },
 	{ 0, "live", NULL, "show the tokens left in the bucket, from the pinned maps",
 	  KRL_CLI_SWITCH, offsetof(struct krl_cli, live), NULL },
 	{ 'o', "output", "FORMAT", "table (default), json or yaml", KRL_CLI_CHOICE,
@@ -112,12 +115,12 @@ static bool is_service(const char *service, const char *name)
 /* Is rule @number of the plan asked about? Fills in where the bucket of @row is. */
 static bool is_asked(const struct check *c, size_t number, struct krl_cli_check_row *row)
 {
-	__u32 i;
+	__u32 count = c->endpoint ? c->endpoint->rule_count + c->endpoint->outside_count : 0, i;
 
 	row->anywhere = !c->at_address;
 	if (!c->at_address)
 		return !c->cli->endpoint || is_service(row->rule->service, c->cli->endpoint);
-	for (i = 0; c->endpoint && i < c->endpoint->rule_count; i++) {
+	for (i = 0; i < count; i++) {
 		if (c->endpoint->rules[i] != number)
 			continue;
 		row->at = c->endpoint->key;
@@ -128,17 +131,18 @@ static bool is_asked(const struct check *c, size_t number, struct krl_cli_check_
 	return false;
 }
 
-/* Append the rules of one target, from number @first of the plan on, tier after tier. */
+/* Append the rules of one target, from number @first of the plan on, tier after tier, those of none last. */
 static int add_rows(struct check *c, size_t first, size_t count, struct krl_check_verdict *verdicts)
 {
 	struct krl_cli_check_row row = {}, *added;
-	unsigned int tier;
-	size_t i;
+	size_t tier, i;
 
-	for (tier = 0; tier <= count; tier++) {
+	for (tier = 1; tier <= count + 1; tier++) {
 		for (i = 0; i < count; i++) {
 			row.rule = &c->plan.rules[first + i];
-			if (verdicts[i].tier != tier || !is_asked(c, first + i, &row))
+			/* One that was appended already has left its place empty. */
+			if (!verdicts[i].why || verdicts[i].tier != tier % (count + 1) ||
+			    !is_asked(c, first + i, &row))
 				continue;
 			added = krl_vec_add(&c->result.rows, &c->result.count);
 			if (!added)
@@ -309,7 +313,7 @@ static enum krl_cli_exit check_live(struct check *c)
 }
 
 /* The plan of all that is given. What is refused is said, and the rest is answered for. */
-static enum krl_cli_exit read_plan(struct check *c)
+static enum krl_cli_exit read_plan(struct check *c, int64_t now_s)
 {
 	struct krl_diags errors = {}, notes = {};
 	enum krl_cli_exit status;
@@ -317,7 +321,7 @@ static enum krl_cli_exit read_plan(struct check *c)
 	int err;
 
 	status = krl_cli_read_files(&c->cli->files, c->store, &errors);
-	err = krl_store_compile(c->store, &c->plan, &errors, &notes);
+	err = krl_store_compile(c->store, now_s, &c->plan, &errors, &notes);
 	if (err)
 		status = krl_cli_fail("%s", strerror(-err));
 	for (i = 0; i < errors.count; i++)
@@ -360,6 +364,9 @@ static enum krl_cli_exit ask(const struct krl_cli *cli, struct krl_check_questio
 	};
 	if (krl_address_parse(source, ret_question->source))
 		return krl_cli_misuse("--source \"%s\": expected an IPv4 or IPv6 address", source);
+	krl_clock_read(NULL, &ret_question->now_s);
+	if (cli->at && krl_time_parse(cli->at, &ret_question->now_s))
+		return krl_cli_misuse("--at \"%s\": expected a time such as 2026-03-29T02:30:00+01:00", cli->at);
 	err = krl_check_request(ret_question, ret, &line);
 	if (err == -EINVAL)
 		return malformed(cli, ret_question, line);
@@ -382,7 +389,7 @@ enum krl_cli_exit krl_cli_check(const struct krl_cli *cli)
 	if (status)
 		return status;
 	c.store = krl_store_new();
-	status = c.store ? read_plan(&c) : krl_cli_fail("out of memory");
+	status = c.store ? read_plan(&c, question.now_s) : krl_cli_fail("out of memory");
 	c.at_address = cli->endpoint && !parse_endpoint(cli->endpoint, &key);
 	if (c.at_address)
 		c.endpoint = find_endpoint(&c.plan, &key);

@@ -25,7 +25,8 @@ static enum krl_cli_exit check(const struct krl_cli *cli, struct krl_store *stor
 
 	krl_store_count(store, &valid, &refused);
 	decoded = errors->count;
-	err = krl_store_compile(store, &plan, errors, &notes);
+	/* Whatever the time: nothing is refused because of a schedule. */
+	err = krl_store_compile(store, 0, &plan, errors, &notes);
 	krl_plan_clear(&plan);
 	krl_diags_clear(&notes);
 	if (err)
