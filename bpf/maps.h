@@ -98,6 +98,14 @@ KRL_EXTERN struct {
 	__type(value, struct krl_match);
 } krl_matches SEC(".maps");
 
+/* Whose buckets those of values are, for people. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KRL_MAX_KEPT);
+	__type(key, __u64[2]);
+	__type(value, struct krl_kept);
+} krl_values SEC(".maps");
+
 /* Counters. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

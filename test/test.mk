@@ -11,6 +11,7 @@ LIB_SRC := $(AGENT_SRC) $(filter-out tools/kmesh-rl/main.c,$(TOOL_SRC))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(wildcard test/unit/test_*.c))
 PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/prog/*.bpf.c))
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
+BENCH := $(B)/test/bench/steps
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
 # Network namespaces, cgroups and BPF need root. Python's caches stay out of the source tree.
@@ -40,6 +41,10 @@ $(PROG:$(B)/%=$(B)/obj/%.o): | deps-test
 $(B)/test/prog/%: $(B)/obj/test/prog/%.o $(B)/libkrl.a | $(PROG_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
+
+$(BENCH): $(B)/obj/test/bench/steps.o $(B)/libkrl.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 $(B)/fuzz/obj/%.o: %.c VERSION | deps-fuzz $(SKEL)
 	@mkdir -p $(@D)
@@ -100,7 +105,7 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 			-artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
-bench: all $(PROG_OBJ) | deps-bench ## beside the unlimited server and nginx limit_req (root)
+bench: all $(PROG_OBJ) $(BENCH) | deps-bench ## beside the unlimited server and nginx limit_req (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
 
 .PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench

@@ -79,7 +79,7 @@ int krl_pinned_each(const char *bpffs, const struct krl_pinned *map, __u32 rows,
 	while (!err && done < rows) {
 		count = rows - done < BATCH_ROWS ? rows - done : BATCH_ROWS;
 		/* A hash gives whole chains: a batch that is cut short might not hold one. */
-		if (map->type == BPF_MAP_TYPE_HASH)
+		if (map->type == BPF_MAP_TYPE_HASH || map->type == BPF_MAP_TYPE_LRU_HASH)
 			count = BATCH_ROWS;
 		err = bpf_map_lookup_batch(fd, done ? &position : NULL, &position, keys, values,
 					   &count, NULL);

@@ -281,3 +281,63 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 	return say_value(field->name, found ? found->value : "", found ? found->value_len : 0,
 			 shared, text);
 }
+
+/* Nothing that is not printable, nothing that ends early, and no other value than it is. */
+static int say_kept_text(const char *name, int name_len, const struct krl_kept_value *v, char **text)
+{
+	size_t len = v->len < sizeof(v->text) ? v->len : sizeof(v->text), used = 0, i;
+	const char *end = v->len > len ? "..." : "";
+	char quoted[2 * sizeof(v->text) + 1];
+	bool quote = !len;
+
+	for (i = 0; i < len; i++) {
+		quote |= !!memchr(" \",\\<#", v->text[i], 6);
+		if (v->text[i] == '"' || v->text[i] == '\\')
+			quoted[used++] = '\\';
+		quoted[used++] = v->text[i] ? v->text[i] : '?';
+	}
+	return krl_explain_say(text, quote ? "%.*s=\"%.*s\"%s" : "%.*s=%.*s%s", name_len, name, (int)used,
+			       quoted, end);
+}
+
+static int say_kept_source(const struct krl_kept_value *v, char **text)
+{
+	char address[KRL_ADDRESS_TEXT_BYTES];
+	unsigned int bits = 0, i;
+
+	for (i = 0; i < sizeof(v->mask); i++)
+		bits += __builtin_popcount(v->mask[i]);
+	krl_explain_address(v->address, bits, address);
+	return krl_explain_say(text, "source=%s", address);
+}
+
+static int say_kept(const struct krl_kept_value *v, char **text)
+{
+	const char *name = v->field == KRL_FIELD_PATH ? "path" : v->name;
+	int name_len = strnlen(name, sizeof(v->name));
+
+	switch (v->how) {
+	case KRL_KEPT_SOURCE:
+		return say_kept_source(v, text);
+	case KRL_KEPT_SHARED:
+		return krl_explain_say(text, "%.*s=<shared>", name_len, name);
+	case KRL_KEPT_HIDDEN:
+		return krl_explain_say(text, "%.*s=#%08x", name_len, name, v->hash);
+	default:
+		return say_kept_text(name, name_len, v, text);
+	}
+}
+
+int krl_explain_kept(const struct krl_kept *kept, char **text)
+{
+	__u32 i;
+	int err = 0;
+
+	for (i = 0; i < kept->count && i < KRL_KEPT_VALUES && !err; i++) {
+		if (i)
+			err = krl_explain_say(text, ", ");
+		if (!err)
+			err = say_kept(&kept->values[i], text);
+	}
+	return !err && kept->more ? krl_explain_say(text, ", ...") : err;
+}

@@ -41,6 +41,10 @@ int krl_explain_fails(const struct krl_asked *asked, const struct krl_rule_spec 
 int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_field *field,
 		      char **text);
 
+/* Append to *@text the values that @kept has, as the one above; those that could be taken for something else
+ * in quotes. 0, or -ENOMEM. */
+int krl_explain_kept(const struct krl_kept *kept, char **text);
+
 #define KRL_ADDRESS_TEXT_BYTES 64
 
 /* The first @bits of @addr, 0 to 128: "10.0.0.0/8", "2001:db8::1". */

@@ -2,6 +2,7 @@
 #include "policy.h"
 
 #include "form.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -155,9 +156,11 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 	const char *name = term->name;
 	int family;
 
-	*ret = (struct krl_policy_field){ .kind = term->field, .distinct = distinct };
+	*ret = (struct krl_policy_field){ .kind = term->field, .distinct = distinct ? KRL_DISTINCT : 0 };
 	switch (term->field) {
 	case KRL_FIELD_HEADER:
+		if (distinct && krl_header_is_secret(name))
+			ret->distinct |= KRL_DISTINCT_HIDDEN;
 		memcpy(ret->name, name, strlen(name));
 		break;
 	case KRL_FIELD_PATH:

@@ -5,6 +5,7 @@
 
 #include "../maps.h"
 #include "bucket.h"
+#include "kept.h"
 #include "rule.h"
 
 /* What the loops over the rules share. The numbers are in the connection's row: on the stack, the
@@ -13,7 +14,7 @@ struct krl_judging {
 	const struct krl_endpoint *endpoint;
 	struct krl_judge *judge;
 	const struct krl_policy *policy;	/* with match, or NULL: no descriptors */
-	const struct krl_match *match;
+	struct krl_match *match;
 };
 
 /* The three functions that follow are global so that the verifier walks their loops once, not once
@@ -48,24 +49,26 @@ static __always_inline void krl_judge_bucket_made(void)
 		__sync_fetch_and_add(&load->buckets_made, 1);
 }
 
-/* The bucket under @key, created full when it is missing; the rule's overflow bucket when there is
- * no room for one more. */
-static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_key *key, __u32 slot,
-							const struct krl_settings *s, __u64 now_ns)
+/* Make a bucket under @key, full. NULL: there is no room for one more. */
+static __always_inline struct krl_bucket *krl_bucket_make(const struct krl_bucket_key *key,
+							  const struct krl_settings *s, __u64 now_ns)
 {
-	struct krl_bucket *b = bpf_map_lookup_elem(&krl_buckets, key);
-	struct krl_bucket fresh;
+	struct krl_bucket fresh = krl_bucket_full(s, now_ns), *b;
 
-	if (KRL_LIKELY(b && !krl_bucket_is_buried(b)))
-		return b;
-	fresh = krl_bucket_full(s, now_ns);
 	if (!bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST) && key->descriptor[0])
 		krl_judge_bucket_made();
 	b = bpf_map_lookup_elem(&krl_buckets, key);
-	if (b && !krl_bucket_is_buried(b))
-		return b;
-	krl_count(KRL_REASON_BUCKET_OVERFLOW);
-	return bpf_map_lookup_elem(&krl_overflow, &slot);
+	return b && !krl_bucket_is_buried(b) ? b : 0;
+}
+
+/* Keep for people whose bucket that under @key is, of a rule of @tier, unless it is kept: then the look tells
+ * the map that it was seen. */
+static __always_inline void krl_judge_keep(struct krl_judging *ctx, const struct krl_bucket_key *key, __u32 tier)
+{
+	if (!key->descriptor[0] || !ctx->match || bpf_map_lookup_elem(&krl_values, key->descriptor))
+		return;
+	krl_keep(ctx->match, ctx->policy, tier);
+	bpf_map_update_elem(&krl_values, key->descriptor, &ctx->match->kept, BPF_ANY);
 }
 
 /* One rule of the endpoint while it is judged. */
@@ -76,8 +79,9 @@ struct krl_judged {
 	__u32 flags;		/* KRL_RULE_... */
 };
 
-/* The bucket of the @i-th rule of the endpoint, and the rule. NULL: gone since the endpoint was read,
- * which the agent makes last for a moment only. */
+/* The bucket of the @i-th rule of the endpoint, created full when it is missing, and the rule; the rule's
+ * overflow bucket when there is no room for one more. NULL: gone since the endpoint was read, which the agent
+ * makes last for a moment only. */
 static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *ctx, __u32 i,
 							   struct krl_judged *ret)
 {
@@ -85,7 +89,8 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	struct krl_bucket_key key;
 	struct krl_rule_ref ref;
 	struct krl_rule *rule;
-	__u32 slot, tier;
+	__u32 slot, tier = 0;
+	struct krl_bucket *b;
 
 	ref = ctx->endpoint->rules[i & (KRL_MAX_ENDPOINT_RULES - 1)];
 	slot = ref.slot;
@@ -109,7 +114,18 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 		__builtin_memset(key.addr, 0, sizeof(key.addr));
 	if (ref.scope == KRL_SCOPE_ANY_IPV4)
 		key.addr[10] = key.addr[11] = 0xff;
-	return krl_bucket_of(&key, slot, &ret->settings, j->now_ns);
+	b = bpf_map_lookup_elem(&krl_buckets, &key);
+	if (KRL_LIKELY(b && KRL_READ_ONCE(b->tokens) > 0))
+		return b;
+	if (!b || krl_bucket_is_buried(b))
+		b = krl_bucket_make(&key, &ret->settings, j->now_ns);
+	if (!b) {
+		krl_count(KRL_REASON_BUCKET_OVERFLOW);
+		return bpf_map_lookup_elem(&krl_overflow, &slot);
+	}
+	/* New, or empty: one that people ask about, and few of the requests to the others. */
+	krl_judge_keep(ctx, &key, tier);
+	return b;
 }
 
 static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited, __u64 shadow_limited)
@@ -229,7 +245,7 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 /* Judge @j->n requests against the rules of @endpoint that count: all of them, or with @policy those that
  * @match says. Returns 0 admitted; else -KRL_EAGAIN with the refusing rule in @j, and nothing taken. */
 static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct krl_judge *j,
-				     const struct krl_policy *policy, const struct krl_match *match)
+				     const struct krl_policy *policy, struct krl_match *match)
 {
 	struct krl_judging judging = { .endpoint = endpoint, .judge = j, .policy = policy, .match = match };
 	__u32 rules = endpoint->rule_count;

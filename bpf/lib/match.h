@@ -6,8 +6,10 @@
 
 #include "compiler.h"
 #include "http1.h"
+#include "kept.h"
 #include "request.h"
 #include "siphash.h"
+#include "source.h"
 
 /* A request begins. */
 static __always_inline void krl_match_begin(struct krl_match *m)
@@ -127,12 +129,14 @@ static __noinline int krl_match_ended(struct krl_match_value *v)
 {
 	const struct krl_policy_field *field = &v->policy->fields[v->field & (KRL_MAX_FIELDS - 1)];
 	__u32 bit = 1U << (v->field & (KRL_MAX_FIELDS - 1));
-	int shared = 0;
+	int shared = 0, hidden;
 
 	if (field->distinct) {
 		shared = (v->match->present & bit) || v->is_long || v->len > KRL_VALUE_BYTES;
 		v->match->ambiguous |= shared;
 		krl_match_digest(v, shared);
+		hidden = field->distinct & KRL_DISTINCT_HIDDEN;
+		krl_keep_text(v->match, v->field, shared ? -1 : hidden ? 0 : (__s32)v->len);
 	}
 	v->match->present |= bit;
 	krl_match_loop(field->predicate_count, krl_match_compare, v);
@@ -365,22 +369,6 @@ struct krl_matching {
 	const struct krl_policy *policy;
 };
 
-/* The client's address, as @field has it. */
-static __always_inline const __u8 *krl_match_source_of(const struct krl_match *m,
-						       const struct krl_policy_field *field)
-{
-	const struct krl_client *client = &m->clients[field->client_header & (KRL_MAX_CLIENT_HEADERS - 1)];
-	const __u8 *address = field->hops ? krl_client_address(client, field->hops) : 0;
-
-	return address ? address : m->source;
-}
-
-static __always_inline int krl_match_is_ipv4(const __u8 source[16])
-{
-	return !krl_load_word((const char *)source) && !source[8] && !source[9] && source[10] == 0xff &&
-	       source[11] == 0xff;
-}
-
 static long krl_match_source(__u32 i, void *ctx)
 {
 	struct krl_match *m = ((struct krl_matching *)ctx)->match;
@@ -443,6 +431,7 @@ static __always_inline void krl_match_descriptor(struct krl_match *m, __u32 tier
 
 	descriptor[0] = 0;
 	descriptor[1] = 0;
+	m->picked[tier & (KRL_MAX_TIERS - 1)] = distinct;
 	if (!distinct)
 		return;
 	for (i = 0; i < KRL_MAX_FIELDS; i++) {

@@ -18,6 +18,9 @@ struct krl_match {
 	__u64 bits[KRL_MAX_PREDICATES / 64];	/* the predicates that are true */
 	__u64 digests[KRL_MAX_FIELDS][2];	/* of the fields that are distinct */
 	__u64 descriptors[KRL_MAX_TIERS][2];	/* of the tiers that count */
+	__u16 picked[KRL_MAX_TIERS];	/* ... a bit for each field whose value made that */
+	char kept_text[KRL_MAX_FIELDS][KRL_KEPT_BYTES];	/* of the fields that are distinct: values' beginnings */
+	__s16 kept_len[KRL_MAX_FIELDS];	/* ... the bytes that they had; -1: one that shares its bucket */
 	__u64 rules;		/* a bit for each rule of the endpoint that counts */
 	__u64 groups;		/* ... for each group of which a tier counts */
 	__u64 name_hash;	/* of the header's name so far */
@@ -37,6 +40,7 @@ struct krl_match {
 	union {
 		char value[KRL_VALUE_BYTES + KRL_MATCH_SPARE];
 		char path_bytes[KRL_PATH_KEPT + KRL_MATCH_SPARE];
+		struct krl_kept kept;	/* when the head ended: what is written to krl_values */
 	};
 };
 

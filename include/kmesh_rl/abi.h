@@ -22,6 +22,10 @@ enum {
 	KRL_LIMIT_TEXT_BYTES = 64,	/* "10 per 1 minute" */
 	KRL_FORM_PIECES = 32,
 	KRL_FORM_TEXT_BYTES = 2048,
+	KRL_MAX_KEPT = 16384,		/* values that are kept for display */
+	KRL_KEPT_VALUES = 4,		/* ... of those that pick one bucket together */
+	KRL_KEPT_BYTES = 64,		/* ... of each */
+	KRL_KEPT_NAME_BYTES = 32,	/* ... of the name of its header */
 };
 
 /* Parameters of a token bucket; see docs/bucket.md. */
@@ -79,6 +83,37 @@ struct krl_bucket_key {
 	__u32 rule_id;
 	__u16 port;
 	__u16 slot;		/* the rule's row */
+};
+
+/* One of the values that pick a bucket, for people. */
+enum krl_kept_how {
+	KRL_KEPT_TEXT,
+	KRL_KEPT_SHARED,	/* it was there twice or too long: all such values have one bucket */
+	KRL_KEPT_HIDDEN,	/* it may be a secret: a part of its keyed hash stands for it */
+	KRL_KEPT_SOURCE,
+};
+
+struct krl_kept_value {
+	__u8 field;		/* enum krl_field_kind */
+	__u8 how;		/* enum krl_kept_how */
+	__u16 len;		/* of KRL_KEPT_TEXT: bytes of the value, of which KRL_KEPT_BYTES at most are kept */
+	__u32 hash;		/* of KRL_KEPT_HIDDEN */
+	char name[KRL_KEPT_NAME_BYTES];	/* of a header: its beginning, NUL padded */
+	union {
+		char text[KRL_KEPT_BYTES];	/* NUL padded; may hold NULs of a path */
+		struct {
+			__u8 address[16];	/* of a source: the bits that make the value */
+			__u8 mask[16];		/* ... and which those are */
+		};
+	};
+};
+
+/* Whose bucket it is. Rows of krl_values, keyed by the descriptor; those that were not seen for longest go when
+ * there is no room. */
+struct krl_kept {
+	__u32 count;		/* of values */
+	__u32 more;		/* there were more than KRL_KEPT_VALUES */
+	struct krl_kept_value values[KRL_KEPT_VALUES];
 };
 
 /* What a rule answers: text, with gaps for what is known at the verdict. Rows of krl_forms, keyed by
@@ -214,6 +249,7 @@ _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
 _Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
+_Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");

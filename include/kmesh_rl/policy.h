@@ -35,12 +35,18 @@ enum krl_field_kind {
 
 #define KRL_NO_FIELD 0xff
 
+/* Some entry wants a bucket for each value of the field. */
+enum krl_distinct {
+	KRL_DISTINCT = 1,
+	KRL_DISTINCT_HIDDEN = 2,	/* ... and the values are not kept for display */
+};
+
 struct krl_policy_field {
 	__u64 hash;		/* of a header: FNV-1a of its name; of others, of what they are */
 	__u16 first;		/* its predicates stand together */
 	__u16 predicate_count;
 	__u8 kind;		/* enum krl_field_kind */
-	__u8 distinct;		/* some entry wants a bucket for each value */
+	__u8 distinct;		/* enum krl_distinct, or 0 */
 	__u8 hops;		/* of a source: which address from the right; 0: the peer */
 	__u8 client_header;	/* ... of which of client_headers */
 	union {

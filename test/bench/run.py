@@ -9,6 +9,9 @@ port, with limit_req admitting and refusing. wrk measures each in turn, round af
 what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
 machine, client included: what the kernel does for a request shows nowhere else.
 
+Beside that, what the kernel spends on single steps, by test-run (steps.c): walking over and matching a head,
+by the number of rules, and one take, by the number of buckets.
+
 Prints tables and the same as JSON; --json FILE writes every round as well.
 """
 import argparse
@@ -170,6 +173,12 @@ class Bench:
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
         return {"requests_per_s": rate, "cpu_us_per_request": cpu * 1e6 / max(requests, 1)}
 
+    def steps(self):
+        """What steps.c measures, as {step: {row: {number: ns}}}."""
+        out = subprocess.run([f"{self.args.build}/test/bench/steps", f"{self.args.build}/test/prog"],
+                             check=True, capture_output=True, text=True).stdout
+        return json.loads(out)
+
     def take_ns(self):
         """One take from a hot bucket: the test program's average over a test-run."""
         pin = f"{self.bpffs}-take"
@@ -191,6 +200,29 @@ class Bench:
 def medians(rounds):
     return {name: {key: statistics.median(r[key] for r in runs) for key in runs[0]}
             for name, runs in rounds.items()}
+
+
+def median_of(runs):
+    """Of each number in nested objects of one shape."""
+    if not isinstance(runs[0], dict):
+        return round(statistics.median(runs), 1)
+    return {key: median_of([run[key] for run in runs]) for key in runs[0]}
+
+
+def spread(row):
+    return max(row.values()) / min(row.values())
+
+
+def show_steps(steps):
+    print("rules" + " " * 25 + "".join(f"{rules:>10}" for rules in steps["head_ns"]))
+    print(f"{'a head of 600 bytes, ns':30}" + "".join(f"{ns:10.0f}" for ns in steps["head_ns"].values()) +
+          "   (0: framed, not matched)\n")
+    takes = steps["take_ns"]
+    print("live buckets" + " " * 18 + "".join(f"{count:>10}" for count in takes["one"]))
+    for name, row in (("one take, of one value, ns", takes["one"]), ("one take, of any value, ns", takes["any"])):
+        print(f"{name:30}" + "".join(f"{ns:10.0f}" for ns in row.values()) +
+              f"   most / least {spread(row):.2f} (to reach: 1.50)")
+    print(f"{'the first of a new value, ns':30}{takes['new']:30.0f}\n")
 
 
 def ratios(median):
@@ -224,12 +256,18 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--connections", type=int, nargs="+", default=[16, 64, 128])
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--steps", action="store_true", help="only the steps in the kernel, without servers")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     bench = Bench(args)
     rounds = {count: {name: [] for name, *_ in CASES} for count in args.connections}
+    steps = []
     try:
+        steps = [bench.steps() for _ in range(args.rounds)]
+        if args.steps:
+            show_steps(median_of(steps))
+            return
         bench.up()
         for _ in range(args.rounds):
             for count in args.connections:
@@ -239,16 +277,17 @@ def main():
     finally:
         bench.down()
 
-    result = {"seconds": args.seconds, "take_ns": take_ns, "connections": {}}
+    result = {"seconds": args.seconds, "take_ns": take_ns, "steps": median_of(steps), "connections": {}}
     for count in args.connections:
         median = medians(rounds[count])
         result["connections"][count] = {"median": median, "ratios": ratios(median)}
         show(count, median, ratios(median))
     print(f"one take, hot bucket     {take_ns} ns\n")
+    show_steps(result["steps"])
     print(json.dumps(result))
     if args.json:
         with open(args.json, "w") as file:
-            json.dump({**result, "rounds": rounds}, file, indent=2)
+            json.dump({**result, "rounds": rounds, "step_rounds": steps}, file, indent=2)
 
 
 if __name__ == "__main__":

@@ -218,6 +218,12 @@ class Env:
         result = self.tool("get", "ratelimit-stats", "-A", "-o", "json")
         return json.loads(result.stdout)["items"] if result.returncode == 0 else []
 
+    def buckets(self, *args):
+        """What `get ratelimit-buckets` shows of the buckets: items and their total."""
+        result = self.tool("get", "ratelimit-buckets", "-A", "-o", "json", *args)
+        equal(result.returncode, 0, f"exit status of get ratelimit-buckets ({result.stderr.strip()})")
+        return json.loads(result.stdout)
+
     def lists(self, *names):
         return set(names) <= {item["name"] for item in self.stats()}
 

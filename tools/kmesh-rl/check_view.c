@@ -3,13 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/policy/explain.h"
 #include "check_view.h"
 #include "table.h"
 
 #define CELL_BYTES 32
-#define ENDPOINT_TEXT_BYTES (KRL_ADDRESS_TEXT_BYTES + 8)
-#define ADDRESS_BITS 128
 
 void krl_cli_check_clear(struct krl_cli_check_result *result)
 {
@@ -20,15 +17,6 @@ void krl_cli_check_clear(struct krl_cli_check_result *result)
 	free(result->rows);
 	free(result->refusing);
 	*result = (struct krl_cli_check_result){ 0 };
-}
-
-static void endpoint_text(const struct krl_endpoint_key *key, char ret[ENDPOINT_TEXT_BYTES])
-{
-	char address[KRL_ADDRESS_TEXT_BYTES];
-
-	krl_explain_address(key->addr, ADDRESS_BITS, address);
-	snprintf(ret, ENDPOINT_TEXT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
-		 key->port);
 }
 
 static json_t *row_json(const struct krl_cli_check_row *row, bool live)
@@ -55,14 +43,14 @@ static int print_value(const struct krl_cli_check_result *result, bool live,
 		       enum krl_cli_output output, FILE *out)
 {
 	json_t *items = json_array(), *refusing = json_array(), *value;
-	char text[ENDPOINT_TEXT_BYTES];
+	char text[KRL_ENDPOINT_BYTES];
 	int err = 0;
 	size_t i;
 
 	for (i = 0; i < result->count && !err; i++)
 		err = json_array_append_new(items, row_json(&result->rows[i], live));
 	for (i = 0; i < result->refusing_count && !err; i++) {
-		endpoint_text(&result->refusing[i], text);
+		krl_table_endpoint(&result->refusing[i], text);
 		err = json_array_append_new(refusing, json_string(text));
 	}
 	value = json_pack("{s:o, s:o}", "items", items, "badRequestAt", refusing);
@@ -141,7 +129,7 @@ static int print_table(const struct krl_cli_check_result *result, bool live, FIL
 int krl_cli_check_print(const struct krl_cli_check_result *result, bool live,
 			enum krl_cli_output output, FILE *out)
 {
-	char text[ENDPOINT_TEXT_BYTES];
+	char text[KRL_ENDPOINT_BYTES];
 	int err = 0;
 	size_t i;
 
@@ -153,7 +141,7 @@ int krl_cli_check_print(const struct krl_cli_check_result *result, bool live,
 		fprintf(stderr, "No rate limits found.\n");
 	fflush(out);
 	for (i = 0; i < result->refusing_count; i++) {
-		endpoint_text(&result->refusing[i], text);
+		krl_table_endpoint(&result->refusing[i], text);
 		fprintf(stderr, "%s answers 400: a value that picks a bucket is there twice or too "
 				"long, and failurePolicy is Closed\n", text);
 	}

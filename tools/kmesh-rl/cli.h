@@ -20,6 +20,7 @@ struct krl_cli {
 	bool help;
 	bool version;			/* --version */
 	int output;			/* enum krl_cli_output */
+	const char *limit;		/* of rows; NULL: not given */
 	struct krl_cli_list files;	/* of -f */
 	const char *method, *path;	/* of a request that is asked about; NULL: not given */
 	const char *source, *endpoint, *at;
@@ -68,5 +69,12 @@ json_t *krl_cli_select(json_t *stats, const char *ns, const char *name);
 
 /* Print the items of @stats as a table. Returns 0 or -ENOMEM. */
 int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out);
+
+/* Show the buckets of the rate limits in namespace @ns (NULL: any) that are called @name (NULL: any), from the
+ * pinned maps. */
+enum krl_cli_exit krl_cli_get_buckets(const struct krl_cli *cli, const char *ns, const char *name);
+
+/* Say that there is no rate limit: an error when a @name was asked for. @ns, @name: NULL is any. */
+enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name);
 
 #endif

@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Choosing and showing statistics. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "table.h"
 
-enum form { TEXT, NUMBER, INTERVAL };
-
-static const struct column {
-	const char *title, *field;
-	enum form form;
-	bool wide;		/* only in the wide table */
-} columns[] = {
-	{ "NAME", "name", TEXT, false },
-	{ "NAMESPACE", "namespace", TEXT, false },
-	{ "SERVICE", "service", TEXT, false },
-	{ "RULE", "rule", TEXT, false },
-	{ "LIMIT", "limit", TEXT, false },
-	{ "AVAILABLE", "availableTokens", NUMBER, false },
-	{ "TOTAL", "totalRequests", NUMBER, false },
-	{ "LIMITED", "rateLimitedRequests", NUMBER, false },
-	{ "MODE", "mode", TEXT, true },
-	{ "SHADOWED", "shadowLimitedRequests", NUMBER, true },
-	{ "MAX", "maxTokens", NUMBER, true },
-	{ "FILL", "tokensPerFill", NUMBER, true },
-	{ "INTERVAL", "fillInterval", INTERVAL, true },
-	{ "ENDPOINTS", "endpoints", NUMBER, true },
-	{ "BUCKETS", "buckets", NUMBER, true },
+static const struct krl_column columns[] = {
+	{ "NAME", "name", KRL_COLUMN_TEXT, false },
+	{ "NAMESPACE", "namespace", KRL_COLUMN_TEXT, false },
+	{ "SERVICE", "service", KRL_COLUMN_TEXT, false },
+	{ "RULE", "rule", KRL_COLUMN_TEXT, false },
+	{ "LIMIT", "limit", KRL_COLUMN_TEXT, false },
+	{ "AVAILABLE", "availableTokens", KRL_COLUMN_NUMBER, false },
+	{ "TOTAL", "totalRequests", KRL_COLUMN_NUMBER, false },
+	{ "LIMITED", "rateLimitedRequests", KRL_COLUMN_NUMBER, false },
+	{ "MODE", "mode", KRL_COLUMN_TEXT, true },
+	{ "SHADOWED", "shadowLimitedRequests", KRL_COLUMN_NUMBER, true },
+	{ "MAX", "maxTokens", KRL_COLUMN_NUMBER, true },
+	{ "FILL", "tokensPerFill", KRL_COLUMN_NUMBER, true },
+	{ "INTERVAL", "fillInterval", KRL_COLUMN_INTERVAL, true },
+	{ "ENDPOINTS", "endpoints", KRL_COLUMN_NUMBER, true },
+	{ "BUCKETS", "buckets", KRL_COLUMN_NUMBER, true },
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(*columns))
@@ -60,40 +53,7 @@ json_t *krl_cli_select(json_t *stats, const char *ns, const char *name)
 	return json_pack("{s:o, s:O}", "items", chosen, "reasons", reasons);
 }
 
-static const char *cell(const json_t *item, const struct column *column, char buffer[KRL_INTERVAL_BYTES])
-{
-	json_int_t number = json_integer_value(json_object_get(item, column->field));
-
-	if (column->form == TEXT)
-		return text_of(item, column->field);
-	if (column->form == INTERVAL)
-		krl_table_interval((__u64)number, buffer);
-	else
-		snprintf(buffer, KRL_INTERVAL_BYTES, "%" JSON_INTEGER_FORMAT, number);
-	return buffer;
-}
-
 int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out)
 {
-	char buffers[COLUMN_COUNT][KRL_INTERVAL_BYTES];
-	const char *cells[COLUMN_COUNT];
-	struct krl_table table = {};
-	const json_t *item;
-	size_t i, row;
-	int err;
-
-	for (i = 0; i < COLUMN_COUNT; i++)
-		if (wide || !columns[i].wide)
-			cells[table.columns++] = columns[i].title;
-	err = krl_table_add(&table, cells);
-	json_array_foreach(json_object_get(stats, "items"), row, item) {
-		for (i = 0; i < table.columns; i++)
-			cells[i] = cell(item, &columns[i], buffers[i]);
-		if (!err)
-			err = krl_table_add(&table, cells);
-	}
-	if (!err)
-		krl_table_print(&table, out);
-	krl_table_free(&table);
-	return err;
+	return krl_table_print_items(columns, COLUMN_COUNT, json_object_get(stats, "items"), wide, out);
 }

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/policy/explain.h"
 #include "table.h"
 
 #define GAP 3
+#define ADDRESS_BITS 128
 
 static char *clean_copy(const char *text)
 {
@@ -106,4 +108,52 @@ void krl_table_interval(__u64 ns, char ret_text[KRL_INTERVAL_BYTES])
 	}
 	if (!used)
 		snprintf(ret_text, KRL_INTERVAL_BYTES, "0s");
+}
+
+void krl_table_endpoint(const struct krl_endpoint_key *key, char ret_text[KRL_ENDPOINT_BYTES])
+{
+	char address[KRL_ADDRESS_TEXT_BYTES];
+
+	krl_explain_address(key->addr, ADDRESS_BITS, address);
+	snprintf(ret_text, KRL_ENDPOINT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, key->port);
+}
+
+static const char *cell(const json_t *item, const struct krl_column *column, char buffer[KRL_INTERVAL_BYTES])
+{
+	const json_t *value = json_object_get(item, column->field);
+	const char *text = json_string_value(value);
+
+	if (column->form == KRL_COLUMN_TEXT)
+		return text ? text : "";
+	if (column->form == KRL_COLUMN_INTERVAL)
+		krl_table_interval((__u64)json_integer_value(value), buffer);
+	else
+		snprintf(buffer, KRL_INTERVAL_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return buffer;
+}
+
+int krl_table_print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide,
+			  FILE *out)
+{
+	char buffers[KRL_TABLE_COLUMNS][KRL_INTERVAL_BYTES];
+	const char *cells[KRL_TABLE_COLUMNS];
+	struct krl_table table = {};
+	const json_t *item;
+	size_t i, row;
+	int err;
+
+	for (i = 0; i < count; i++)
+		if (wide || !columns[i].wide)
+			cells[table.columns++] = columns[i].title;
+	err = krl_table_add(&table, cells);
+	json_array_foreach(items, row, item) {
+		for (i = 0; i < table.columns; i++)
+			cells[i] = cell(item, &columns[i], buffers[i]);
+		if (!err)
+			err = krl_table_add(&table, cells);
+	}
+	if (!err)
+		krl_table_print(&table, out);
+	krl_table_free(&table);
+	return err;
 }

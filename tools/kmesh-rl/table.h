@@ -3,13 +3,17 @@
 #ifndef KMESH_RL_TOOL_TABLE_H
 #define KMESH_RL_TOOL_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-#include <linux/types.h>
+#include <jansson.h>
+
+#include <kmesh_rl/abi.h>
 
 #define KRL_TABLE_COLUMNS 16
 #define KRL_INTERVAL_BYTES 64
+#define KRL_ENDPOINT_BYTES 80
 
 /* Owns its cells. Start from { .columns = n }. */
 struct krl_table {
@@ -28,5 +32,19 @@ void krl_table_free(struct krl_table *table);
 
 /* @ns as "1m30s", "500ms", "1ns": exact, as the resource accepts it. */
 void krl_table_interval(__u64 ns, char ret_text[KRL_INTERVAL_BYTES]);
+
+/* "10.0.0.1:80", "[::1]:80". */
+void krl_table_endpoint(const struct krl_endpoint_key *key, char ret_text[KRL_ENDPOINT_BYTES]);
+
+/* A column that shows a field of JSON objects. */
+struct krl_column {
+	const char *title, *field;
+	enum { KRL_COLUMN_TEXT, KRL_COLUMN_NUMBER, KRL_COLUMN_INTERVAL } form;
+	bool wide;		/* only in the wide table; such columns are the last */
+};
+
+/* Print the objects of the array @items in @count columns, at most KRL_TABLE_COLUMNS. Returns 0 or -ENOMEM. */
+int krl_table_print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide,
+			  FILE *out);
 
 #endif
