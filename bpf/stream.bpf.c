@@ -300,6 +300,9 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 
 	if (conn->reply.state == KRL_REPLY_UNKNOWN && nothing_owed)
 		krl_reply_begin(&conn->reply, krl_sock_write_seq(sk));
+	/* The client has not waited for the kernel's answer: it may be taken for the server's. */
+	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
+		krl_reply_forget(&conn->reply);
 	if (conn->reply.state == KRL_REPLY_FRAMED)
 		krl_reply_expect(&conn->reply, conn->scan.heads, conn->scan.head_bits);
 	a->form = judge->headers;
@@ -444,6 +447,8 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn->scan.refused) {
 		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
 			krl_fill_headers(conn, sk, nothing_owed);
+		else
+			krl_reply_forget(&conn->reply);
 		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}

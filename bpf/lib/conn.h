@@ -109,8 +109,10 @@ struct krl_reply_walk {
 	__u32 off;		/* bytes walked */
 	__u32 base;		/* which byte of the message can be read first */
 	__u32 event;		/* enum krl_reply_event that ended the walk */
-	__u32 adds;		/* header fields are put in */
-	__u32 drops;		/* the message was broken in the attempt */
+	__u32 sure;		/* bytes of the message that the kernel takes in any case */
+	__u32 pulled;		/* the program has asked for bytes to read */
+	__u32 drops;		/* the message was broken in the attempt to add to it */
+	__u32 pad;
 };
 
 /* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may

@@ -30,7 +30,12 @@ struct in6_addr {
 	__u8 bytes[16];
 };
 
+struct netns_ipv4 {
+	unsigned int sysctl_tcp_notsent_lowat;
+};
+
 struct net {
+	struct netns_ipv4 ipv4;
 	__u64 net_cookie;
 };
 
@@ -77,11 +82,14 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 write_seq;
 	__u32 copied_seq;
 	__u32 rcv_nxt;
 	__u32 lsndtime;
 	__u64 bytes_received;
+	__u32 mss_cache;
+	__u32 notsent_lowat;
 };
 
 #pragma clang attribute pop
@@ -110,12 +118,30 @@ static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 	return sk->__sk_common.skc_cookie.counter;
 }
 
-/* Bytes that can be written before the send buffer is full (include/net/sock.h, sk_stream_memory_free). */
-static __always_inline __u32 krl_sock_room(struct sock *sk)
-{
-	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
+/* What an skb that is written costs of the send buffer beside its bytes, at most. */
+#define KRL_SKB_COST 1536
 
-	return room > 0 ? room : 0;
+/* Bytes of what is written next that are taken at once in any case. Room is asked for before each skb alone
+ * (include/net/sock.h, sk_stream_memory_free; net/ipv4/tcp.c, tcp_sendmsg_locked), and one that is not the
+ * rest of another has room for a segment. */
+static __always_inline __u32 krl_sock_sure(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
+	__u32 unsent = tp->write_seq - tp->snd_nxt;
+	/* Options may take some of it (tcp_current_mss). */
+	__u32 segment = tp->mss_cache / 2;
+	__u32 lowat = tp->notsent_lowat;
+	__u64 sure;
+
+	if (!lowat)
+		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+	if (room <= 0 || unsent >= lowat)
+		return 0;
+	sure = room > 2 * KRL_SKB_COST ? (__u64)(room - 2 * KRL_SKB_COST) * segment / (segment + KRL_SKB_COST) : 0;
+	if (sure > lowat - unsent)
+		sure = lowat - unsent;
+	return sure < segment && !unsent ? segment : sure;
 }
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when a request is
