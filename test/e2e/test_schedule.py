@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from client import equal, expect, expect_limited, expect_ok, get
+from client import equal, expect, expect_limited, expect_ok, expect_refused, get
 from documents import ratelimit
 from harness import PORT, admitted, case, wait_for
 
@@ -98,6 +98,19 @@ def an_address_and_a_wildcard_that_covers_it(env):
 
 
 @case
+def an_endpoint_without_a_rule_stays_protected(env):
+    env.write("closed.yaml", ratelimit("closed", PORT + 1, rules=[DAY]).replace("spec:", "spec:\n  failurePolicy: Closed"))
+    env.server(port=PORT + 1)
+    server = start(env, MORNING, DAY)
+    for port, request in ((PORT, b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"), (PORT + 1, b"\x16\x03\x01\x02\x00\x01")):
+        conn = env.connect(port)
+        conn.send(request)
+        expect_refused(conn, f"{request!r} while no rule is in force")
+    expect_ok(env.connect(PORT + 1).ask(get()))
+    equal(env.settled(server).requests(), [], "requests that reached the first server")
+
+
+@case
 def a_clock_may_be_set_back(env):
     start(env, NOON, DAY, ALWAYS, waits=["always", "day"])
     turn(env, MORNING, "always")
@@ -173,3 +186,19 @@ def check_and_validate_go_by_schedules(env):
     equal(refused.returncode, 1, "exit status of validate")
     expect("spec.rules[0].schedule.timeZone: expected a time zone" in refused.stderr and
            f"{wrong}:8:" in refused.stderr, f"said instead: {refused.stderr}")
+
+
+@case
+def without_time_zones_there_is_utc(env):
+    """A machine without tzdata."""
+    script = 'mount -t tmpfs none /usr/share && exec "$0" validate -f "$1"'
+
+    def validate(zone):
+        env.write("limit.yaml", ratelimit("limit", PORT, rules=[DAY.replace("Europe/Berlin", zone)]))
+        return env.run(["unshare", "--mount", "sh", "-c", script, os.path.join(env.build, "kmesh-rl"), env.config])
+
+    equal(validate("UTC").returncode, 0, "exit status with UTC")
+    refused = validate("Europe/Berlin")
+    equal(refused.returncode, 1, "exit status with another zone")
+    expect('no time zones on this machine to find "Europe/Berlin" in: install tzdata' in refused.stderr,
+           f"said instead: {refused.stderr}")
