@@ -30,7 +30,8 @@ PKG_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS))
 .DEFAULT_GOAL := all
 
 # --- BPF: one object per hook, linked into one, then a skeleton ---------------------------------
-BPF_SRC := $(wildcard bpf/*.bpf.c)
+# Definitions before what refers to them, or the linker loses their offsets.
+BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
 SKEL := $(B)/skel/kmesh_rl.skel.h
 

@@ -44,6 +44,7 @@ struct agent {
 	bool unused;			/* nothing was pinned before the start */
 	struct krl_datapath *datapath;
 	struct krl_responders *responders;
+	struct krl_shadow_log *shadow_log;
 	struct krl_store *store;
 	struct krl_directory *directory;
 	struct krl_control *control;
@@ -343,6 +344,11 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
 		return err;
+	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
+	if (err) {
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+		return err;
+	}
 	apply(a);
 	uv_timer_start(&a->clock, on_clock, CLOCK_CHECK_MS, CLOCK_CHECK_MS);
 	return 0;
@@ -353,6 +359,7 @@ static void stop(struct agent *a)
 	krl_control_stop(a->control);
 	krl_directory_close(a->directory);
 	krl_responders_close(a->responders);
+	krl_shadow_log_close(a->shadow_log);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
 	krl_diags_clear(&a->errors);

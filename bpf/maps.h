@@ -74,7 +74,7 @@ KRL_EXTERN struct {
 /* The texts of answers. A row never changes; the agent removes it when no rule has had it for a while. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * KRL_MAX_RULES);
+	__uint(max_entries, 4 * KRL_MAX_RULES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct krl_form);
@@ -161,6 +161,22 @@ KRL_EXTERN struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } krl_sink SEC(".maps");
+
+/* Those of krl_sockets whose answers get header fields: what their servers write goes through krl_reply. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_writers SEC(".maps");
+
+/* Room to write an answer in. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KRL_TEXT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct krl_text_slot);
+} krl_answer_text SEC(".maps");
 
 /* Cookies of the connections whose answer waits for a datagram to carry it. */
 KRL_EXTERN struct {

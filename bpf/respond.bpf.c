@@ -7,46 +7,13 @@
 #include "lib/bucket.h"
 #include "lib/kernel.h"
 #include "lib/rule.h"
+#include "lib/slot.h"
 
 /* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
 #define KRL_DRAIN_QUIET 20
 
 /* Entries of the queue that one datagram looks at, for one whose answer is still wanted. */
 #define KRL_RESPOND_TRIES 8
-
-/* Room to write an answer in. The programs here run in workers, which may be preempted by each other
- * on one CPU: each takes a slot that is free. */
-#define KRL_TEXT_SLOTS 4
-
-struct krl_text_slot {
-	__u64 busy;
-	struct krl_answer_text text;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, KRL_TEXT_SLOTS);
-	__type(key, __u32);
-	__type(value, struct krl_text_slot);
-} krl_answer_text SEC(".maps");
-
-static __always_inline struct krl_text_slot *krl_text_slot_take(void)
-{
-	struct krl_text_slot *slot;
-	__u32 i, key;
-
-	for (i = 0; i < KRL_TEXT_SLOTS; i++) {
-		/* A copy, which the compiler takes for another value: 6.1's verifier does not follow a
-		 * counter whose address is taken. */
-		key = i;
-		KRL_OPAQUE(key);
-		slot = bpf_map_lookup_elem(&krl_answer_text, &key);
-		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
-			return slot;
-	}
-	krl_count(KRL_REASON_ANSWER_LOST);
-	return 0;
-}
 
 struct krl_writing {
 	struct krl_answer_text *text;
@@ -93,8 +60,10 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 	__u32 len;
 
 	slot = krl_text_slot_take();
-	if (!slot)
+	if (!slot) {
+		krl_count(KRL_REASON_ANSWER_LOST);
 		return SK_DROP;
+	}
 	krl_write_answer(&slot->text, conn);
 	len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
 	failed = bpf_skb_change_tail(skb, len, 0) ||

@@ -32,12 +32,14 @@ static const struct krl_conn krl_new_conn;
 
 static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
 {
-	struct krl_endpoint_key endpoint = {};
+	struct krl_endpoint_key key = {};
+	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	__u64 cookie;
 
-	krl_local_key(ops, &endpoint);
-	if (!krl_find_endpoint(&endpoint))
+	krl_local_key(ops, &key);
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
@@ -46,16 +48,20 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return;
 	}
-	conn->endpoint = endpoint;
+	conn->endpoint = key;
 	conn->judge.key.netns_cookie = bpf_get_netns_cookie(ops);
-	__builtin_memcpy(conn->judge.key.addr, endpoint.addr, sizeof(endpoint.addr));
-	conn->judge.key.port = endpoint.port;
+	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
+	conn->judge.key.port = key.port;
 	/* The flag first: a socket that closes must always find its row removed. */
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	if (bpf_sock_hash_update(ops, &krl_sockets, &cookie, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_NOT_ENROLLED);
+		return;
 	}
+	if (endpoint->flags & KRL_ENDPOINT_HEADERS &&
+	    bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
+		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
 SEC("sockops")

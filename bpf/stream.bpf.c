@@ -242,21 +242,34 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 	return krl_answer(skb, conn, cookie, sk);
 }
 
-static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
+/* In seconds, rounded up. */
+static __always_inline __u64 krl_seconds(__u64 ns)
 {
-	__u32 zero = 0, slot = judge->refused_slot;
+	return (ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
+}
+
+/* @boot_ns of CLOCK_BOOTTIME as unix time, rounded up. */
+static __always_inline __u64 krl_unix_s(__u64 boot_ns)
+{
 	struct krl_config *config;
-	struct krl_rule *rule;
+	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&krl_config, &zero);
+	return krl_seconds(boot_ns + (config ? config->wall_offset_ns : 0));
+}
+
+static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
+{
+	__u32 slot = judge->refused_slot;
+	struct krl_rule *rule;
+
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	a->kind = KRL_ANSWER_LIMITED;
 	a->form = rule ? rule->form : 0;
 	a->status = rule ? rule->status : 429;
 	a->remaining = judge->remaining;
-	a->retry_after_s = (judge->wait_ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
-	a->reset_s = (judge->now_ns + judge->wait_ns + (config ? config->wall_offset_ns : 0) +
-		      KRL_NS_PER_S - 1) / KRL_NS_PER_S;
+	a->retry_after_s = krl_seconds(judge->wait_ns);
+	a->reset_s = krl_unix_s(judge->now_ns + judge->wait_ns);
 }
 
 /* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
@@ -268,11 +281,28 @@ static __always_inline struct krl_endpoint *krl_conn_endpoint(struct krl_conn *c
 	if (endpoint)
 		return endpoint;
 	key = conn->endpoint;
-	if (!krl_find_endpoint(&key))
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint)
 		return 0;
 	conn->endpoint = key;
 	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
-	return bpf_map_lookup_elem(&krl_endpoints, &key);
+	return endpoint;
+}
+
+/* What the header fields of the server's answer tell. */
+static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock *sk, int nothing_owed)
+{
+	const struct krl_judge *judge = &conn->judge;
+	struct krl_answer *a = &conn->headers;
+
+	if (conn->reply.state == KRL_REPLY_UNKNOWN && nothing_owed)
+		krl_reply_begin(&conn->reply, krl_sock_write_seq(sk));
+	if (conn->reply.state == KRL_REPLY_FRAMED)
+		krl_reply_expect(&conn->reply, conn->scan.heads, conn->scan.head_bits);
+	a->form = judge->headers;
+	a->remaining = judge->left;
+	a->retry_after_s = krl_seconds(judge->left_wait_ns);
+	a->reset_s = krl_unix_s(judge->now_ns + judge->left_wait_ns);
 }
 
 /* The requests whose heads end in this skb go to the server. */
@@ -386,6 +416,8 @@ int krl_stream(struct __sk_buff *skb)
 		conn->scan.refused = !!krl_admit(endpoint, &conn->judge, 0, 0);
 	}
 	if (!conn->scan.refused) {
+		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
+			krl_fill_headers(conn, sk, nothing_owed);
 		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}

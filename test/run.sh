@@ -12,7 +12,7 @@ jobs=-j$(nproc)
 case ${MAKEFLAGS:-} in *jobserver*) jobs= ;; esac
 "$@" --no-print-directory $jobs tests || exit
 
-for suite in lint unit prog e2e test-kernels; do
+for suite in lint unit crds prog e2e test-kernels; do
 	echo "== $suite"
 	"$@" --no-print-directory "$suite"
 	status=$?

@@ -69,6 +69,23 @@ e2e: all | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (r
 	$(Q)mkdir -p $(R)
 	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
 
+# The modules and what they take from npm stand side by side, where node looks for both.
+CRDS := $(patsubst test/crds/%,$(B)/test/crds/%,$(wildcard test/crds/*.mjs test/crds/*.json))
+NPM_DONE := $(B)/test/crds/node_modules/.package-lock.json
+
+$(CRDS): $(B)/test/crds/%: test/crds/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(NPM_DONE): $(filter %.json,$(CRDS)) | deps-test
+	$(call say,NPM,$(@D))cd $(B)/test/crds && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(Q)touch $@
+
+crds: $(TOOL) $(CRDS) $(NPM_DONE) ## one mind of the agent and the CustomResourceDefinition
+	$(Q)mkdir -p $(R)
+	$(Q)node $(B)/test/crds/run.mjs $(TOOL) crds/kmesh.net_ratelimits.yaml test/crds $(R)/crds \
+		$(wildcard deploy/examples/*.yaml deploy/examples/*/*.yaml) -- $(wildcard test/fuzz/corpus/convert/*.yaml)
+
 test-kernels: all $(PROG) $(PROG_OBJ) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
 	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
 
@@ -86,4 +103,4 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 bench: all $(PROG_OBJ) | deps-bench ## beside the unlimited server and nginx limit_req (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
 
-.PHONY: tests test unit prog e2e test-kernels asan fuzz bench
+.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench

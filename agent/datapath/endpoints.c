@@ -128,11 +128,17 @@ static void append(struct draft *draft, const struct krl_endpoint *from, __u32 i
 	value->flags |= from->flags;
 }
 
-/* The selectors of what is together now. */
-static int join(struct krl_pass *p, struct draft *draft)
+/* The selectors of what is together now, and whether its answers get header fields, which those of @old did
+ * maybe not. */
+static int join(struct krl_pass *p, const struct krl_endpoint *old, struct draft *draft)
 {
 	__u32 i;
 
+	draft->value.flags &= ~KRL_ENDPOINT_HEADERS;
+	for (i = 0; i < draft->value.rule_count; i++)
+		if (p->dp->rules[draft->value.rules[i].slot].headers)
+			draft->value.flags |= KRL_ENDPOINT_HEADERS;
+	p->enlists |= draft->value.flags & ~old->flags & KRL_ENDPOINT_HEADERS;
 	if (!draft->joined)
 		return 0;
 	draft->value.policy = 0;
@@ -196,7 +202,7 @@ static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *en
 	append_retained(p, &endpoint->key, &old, &draft);
 	if (p->retaining)
 		append_covering(p, &endpoint->key, &draft);
-	err = join(p, &draft);
+	err = join(p, &old, &draft);
 	if (err)
 		return err;
 	if (there && !memcmp(&old, &draft.value, sizeof(old)))
@@ -224,7 +230,7 @@ static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
 		return bpf_map_delete_elem(fd, key);
 	}
 	append_covering(p, key, &draft);
-	err = join(p, &draft);
+	err = join(p, &old, &draft);
 	if (err)
 		return err;
 	if (!memcmp(&old, &draft.value, sizeof(old)))

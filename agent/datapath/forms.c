@@ -23,13 +23,15 @@ int krl_pass_form(struct krl_pass *p, const struct krl_form *form, __u64 *ret_ke
 
 void krl_pass_drop_forms(struct krl_pass *p)
 {
-	__u64 *used = calloc(KRL_MAX_RULES, sizeof(*used));
+	__u64 *used = calloc(2 * KRL_MAX_RULES, sizeof(*used));
 	size_t i;
 
-	for (i = 0; used && i < KRL_MAX_RULES; i++)
-		used[i] = p->dp->rules[i].form;
+	for (i = 0; used && i < KRL_MAX_RULES; i++) {
+		used[2 * i] = p->dp->rules[i].form;
+		used[2 * i + 1] = p->dp->rules[i].headers;
+	}
 	if (used)
-		krl_contents_drop(bpf_map__fd(p->dp->skel->maps.krl_forms), used, KRL_MAX_RULES,
+		krl_contents_drop(bpf_map__fd(p->dp->skel->maps.krl_forms), used, 2 * KRL_MAX_RULES,
 				  &p->dp->stale_forms);
 	free(used);
 }

@@ -26,6 +26,7 @@ static const char *const pinned_maps[] = {
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
 	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
+	"krl_writers",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -135,13 +136,31 @@ static int adopt_rules(struct krl_datapath *dp, const char *bpffs, struct krl_er
 	return 0;
 }
 
-static int attach_verdict(struct bpf_program *program, struct bpf_map *map, struct krl_error *ret_error)
+static int attach_verdict(struct bpf_program *program, struct bpf_map *map, enum bpf_attach_type type,
+			  struct krl_error *ret_error)
 {
-	if (!bpf_prog_attach(bpf_program__fd(program), bpf_map__fd(map), BPF_SK_SKB_VERDICT, 0))
+	if (!bpf_prog_attach(bpf_program__fd(program), bpf_map__fd(map), type, 0))
 		return 0;
 	return krl_error_set(ret_error, errno,
 			     "attaching %s: %s (a kernel with CONFIG_BPF_STREAM_PARSER=y is needed)",
 			     bpf_program__name(program), strerror(errno));
+}
+
+static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
+{
+	int err;
+
+	err = attach_verdict(skel->progs.krl_respond, skel->maps.krl_responders, BPF_SK_SKB_VERDICT, ret_error);
+	if (!err)
+		err = attach_verdict(skel->progs.krl_command, skel->maps.krl_commands, BPF_SK_SKB_VERDICT,
+				     ret_error);
+	if (!err)
+		err = attach_verdict(skel->progs.krl_reply, skel->maps.krl_writers, BPF_SK_MSG_VERDICT,
+				     ret_error);
+	if (!err)
+		err = attach_verdict(skel->progs.krl_stream, skel->maps.krl_sockets, BPF_SK_SKB_VERDICT,
+				     ret_error);
+	return err;
 }
 
 /* The pinned link is switched to the new program, or made. */
@@ -197,11 +216,7 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = adopt_rules(dp, options->bpffs, ret_error);
 	if (!err)
-		err = attach_verdict(dp->skel->progs.krl_respond, dp->skel->maps.krl_responders, ret_error);
-	if (!err)
-		err = attach_verdict(dp->skel->progs.krl_command, dp->skel->maps.krl_commands, ret_error);
-	if (!err)
-		err = attach_verdict(dp->skel->progs.krl_stream, dp->skel->maps.krl_sockets, ret_error);
+		err = attach_verdicts(dp->skel, ret_error);
 	if (!err)
 		err = attach_sockops(dp, options->bpffs, cgroup_fd, ret_error);
 	if (cgroup_fd >= 0)
@@ -236,7 +251,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 
 /* Take every socket out of the pinned sockhash: an enrolled socket holds the program, which holds
  * the map, which would keep all of it alive until the last connection closes. */
-static void empty_sockhash(const char *bpffs, const char *name)
+static void empty_sockhash(const char *bpffs, const char *name, enum bpf_attach_type type)
 {
 	char path[PATH_MAX];
 	__u64 key = 0;	/* of any of the maps: the widest */
@@ -246,7 +261,7 @@ static void empty_sockhash(const char *bpffs, const char *name)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return;
-	bpf_prog_detach(fd, BPF_SK_SKB_VERDICT);
+	bpf_prog_detach(fd, type);
 	while (!bpf_map_get_next_key(fd, NULL, &key))
 		if (bpf_map_delete_elem(fd, &key))
 			break;
@@ -274,11 +289,12 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	/* No new sockets first, then the enrolled ones, then the names. */
 	snprintf(path, sizeof(path), "%s/%s", options->bpffs, KRL_PIN_SOCKOPS_LINK);
 	unlink(path);
-	empty_sockhash(options->bpffs, "krl_sockets");
-	empty_sockhash(options->bpffs, "krl_bounce");
-	empty_sockhash(options->bpffs, "krl_responders");
-	empty_sockhash(options->bpffs, "krl_commands");
-	empty_sockhash(options->bpffs, "krl_sink");
+	empty_sockhash(options->bpffs, "krl_sockets", BPF_SK_SKB_VERDICT);
+	empty_sockhash(options->bpffs, "krl_writers", BPF_SK_MSG_VERDICT);
+	empty_sockhash(options->bpffs, "krl_bounce", BPF_SK_SKB_VERDICT);
+	empty_sockhash(options->bpffs, "krl_responders", BPF_SK_SKB_VERDICT);
+	empty_sockhash(options->bpffs, "krl_commands", BPF_SK_SKB_VERDICT);
+	empty_sockhash(options->bpffs, "krl_sink", BPF_SK_SKB_VERDICT);
 	dir = opendir(options->bpffs);
 	while (dir && (entry = readdir(dir))) {
 		/* Maps of other versions too, but nothing of others. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
- * policies.c, the texts of answers in forms.c. */
+ * policies.c, the texts of answers in forms.c, open connections in enlist.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -16,6 +16,7 @@ struct krl_pass {
 	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
+	bool enlists;			/* some endpoint has header fields on answers that had none */
 	struct krl_reconcile_result result;
 };
 
@@ -28,6 +29,10 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
 /* Once the rows of the plan are written: mark what stays without it, and make the endpoints refer to both.
  * 0, or -errno. */
 int krl_pass_endpoints(struct krl_pass *pass);
+
+/* Have the sockets of connections that are open already written through krl_reply, where their endpoint wants
+ * it. 0, or -errno. */
+int krl_pass_enlist(struct krl_pass *pass);
 
 /* Have @form in the kernel; @ret_key is where. 0, or -errno. */
 int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);

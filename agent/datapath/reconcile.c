@@ -89,13 +89,15 @@ static void write_rule(struct krl_rule *row, const struct krl_rule *value)
 	__atomic_store_n(&row->flags, value->flags, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->status, value->status, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->form, value->form, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->headers, value->headers, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
 }
 
 static bool same_rule(const struct krl_rule *a, const struct krl_rule *b)
 {
 	return a->id == b->id && !memcmp(&a->settings, &b->settings, sizeof(a->settings)) &&
-	       a->flags == b->flags && a->status == b->status && a->form == b->form;
+	       a->flags == b->flags && a->status == b->status && a->form == b->form &&
+	       a->headers == b->headers;
 }
 
 static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
@@ -139,6 +141,8 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 	int err;
 
 	err = krl_pass_form(p, &rule->form, &value.form);
+	if (!err && rule->headers.piece_count)
+		err = krl_pass_form(p, &rule->headers, &value.headers);
 	if (err)
 		return err;
 	if (slot != NO_SLOT) {
@@ -234,6 +238,9 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
+	err = p->enlists ? krl_pass_enlist(p) : 0;
+	if (err)
+		return krl_error_set(ret_error, -err, "walking over open connections: %s", strerror(-err));
 	drop_rules(p);
 	krl_pass_drop_forms(p);
 	krl_pass_drop_policies(p);

@@ -187,10 +187,12 @@ static __u64 find_outside(const struct krl_target *target, int64_t now_s)
 static int build_policy(const struct judging *j, const char **ret_what)
 {
 	struct krl_policy_builder *builder = krl_policy_builder_new();
-	int err = builder ? krl_policy_client(builder, &j->limit->client_ip, ret_what) : -ENOMEM;
 	const struct krl_rule_spec *rule = j->target->rules;
+	int err = builder ? 0 : -ENOMEM;
 	size_t i;
 
+	if (builder)
+		krl_policy_client(builder, &j->limit->client_ip);
 	for (i = 0; i < j->target->rule_count && !err; i++, rule++)
 		if (!is_outside(j, i))
 			err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,

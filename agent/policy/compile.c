@@ -153,6 +153,8 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	rule->status = krl_form_status(spec->response);
 	/* It fits, or the rule would not have been decoded. */
 	krl_form_build(&form, &rule->form);
+	if (document->rate_limit.headers_always)
+		krl_form_build_headers(&form, &rule->headers);
 }
 
 static int compare_placements(const void *a, const void *b)

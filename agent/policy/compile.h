@@ -24,6 +24,7 @@ struct krl_plan_rule {
 	__u32 flags;		/* KRL_RULE_... */
 	__u32 status;		/* of its answers */
 	struct krl_form form;
+	struct krl_form headers;	/* on the server's answers; without pieces: none */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
 };
 

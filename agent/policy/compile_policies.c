@@ -30,10 +30,9 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 		const struct krl_rate_limit *limit = &c->documents[origin->document].document->rate_limit;
 
 		*ret_excess = rules[i];
-		err = krl_policy_client(builder, &limit->client_ip, ret_what);
-		if (!err)
-			err = krl_policy_add(builder, i, origin->document, !limit->match_all,
-					     origin->spec->selectors, origin->spec->selector_count, ret_what);
+		krl_policy_client(builder, &limit->client_ip);
+		err = krl_policy_add(builder, i, origin->document, !limit->match_all,
+				     origin->spec->selectors, origin->spec->selector_count, ret_what);
 	}
 	*ret = err ? NULL : malloc(sizeof(**ret));
 	if (*ret)

@@ -47,7 +47,7 @@ static void read_dns_name(struct krl_reader *reader, yaml_node_t *node, size_t s
 {
 	const char *text = krl_node_text(node);
 
-	if (!text || strlen(text) >= size || !is_dns_name(text))
+	if (!text || strlen(text) >= size || krl_node_is_null(node) || !is_dns_name(text))
 		krl_reader_expected(reader, node,
 				    "a name of lower case letters, digits, '-' and '.'");
 	else

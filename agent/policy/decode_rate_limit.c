@@ -59,13 +59,14 @@ static bool is_text(yaml_node_t *node, const char *value)
 	return text && !strcmp(text, value);
 }
 
-/* Only looked at: style_of() takes what they say, before any rule is read. */
+/* The style is only looked at: style_of() takes what is said of it, before any rule is read. */
 static void read_response_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	if (is_text(node, "Always"))
-		krl_reader_error(reader, node, "Always is not supported yet");
-	else if (!is_text(node, "Limited") && !is_text(node, "Never"))
-		krl_reader_expected(reader, node, "Limited or Never");
+	struct target_reader *t = out;
+
+	t->document->rate_limit.headers_always = is_text(node, "Always");
+	if (!is_text(node, "Always") && !is_text(node, "Limited") && !is_text(node, "Never"))
+		krl_reader_expected(reader, node, "Limited, Always or Never");
 }
 
 static void read_header_style(struct krl_reader *reader, yaml_node_t *node, void *out)

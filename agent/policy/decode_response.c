@@ -137,7 +137,8 @@ static void read_header(struct krl_reader *reader, yaml_node_t *key, yaml_node_t
 
 	if (!check_name(reader, key, name, response))
 		return;
-	if (!text || !*text || strlen(text) >= sizeof(response->headers->value) || !is_value(text)) {
+	if (!text || !*text || krl_node_is_null(node) || strlen(text) >= sizeof(response->headers->value) ||
+	    !is_value(text)) {
 		krl_reader_expected(reader, node, "1 to 255 bytes of visible ASCII, space and tab");
 		return;
 	}

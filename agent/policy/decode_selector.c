@@ -60,6 +60,8 @@ static void read_invert(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct term_reader *t = out;
 
 	t->invert = node;
+	if (node->type == YAML_SCALAR_NODE && node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		text = NULL;
 	if (text && !strcmp(text, "true"))
 		t->term->invert = true;
 	else if (!text || strcmp(text, "false"))

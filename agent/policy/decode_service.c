@@ -28,12 +28,8 @@ int krl_address_parse(const char *text, __u8 ret[16])
 static yaml_node_t *get(struct krl_reader *reader, yaml_node_t *node, const char *key)
 {
 	yaml_node_t *value = krl_reader_get(reader, node, key);
-	const char *text = value ? krl_node_text(value) : NULL;
 
-	if (text && value->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	    (!*text || !strcmp(text, "null") || !strcmp(text, "~")))
-		return NULL;
-	return value;
+	return value && krl_node_is_null(value) ? NULL : value;
 }
 
 static const struct krl_field fields[] = {

@@ -324,6 +324,19 @@ int krl_form_build(const struct krl_form_spec *spec, struct krl_form *ret)
 	return 0;
 }
 
+int krl_form_build_headers(const struct krl_form_spec *spec, struct krl_form *ret)
+{
+	struct krl_form form = { 0 };
+	struct writer w = { .form = &form };
+
+	put_rate_limit_fields(&w, spec);
+	put_gap(&w, KRL_GAP_NONE);
+	if (w.err)
+		return w.err;
+	*ret = form;
+	return 0;
+}
+
 __u32 krl_form_status(const struct krl_response *response)
 {
 	return response && response->status ? response->status : KRL_DEFAULT_STATUS;

@@ -51,6 +51,10 @@ struct krl_form_spec {
  * gaps than KRL_FORM_PIECES leaves room for. */
 int krl_form_build(const struct krl_form_spec *spec, struct krl_form *ret);
 
+/* The header fields that tell of the limit alone, for the server's answers. As krl_form_build(), which has them
+ * too. */
+int krl_form_build_headers(const struct krl_form_spec *spec, struct krl_form *ret);
+
 /* The status of the answers of @response, which may be NULL. */
 __u32 krl_form_status(const struct krl_response *response);
 

@@ -49,6 +49,7 @@ struct krl_rate_limit {
 	bool match_all;		/* ruleMatch: All */
 	struct krl_client_ip client_ip;
 	enum krl_header_style style;
+	bool headers_always;	/* responseHeaders: Always */
 	struct krl_target *targets;
 	size_t target_count;
 };

@@ -18,7 +18,7 @@ struct krl_policy_builder {
 	__u8 field_of[KRL_MAX_PREDICATES];
 	size_t values_len;
 	unsigned int group_of[KRL_MAX_TIERS];	/* as the caller numbers them */
-	__u8 hops, client_header;	/* of the sources that are added */
+	struct krl_client_ip client;	/* of the sources that are added */
 };
 
 struct krl_policy_builder *krl_policy_builder_new(void)
@@ -148,7 +148,8 @@ static __u64 prefix_mask(unsigned int bits)
 	return mask;
 }
 
-static void describe_field(const struct krl_policy_builder *b, const struct krl_term *term, bool distinct,
+/* A source is that of the client number @client_header, and @hops. */
+static void describe_field(const struct krl_term *term, bool distinct, __u8 hops, __u8 client_header,
 			   struct krl_policy_field *ret)
 {
 	const char *name = term->name;
@@ -167,8 +168,8 @@ static void describe_field(const struct krl_policy_builder *b, const struct krl_
 		break;
 	case KRL_FIELD_SOURCE:
 		name = SOURCE_NAME;
-		ret->hops = b->hops;
-		ret->client_header = b->client_header;
+		ret->hops = hops;
+		ret->client_header = client_header;
 		for (family = 0; distinct && family < 2; family++) {
 			unsigned int bits = term->prefix_len[family];
 
@@ -212,11 +213,16 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 	char value[KRL_VALUE_BYTES + 8];
 	struct krl_predicate predicate;
 	struct krl_policy_field field;
-	int at = -1, number;
+	int at = -1, header = 0, number;
 
+	*ret_what = "different headers in clientIP";
+	if (source && b->client.hops)
+		header = add_client_header(&b->policy, b->client.header);
+	if (header < 0)
+		return -ENOSPC;
 	*ret_what = "different headers and other fields in selectors";
 	if (term->distinct) {
-		describe_field(b, term, true, &field);
+		describe_field(term, true, b->client.hops, header, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;
@@ -226,7 +232,7 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 			return 0;
 	}
 	if (source || !term->distinct) {
-		describe_field(b, term, false, &field);
+		describe_field(term, false, b->client.hops, header, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;
@@ -298,16 +304,9 @@ add:
 	return 0;
 }
 
-int krl_policy_client(struct krl_policy_builder *b, const struct krl_client_ip *client, const char **ret_what)
+void krl_policy_client(struct krl_policy_builder *b, const struct krl_client_ip *client)
 {
-	int header = client->hops ? add_client_header(&b->policy, client->header) : 0;
-
-	*ret_what = "different headers in clientIP";
-	if (header < 0)
-		return -ENOSPC;
-	b->hops = client->hops;
-	b->client_header = header;
-	return 0;
+	b->client = *client;
 }
 
 int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,

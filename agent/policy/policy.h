@@ -14,10 +14,8 @@ struct krl_policy_builder;
 struct krl_policy_builder *krl_policy_builder_new(void);
 void krl_policy_builder_free(struct krl_policy_builder *builder);
 
-/* Who the client is to the rules that are added from now on. 0, or -ENOSPC with @ret_what set to what there is
- * too much of. */
-int krl_policy_client(struct krl_policy_builder *builder, const struct krl_client_ip *client,
-		      const char **ret_what);
+/* Who the client is to the rules that are added from now on; without it, the peer. */
+void krl_policy_client(struct krl_policy_builder *builder, const struct krl_client_ip *client);
 
 /* Rule number @rule of the endpoint, 0 to KRL_MAX_ENDPOINT_RULES - 1, is for whom one of @selectors says;
  * without any, for all. Of the rules of one @group, a number that the caller chooses, and with @first, only

@@ -67,6 +67,15 @@ const char *krl_node_text(const yaml_node_t *node)
 	return node->type == YAML_SCALAR_NODE && strlen(text) == node->data.scalar.length ? text : NULL;
 }
 
+bool krl_node_is_null(const yaml_node_t *node)
+{
+	const char *text = krl_node_text(node);
+
+	return text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       (!*text || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") ||
+		!strcmp(text, "NULL"));
+}
+
 void krl_reader_expected(struct krl_reader *reader, const yaml_node_t *node, const char *what)
 {
 	const char *text = krl_node_text(node);
@@ -307,7 +316,7 @@ bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size
 	const char *text = krl_node_text(node);
 	char what[80];
 
-	if (!text || !*text || strlen(text) >= size) {
+	if (!text || !*text || krl_node_is_null(node) || strlen(text) >= size) {
 		snprintf(what, sizeof(what), "a string of 1 to %zu bytes", size - 1);
 		krl_reader_expected(reader, node, what);
 		return false;

@@ -83,6 +83,9 @@ bool krl_reader_lacks(struct krl_reader *reader, yaml_node_t *node, const struct
 /* The text of the scalar @node; NULL for another kind of node, and for text with a zero byte. */
 const char *krl_node_text(const yaml_node_t *node);
 
+/* Is @node null, which is no text though it reads as some: nothing, null or ~, without quotes? */
+bool krl_node_is_null(const yaml_node_t *node);
+
 /* Is @node an unquoted decimal integer from @min to @max? Sets *@ret then. */
 bool krl_node_integer(const yaml_node_t *node, uint64_t min, uint64_t max, uint64_t *ret);
 

@@ -12,22 +12,25 @@
 enum krl_address_state {
 	KRL_ADDRESS_BEFORE,
 	KRL_ADDRESS_INSIDE,
-	KRL_ADDRESS_BEHIND,	/* white space and a port may follow */
+	KRL_ADDRESS_BEHIND,	/* a port and white space may follow */
+	KRL_ADDRESS_PORT,
+	KRL_ADDRESS_AFTER,	/* nothing but white space may follow */
 	KRL_ADDRESS_BAD,
 };
 
 struct krl_address {
-	__u8 bytes[KRL_ADDRESS_BYTES];	/* those before and those behind "::" together */
+	__u8 bytes[KRL_ADDRESS_BYTES];	/* those before "::" */
+	__u64 tail[2];		/* those behind it, as one number */
 	__u16 value;		/* of the number being read, as hexadecimal */
 	__u16 decimal;		/* ... as decimal; 256 when it is none of IPv4 */
 	__u8 digits;		/* of the number */
-	__u8 len;		/* of bytes */
+	__u8 len;		/* bytes in all */
 	__u8 gap;		/* len at "::", or KRL_ADDRESS_NO_GAP */
 	__u8 dots;
 	__u8 colons;		/* at the end of what was read */
 	__u8 bracket;
 	__u8 state;
-	__u8 pad[1];
+	__u8 pad[5];
 };
 
 static __always_inline void krl_address_begin(struct krl_address *a)
@@ -44,7 +47,12 @@ static __always_inline void krl_address_put(struct krl_address *a, __u8 byte)
 		a->state = KRL_ADDRESS_BAD;
 		return;
 	}
-	a->bytes[KRL_MASKED(at, KRL_ADDRESS_BYTES)] = byte;
+	if (a->gap == KRL_ADDRESS_NO_GAP) {
+		a->bytes[KRL_MASKED(at, KRL_ADDRESS_BYTES)] = byte;
+	} else {
+		a->tail[0] = a->tail[0] << 8 | a->tail[1] >> 56;
+		a->tail[1] = a->tail[1] << 8 | byte;
+	}
 	a->len = at + 1;
 }
 
@@ -99,6 +107,8 @@ static __always_inline void krl_address_colon(struct krl_address *a)
 	if (a->dots) {
 		/* Of IPv4 alone, what follows is its port. */
 		krl_address_finish(a);
+		if (a->state == KRL_ADDRESS_BEHIND)
+			a->state = KRL_ADDRESS_PORT;
 		if (a->len != 4 || a->gap != KRL_ADDRESS_NO_GAP || a->bracket)
 			a->state = KRL_ADDRESS_BAD;
 		return;
@@ -113,24 +123,31 @@ static __always_inline void krl_address_colon(struct krl_address *a)
 	a->colons++;
 }
 
+static __always_inline void krl_address_blank(struct krl_address *a)
+{
+	krl_address_finish(a);
+	if (a->bracket)
+		a->state = KRL_ADDRESS_BAD;
+	if (a->state == KRL_ADDRESS_BEHIND || a->state == KRL_ADDRESS_PORT)
+		a->state = KRL_ADDRESS_AFTER;
+}
+
 static __always_inline void krl_address_byte(struct krl_address *a, __u8 c)
 {
 	__u8 lower = c | 0x20;
 	int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 
 	if (c == ' ' || c == '\t') {
-		if (a->bracket)
-			a->state = KRL_ADDRESS_BAD;
-		krl_address_finish(a);
+		krl_address_blank(a);
 		return;
 	}
-	if (a->state == KRL_ADDRESS_BEHIND) {
-		if (c != ':' && (digit < 0 || digit > 9))
+	if (a->state >= KRL_ADDRESS_BEHIND) {
+		if (a->state == KRL_ADDRESS_BEHIND && c == ':')
+			a->state = KRL_ADDRESS_PORT;
+		else if (a->state != KRL_ADDRESS_PORT || digit < 0 || digit > 9)
 			a->state = KRL_ADDRESS_BAD;
 		return;
 	}
-	if (a->state == KRL_ADDRESS_BAD)
-		return;
 	if (c == '[' && a->state == KRL_ADDRESS_BEFORE && !a->bracket) {
 		a->bracket = 1;
 		return;
@@ -154,10 +171,10 @@ static __always_inline void krl_address_byte(struct krl_address *a, __u8 c)
 /* The element ended. Returns 0 with the address in @ret, IPv4 as ::ffff:a.b.c.d, or -1 when it is none. */
 static __always_inline int krl_address_end(struct krl_address *a, __u8 ret[KRL_ADDRESS_BYTES])
 {
-	__u32 gap, tail, i, from;
+	__u32 i;
 
 	krl_address_finish(a);
-	if (a->state != KRL_ADDRESS_BEHIND || a->bracket)
+	if (a->state < KRL_ADDRESS_BEHIND || a->state == KRL_ADDRESS_BAD || a->bracket)
 		return -1;
 	if (a->len == 4 && a->dots && a->gap == KRL_ADDRESS_NO_GAP) {
 		for (i = 0; i < 12; i++)
@@ -166,15 +183,10 @@ static __always_inline int krl_address_end(struct krl_address *a, __u8 ret[KRL_A
 			ret[12 + i] = a->bytes[i];
 		return 0;
 	}
-	gap = a->gap == KRL_ADDRESS_NO_GAP ? KRL_ADDRESS_BYTES : a->gap;
 	if ((a->len == KRL_ADDRESS_BYTES) != (a->gap == KRL_ADDRESS_NO_GAP))
 		return -1;
-	/* What is behind the gap ends at the end. */
-	tail = KRL_ADDRESS_BYTES - (a->len - gap);
-	for (i = 0; i < KRL_ADDRESS_BYTES; i++) {
-		from = i < gap ? i : i - tail + gap;
-		ret[i] = i < gap || i >= tail ? a->bytes[from & (KRL_ADDRESS_BYTES - 1)] : 0;
-	}
+	for (i = 0; i < KRL_ADDRESS_BYTES; i++)
+		ret[i] = a->bytes[i] | a->tail[i / 8] >> (7 - i % 8) * 8;
 	return 0;
 }
 

@@ -71,6 +71,7 @@ static __always_inline struct krl_bucket *krl_bucket_of(const struct krl_bucket_
 /* One rule of the endpoint while it is judged. */
 struct krl_judged {
 	struct krl_settings settings;
+	__u64 headers;		/* as struct krl_rule */
 	__u32 slot;
 	__u32 flags;		/* KRL_RULE_... */
 };
@@ -95,6 +96,7 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	}
 	ret->slot = slot;
 	ret->flags = KRL_READ_ONCE(rule->flags);
+	ret->headers = KRL_READ_ONCE(rule->headers);
 	key = j->key;
 	key.rule_id = ref.id;
 	key.slot = slot;
@@ -132,6 +134,20 @@ static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct k
 	j->wait_ns = wait_ns;
 	j->remaining = tokens > 0 ? tokens : 0;
 	j->refused_slot = rule->slot;
+}
+
+/* Of several rules that were taken from, the answer's header fields tell of the one with the fewest tokens. */
+static __always_inline void krl_judge_tell(struct krl_judge *j, const struct krl_bucket *b,
+					   const struct krl_judged *rule)
+{
+	__s64 tokens = KRL_READ_ONCE(b->tokens);
+	__u64 left = tokens > 0 ? tokens : 0;
+
+	if (!rule->headers || (j->headers && j->left <= left))
+		return;
+	j->headers = rule->headers;
+	j->left = left;
+	j->left_wait_ns = krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
 }
 
 static __always_inline int krl_judge_counts(const struct krl_judge *j, __u32 i)
@@ -181,6 +197,7 @@ static long krl_judge_take(__u32 i, void *ctx)
 	if (!refused) {
 		j->taken |= bit;
 		krl_judge_count(rule.slot, j->n, 0, 0);
+		krl_judge_tell(j, b, &rule);
 	} else if (rule.flags & KRL_RULE_SHADOW) {
 		j->shadowed |= bit;
 		krl_judge_count(rule.slot, j->n, 0, j->n);
@@ -220,6 +237,7 @@ static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct
 	j->counts = match ? match->rules : ~0ULL;
 
 	j->wait_ns = 0;
+	j->headers = 0;
 	j->taken = 0;
 	j->shadowed = 0;
 	if (rules > 1 && j->counts & (j->counts - 1))

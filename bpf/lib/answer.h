@@ -74,9 +74,13 @@ static __always_inline void krl_answer_append(struct krl_answer_text *t, const c
 
 static __always_inline void krl_answer_number(struct krl_answer_text *t, __u64 n)
 {
+	char *to = t->bytes + (t->len & (KRL_ANSWER_BYTES - 1));
+
 	t->number.len = 0;
 	krl_text_number(&t->number, n);
-	krl_answer_append(t, t->number.bytes, t->number.len & (KRL_TEXT_BYTES - 1));
+	/* All digits that there can be, and what comes next is written over those that are not. */
+	__builtin_memcpy(to, t->number.bytes, KRL_DIGITS + 4);
+	t->len = (t->len & (KRL_ANSWER_BYTES - 1)) + (t->number.len & (KRL_TEXT_BYTES - 1));
 }
 
 #define krl_answer_str(t, s) krl_answer_append(t, s, sizeof(s) - 1)

@@ -5,7 +5,7 @@
 
 #include <kmesh_rl/abi.h>
 
-#include "http1.h"
+#include "reply.h"
 
 enum krl_phase {
 	KRL_PHASE_OPEN,		/* requests are framed and judged */
@@ -51,6 +51,9 @@ struct krl_judge {
 	__u64 counts;		/* a bit for each rule that counts for them */
 	__u64 taken;		/* ... for each rule taken from */
 	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
+	__u64 headers;		/* of the rule with the fewest tokens left, of those that tell: key of krl_forms */
+	__u64 left;		/* its tokens */
+	__u64 left_wait_ns;	/* its next fill */
 };
 
 /* What a walk over one skb found; see scan.h. */
@@ -61,6 +64,7 @@ struct krl_scan {
 	__u32 window_len;
 	__u32 begins;		/* request lines that begin in this skb */
 	__u32 heads;		/* heads that end in it */
+	__u64 head_bits;	/* a bit for each of those, modulo 64: it is a HEAD */
 	__u32 flags;		/* of the last of them, KRL_HTTP_... */
 	__u32 event;		/* enum krl_http_event that ended the walk early */
 	__u32 failed;		/* the bytes could not be read */
@@ -90,12 +94,33 @@ struct krl_answer_text {
 	char bytes[KRL_ANSWER_BYTES + KRL_FORM_TEXT_BYTES];
 };
 
+/* One of the places to write in that a CPU has; see slot.h. */
+#define KRL_TEXT_SLOTS 4
+
+struct krl_text_slot {
+	__u64 busy;
+	struct krl_answer_text text;
+};
+
+/* A walk over what the server writes at once; see reply.bpf.c. */
+struct krl_reply_walk {
+	__u32 len;		/* of the message */
+	__u32 off;		/* bytes walked */
+	__u32 base;		/* which byte of the message can be read first */
+	__u32 event;		/* enum krl_reply_event that ended the walk */
+	__u32 adds;		/* header fields are put in */
+	__u32 drops;		/* the message was broken in the attempt */
+};
+
 /* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may
  * be interrupted by itself for another socket: what it needs room for is here, not per CPU. */
 struct krl_conn {
 	struct krl_http http;
 	struct krl_endpoint_key endpoint;	/* as configured, wildcards included */
 	struct krl_answer answer;
+	struct krl_answer headers;	/* what the fields on the server's next answer say; form 0: none */
+	struct krl_reply reply;
+	struct krl_reply_walk reply_walk;
 	__u32 admit_seq;	/* the server's write_seq when a request was last admitted */
 	__u32 drain_seq;	/* ... when a waiting answer was last tried */
 	__u32 answer_seq;	/* ... when the last answer from the kernel was decided */

@@ -9,20 +9,23 @@
 #define KRL_AF_INET6 10
 
 /* Find the endpoint as it was configured: the address itself, else any IPv4, else any at all.
- * Leaves @key as configured. */
-static __always_inline int krl_find_endpoint(struct krl_endpoint_key *key)
+ * Leaves @key as configured. NULL: there is none. */
+static __always_inline struct krl_endpoint *krl_find_endpoint(struct krl_endpoint_key *key)
 {
 	__u32 *words = (__u32 *)key->addr;
+	struct krl_endpoint *endpoint;
 
-	if (bpf_map_lookup_elem(&krl_endpoints, key))
-		return 1;
+	endpoint = bpf_map_lookup_elem(&krl_endpoints, key);
+	if (endpoint)
+		return endpoint;
 	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
 		words[3] = 0;
-		if (bpf_map_lookup_elem(&krl_endpoints, key))
-			return 1;
+		endpoint = bpf_map_lookup_elem(&krl_endpoints, key);
+		if (endpoint)
+			return endpoint;
 	}
 	__builtin_memset(key->addr, 0, sizeof(key->addr));
-	return !!bpf_map_lookup_elem(&krl_endpoints, key);
+	return bpf_map_lookup_elem(&krl_endpoints, key);
 }
 
 #endif

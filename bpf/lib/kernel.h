@@ -22,9 +22,20 @@ struct sk_buff_head {
 	__u32 qlen;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct sock_common {
+	atomic64_t skc_cookie;
+};
+
 struct sock {
+	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	struct sk_buff_head sk_receive_queue;
+	int sk_wmem_queued;
+	int sk_sndbuf;
 };
 
 struct tcp_sock {
@@ -42,6 +53,28 @@ static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 
 	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+}
+
+/* The socket that @msg is written to, or NULL. */
+static __always_inline struct sock *krl_msg_sock(struct sk_msg_md *msg)
+{
+	struct bpf_sock *sk = msg->sk;
+
+	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+}
+
+/* As bpf_get_socket_cookie() has it, which has drawn it before. */
+static __always_inline __u64 krl_sock_cookie(struct sock *sk)
+{
+	return sk->__sk_common.skc_cookie.counter;
+}
+
+/* Bytes that can be written before the send buffer is full (include/net/sock.h, sk_stream_memory_free). */
+static __always_inline __u32 krl_sock_room(struct sock *sk)
+{
+	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
+
+	return room > 0 ? room : 0;
 }
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when a request is

@@ -66,6 +66,7 @@ static long krl_scan_step(__u32 i, void *ctx)
 		if (match)
 			krl_match_begin(match);
 	} else if (event == KRL_HTTP_HEAD_END) {
+		s->head_bits |= (__u64)!!(conn->http.flags & KRL_HTTP_HEAD) << (s->heads & 63);
 		s->heads++;
 		s->flags = conn->http.flags;
 		return !!match;

@@ -61,6 +61,7 @@ struct krl_rule_ref {
 
 enum {
 	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
+	KRL_ENDPOINT_HEADERS = 1U << 1,	/* some rule has header fields on the server's answers */
 };
 
 struct krl_endpoint {
@@ -119,6 +120,7 @@ struct krl_rule {
 	__u32 flags;		/* KRL_RULE_... */
 	__u32 status;		/* of its answers, 400 to 599 */
 	__u64 form;		/* key of krl_forms */
+	__u64 headers;		/* ... of header fields on the server's answers; 0: none */
 };
 
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
@@ -201,7 +203,7 @@ _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
 _Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
-_Static_assert(sizeof(struct krl_rule) == 48, "ABI");
+_Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 48, "ABI");

@@ -5,14 +5,16 @@
 LIMIT = "10/day"
 
 
-def ratelimit(name, *ports, limit=LIMIT, ip="127.0.0.1", rules=None):
-    """A RateLimit on @ip and each of @ports; @rules replaces the one rule with @limit."""
+def ratelimit(name, *ports, limit=LIMIT, ip="127.0.0.1", rules=None, spec=()):
+    """A RateLimit on @ip and each of @ports; @rules replaces the one rule with @limit, @spec is more lines of
+    its spec."""
     rules = rules or [f"{{name: all, limit: {limit}}}"]
     return "\n".join([
         "apiVersion: kmesh.net/v1alpha1",
         "kind: RateLimit",
         f"metadata: {{name: {name}, namespace: default}}",
         "spec:",
+        *(f"  {line}" for line in spec),
         "  endpoints:",
         *(f"    - {{ip: \"{ip}\", port: {port}}}" for port in ports),
         "  rules:",

@@ -195,7 +195,7 @@ class Env:
         return agent
 
     def limit(self, *ports, **settings):
-        """The usual case: one RateLimit on @ports, and an agent that enforces it."""
+        """The usual case: one RateLimit on @ports with @settings of ratelimit(), and an agent that enforces it."""
         self.write("limit.yaml", ratelimit("limit", *ports or (PORT,), **settings))
         return self.agent("limit")
 
@@ -304,4 +304,12 @@ def admitted(env, tries, port=PORT):
     """How many of @tries requests, each on its own connection, were answered 200."""
     statuses = [env.connect(port).ask(get()).status for _ in range(tries)]
     expect(set(statuses) <= {200, 429}, f"statuses {statuses}")
+    return statuses.count(200)
+
+
+def admitted_of(env, count, request, **options):
+    """How many of @count of these, on one connection with @options, are admitted."""
+    conn = env.connect(**options)
+    statuses = [conn.ask(request).status for _ in range(count)]
+    conn.close()
     return statuses.count(200)

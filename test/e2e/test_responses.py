@@ -12,12 +12,10 @@ from harness import PORT, case, take, wait_for
 LONG = "X-Padding: " + "a" * 60
 
 
-def limited(env, rule, spec="", request=get("/over")):
+def limited(env, rule, spec=(), request=get("/over")):
     """The answer to @request over a limit of 1 with @rule's other fields, twice on one connection."""
     server = env.server()
-    text = ratelimit("limit", PORT, rules=[f"{{name: all, limit: 1/day{rule}}}"])
-    env.write("limit.yaml", text.replace("spec:\n", f"spec:\n{spec}"))
-    env.agent("limit")
+    env.limit(rules=[f"{{name: all, limit: 1/day{rule}}}"], spec=spec)
     take(env, 1)
     conn = env.connect()
     answer, again = conn.ask(request), conn.ask(request)
@@ -29,7 +27,7 @@ def limited(env, rule, spec="", request=get("/over")):
 
 @case
 def envoy_style(env):
-    answer = limited(env, "", "  headerStyle: Envoy\n")
+    answer = limited(env, "", ["headerStyle: Envoy"])
     equal(answer.status, 429, "status")
     equal(answer.field("X-RateLimit-Limit"), "1, 1;w=86400", "X-RateLimit-Limit")
     equal(answer.field("X-RateLimit-Remaining"), "0", "X-RateLimit-Remaining")
@@ -38,7 +36,7 @@ def envoy_style(env):
 
 @case
 def draft_style(env):
-    answer = limited(env, "", "  headerStyle: Draft\n")
+    answer = limited(env, "", ["headerStyle: Draft"])
     equal(answer.field("RateLimit-Policy"), '"all";q=1;w=86400', "RateLimit-Policy")
     match = re.fullmatch(r'"all";r=0;t=([0-9]+)', answer.field("RateLimit") or "")
     expect(match, f"RateLimit: {answer!r}")
@@ -48,7 +46,7 @@ def draft_style(env):
 
 @case
 def no_headers(env):
-    answer = limited(env, "", "  responseHeaders: Never\n")
+    answer = limited(env, "", ["responseHeaders: Never"])
     equal([name for name, _ in answer.fields], ["Content-Type", "Content-Length", "Retry-After"], "fields")
 
 

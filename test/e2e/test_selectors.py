@@ -5,31 +5,21 @@ import subprocess
 
 from client import equal, expect, expect_limited, expect_ok, get, post
 from documents import ratelimit
-from harness import PORT, case, wait_for
+from harness import PORT, admitted_of, case, wait_for
 
 USERS = "{headers: [{name: x-user, type: Distinct}]}"
 
 
-def limits(env, *rules, spec="", ip="127.0.0.1", **options):
+def limits(env, *rules, spec=(), ip="127.0.0.1", **options):
     """An agent that enforces @rules, and a server with @options."""
     server = env.server(**options)
-    text = ratelimit("limit", PORT, ip=ip, rules=rules)
-    env.write("limit.yaml", text.replace("spec:\n", f"spec:\n{spec}"))
-    env.agent("limit")
+    env.limit(ip=ip, rules=rules, spec=spec)
     return server
 
 
-def admitted_of(env, count, request, **options):
-    """How many of @count of these, on one connection, are admitted."""
-    conn = env.connect(**options)
-    statuses = [conn.ask(request).status for _ in range(count)]
-    conn.close()
-    return statuses.count(200)
-
-
-def selects(env, selector, yes, no, spec=""):
+def selects(env, selector, yes, no):
     """A limit of nothing more for whom @selector selects: @yes are selected, @no are not."""
-    limits(env, f"{{name: chosen, limit: 1/day, clientSelectors: [{selector}]}}", spec=spec)
+    limits(env, f"{{name: chosen, limit: 1/day, clientSelectors: [{selector}]}}")
     taken = 0
     for request in no:
         equal(env.connect().ask(request).status, 200, f"status of {request!r}, which is not selected")
@@ -84,7 +74,7 @@ def all_that_match_count(env):
            "{name: global, limit: 6/day}",
            f"{{name: user, limit: 4/day, clientSelectors: [{USERS}]}}",
            "{name: path, limit: 3/day, clientSelectors: [{path: {value: /v1}}]}",
-           spec="  ruleMatch: All\n")
+           spec=["ruleMatch: All"])
     equal(admitted_of(env, 5, get("/v1/x", "x-user: a")), 3, "admitted by all three")
     equal(admitted_of(env, 5, get("/", "x-user: a")), 1, "admitted of the same user elsewhere")
     equal(admitted_of(env, 5, get("/", "x-user: b")), 2, "admitted of another user, up to the global limit")
@@ -223,7 +213,7 @@ def a_network_may_be_one_caller(env):
     limits(env, "{name: source, limit: 2/day, clientSelectors: [{sourceCIDR: {type: Distinct}}]}",
            "{name: wide, limit: 5/day, clientSelectors: "
            "[{sourceCIDR: {type: Distinct, value: 127.0.0.0/8, prefixLength: 31}}]}",
-           spec="  ruleMatch: All\n", ip="::", host="::", dual=True)
+           spec=["ruleMatch: All"], ip="::", host="::", dual=True)
     found = [admitted_of(env, 2, get("/"), host="2001:db8:0:1::1", source=source)
              for source in ("2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1")]
     equal(found, [2, 0, 2], "admitted of two addresses in a /64, and of one in another")
@@ -282,7 +272,7 @@ def buckets_of_values_go_when_they_are_full_again(env):
     limits(env, "{name: quick, maxTokens: 1, tokensPerFill: 1, fillInterval: 100ms, "
                 f"clientSelectors: [{USERS}]}}",
            "{name: slow, limit: 1/day, clientSelectors: [{headers: [{name: x-slow, type: Distinct}]}]}",
-           spec="  ruleMatch: All\n")
+           spec=["ruleMatch: All"])
     equal(admitted_of(env, 2, get("/", "x-slow: a")), 1, "admitted of the slow one")
     conn = env.connect()
     for user in range(300):

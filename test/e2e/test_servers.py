@@ -12,26 +12,14 @@ import threading
 import isolation
 from client import count_statuses, equal, expect, expect_limited, expect_ok, get, post
 from harness import PORT, Skip, case, wait_for
+from nginx import start_nginx
 
-NGINX_CONF = """\
-daemon off;
-master_process off;
-worker_processes 1;
-pid {root}/nginx.pid;
-error_log {root}/nginx.error.log;
-events {{}}
-http {{
-    client_body_temp_path {root}/body;
-    client_max_body_size 0;
-    log_format requests '$request_method $request_uri $status';
-    access_log {root}/nginx.log requests;
-    keepalive_requests 100000;
+SERVER = """\
     server {{
         listen 127.0.0.1:{port};
         location / {{ default_type text/plain; return 200 "$request_method $request_uri 0\\n"; }}
         location /upload {{ proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; }}
     }}
-}}
 """
 
 
@@ -160,35 +148,10 @@ def server_that_asks_fionread(env):
     equal(server.events("request")[10]["length"], len(body), "length of the body")
 
 
-def start_nginx(env, backend):
-    binary = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-    if not binary:
-        raise Skip("nginx is not installed")
-    conf = os.path.join(env.root, "nginx.conf")
-    with open(conf, "w", encoding="utf-8") as file:
-        file.write(NGINX_CONF.format(root=env.root, port=PORT, backend=backend))
-    errors = os.path.join(env.root, "nginx.error.log")
-    with open(os.path.join(env.root, "nginx.out"), "wb") as out:
-        process = subprocess.Popen([binary, "-c", conf, "-e", errors], stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=out)
-    env.processes.append(process)
-
-    def listens():
-        expect(process.poll() is None, "nginx did not start")
-        try:
-            env.connect().close()
-        except ConnectionRefusedError:
-            return False
-        return True
-
-    wait_for("nginx listens", listens)
-    return os.path.join(env.root, "nginx.log")
-
-
 @case
 def nginx(env):
     backend = env.server(port=PORT + 1)
-    log = start_nginx(env, PORT + 1)
+    log = start_nginx(env, SERVER.format(port=PORT, backend=PORT + 1), PORT)
     env.limit()
     conn = env.connect()
     for number in range(8):
@@ -218,7 +181,7 @@ def nginx(env):
 
 @case
 def nginx_under_parallel_clients(env):
-    start_nginx(env, PORT + 1)
+    start_nginx(env, SERVER.format(port=PORT, backend=PORT + 1), PORT)
     env.limit(limit="100/hour")
     answers = []
 

@@ -33,6 +33,17 @@ def a_shadow_rule_refuses_nothing(env):
 
 
 @case
+def what_a_shadow_rule_would_refuse_is_logged(env):
+    env.server()
+    agent = env.limit(rules=["{name: all, limit: 3/day, mode: Shadow}", "{name: real, limit: 8/day}"])
+    said = 'msg="shadow rule would have refused" requests="'
+    equal(statuses(env, 10), [200] * 8 + [429] * 2, "statuses")
+    wait_for("the line in the log", lambda: said in agent.text())
+    equal([line.split(said)[1] for line in agent.text().splitlines() if said in line],
+          ['5 of default/limit, rule all"'], "what the log says")
+
+
+@case
 def a_shadow_rule_takes_nothing_from_what_another_refuses(env):
     env.server()
     env.limit(rules=["{name: shadow, limit: 2/day, mode: Shadow}", "{name: real, limit: 4/day}",
@@ -46,10 +57,8 @@ def a_shadow_rule_takes_nothing_from_what_another_refuses(env):
 @case
 def the_mode_of_the_resource_is_that_of_its_rules(env):
     env.server()
-    text = ratelimit("limit", PORT, rules=["{name: tight, limit: 1/day}",
-                                           "{name: real, limit: 3/day, mode: Enforce}"])
-    env.write("limit.yaml", text.replace("spec:\n", "spec:\n  mode: Shadow\n"))
-    env.agent("limit")
+    env.limit(rules=["{name: tight, limit: 1/day}", "{name: real, limit: 3/day, mode: Enforce}"],
+              spec=["mode: Shadow"])
     equal(statuses(env, 5), [200] * 3 + [429] * 2, "statuses")
     equal(env.item(rule="tight")["shadowLimitedRequests"], 2, "what the shadow rule would have refused")
 

@@ -21,8 +21,12 @@
 #define METHODS(bits) { .field = KRL_FIELD_METHOD, .kind = KRL_PREDICATE_METHODS, .methods = bits }
 #define EACH_SOURCE                                                                                \
 	{ .field = KRL_FIELD_SOURCE, .kind = KRL_PREDICATE_PRESENT, .distinct = true, .prefix_len = { 64, 128 } }
+#define IPV4_SOURCE                                                                                \
+	{ .field = KRL_FIELD_SOURCE, .kind = KRL_PREDICATE_CIDR, .addr = { [10] = 255, 255 },       \
+	  .mask = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } }
 
-/* A rule for each, every second one in a group of which only the first tier counts. */
+/* A rule for each, every second one in a group of which only the first tier counts; the group says which header
+ * names the client. */
 static const struct krl_selector selectors[] = {
 	{ { HEADER(EXACT, "a", "b") }, 1 },
 	{ { HEADER(PREFIX, "a", "b") }, 1 },
@@ -33,8 +37,12 @@ static const struct krl_selector selectors[] = {
 	{ { EACH_PATH, EACH_SOURCE }, 2 },
 	{ { EACH_HEADER("a"), EACH_PATH, EACH_HEADER("x-user") }, 3 },
 	{ { METHODS(1 << KRL_METHOD_OTHER) }, 1 },
-	{ { PATH(PATH_PREFIX, "/") }, 1 },
+	{ { PATH(PATH_PREFIX, "/"), IPV4_SOURCE }, 2 },
+	{ { IPV4_SOURCE }, 1 },
+	{ { EACH_SOURCE }, 1 },
 };
+
+static const struct krl_client_ip clients[] = { { "x-forwarded-for", 2 }, { "x-real-ip", 1 } };
 
 static struct krl_policy policy;
 
@@ -84,9 +92,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 	if (!builder)
 		abort();
-	for (i = 0; i < COUNT(selectors); i++)
+	for (i = 0; i < COUNT(selectors); i++) {
+		krl_policy_client(builder, &clients[i % 2]);
 		if (krl_policy_add(builder, i, i % 2, i % 2, &selectors[i], 1, &what))
 			abort();
+	}
 	if (krl_policy_add(builder, i, 1, true, NULL, 0, &what))
 		abort();
 	krl_policy_finish(builder, &policy);

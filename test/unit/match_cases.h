@@ -11,16 +11,30 @@
 
 enum { CASE_STREAM_BYTES = 32768, CASE_METHODS = 13 };
 
+/* An endpoint has room for KRL_MAX_FIELDS fields: the selectors of one set are about a path, a method,
+ * CASE_SET_NAMES headers, and as many sources, each of another client, or with another prefix length. */
+enum { CASE_SET_NAMES = 5, CASE_SET_CLIENTS = 3, CASE_PREFIX_LENS = 4 };
+
+/* What selectors are about: in a set, some that follow one another, counted round. */
 static const char *const case_names[] = {
 	"x-user", "x-user-type", "connection", "a",
-	"x-0123456789-0123456789-0123456789-0123456789-0123456789-012345",
+	"x-0123456789-0123456789-0123456789-0123456789-0123456789-012345", "x-forwarded-for", "x-real-ip",
 };
 
-/* Headers that are none of those, but nearly: the last is longer than a selector's can be. */
+static const __u8 case_prefix_lens[CASE_PREFIX_LENS][2] = { { 64, 128 }, { 56, 120 }, { 48, 97 }, { 128, 112 } };
+
+struct case_set {
+	unsigned int first_name, first_prefix_len, prefix_lens;
+	struct krl_client_ip clients[CASE_SET_CLIENTS];
+};
+
+/* Headers that are none of those, but nearly: one is longer than a selector's can be. */
 static const char *const case_other_names[] = {
 	"x-use", "x-user-", "x-user-typf", "b", "x-0123456789-0123456789-0123456789-0123456789-0123456789-0123456",
-	"x-0123456789-0123456789-0123456789-0123456789-0123456789-012346",
+	"x-0123456789-0123456789-0123456789-0123456789-0123456789-012346", "x-forwarded-fo", "x-real-ips",
 };
+
+static const char *const case_client_names[] = { "x-forwarded-for", "x-real-ip" };
 
 static const char *const case_methods[CASE_METHODS] = {
 	"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
@@ -114,12 +128,33 @@ static inline void case_cidr(uint64_t *seed, struct krl_term *term)
 		term->addr[i] &= term->mask[i];
 }
 
+static inline void case_set(uint64_t *seed, struct case_set *ret)
+{
+	unsigned int count = 1 + case_below(seed, CASE_SET_CLIENTS), i;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->first_name = case_below(seed, sizeof(case_names) / sizeof(*case_names));
+	ret->first_prefix_len = case_below(seed, CASE_PREFIX_LENS);
+	ret->prefix_lens = CASE_PREFIX_LENS / count;
+	for (i = 0; i < CASE_SET_CLIENTS; i++) {
+		struct krl_client_ip *client = &ret->clients[i];
+
+		if (i >= count) {
+			*client = ret->clients[i - count];
+			continue;
+		}
+		client->hops = case_below(seed, case_below(seed, 4) ? 4 : KRL_MAX_HOPS + 1);
+		if (client->hops || case_below(seed, 2))
+			strcpy(client->header, CASE_PICK(seed, case_client_names));
+	}
+}
+
 /* As agent/policy/decode_selector.c makes them: what is not of its kind is zero. */
-static inline void case_term(uint64_t *seed, struct krl_term *term)
+static inline void case_term(uint64_t *seed, const struct case_set *set, struct krl_term *term)
 {
 	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
 							 KRL_PREDICATE_PRESENT };
-	static const __u8 prefix_lens[][2] = { { 64, 128 }, { 56, 120 }, { 48, 97 }, { 128, 112 } };
+	unsigned int n;
 
 	memset(term, 0, sizeof(*term));
 	term->distinct = !case_below(seed, 3);
@@ -141,14 +176,16 @@ static inline void case_term(uint64_t *seed, struct krl_term *term)
 		break;
 	case 3:
 		term->field = KRL_FIELD_SOURCE;
+		n = set->first_prefix_len + case_below(seed, set->prefix_lens);
 		if (term->distinct)
-			memcpy(term->prefix_len, CASE_PICK(seed, prefix_lens), sizeof(term->prefix_len));
+			memcpy(term->prefix_len, case_prefix_lens[n % CASE_PREFIX_LENS], sizeof(term->prefix_len));
 		if (!term->distinct || case_below(seed, 2))
 			case_cidr(seed, term);
 		break;
 	default:
 		term->field = KRL_FIELD_HEADER;
-		strcpy(term->name, CASE_PICK(seed, case_names));
+		n = set->first_name + case_below(seed, CASE_SET_NAMES);
+		strcpy(term->name, case_names[n % (sizeof(case_names) / sizeof(*case_names))]);
 		if (term->distinct)
 			break;
 		term->kind = CASE_PICK(seed, kinds);
@@ -178,13 +215,16 @@ static inline void case_rules(uint64_t *seed, struct model_rules *ret)
 {
 	bool first = case_below(seed, 4);
 	struct model_rule *rule;
+	struct case_set set;
 	size_t i, s, t;
 
+	case_set(seed, &set);
 	ret->count = 1 + case_below(seed, MODEL_RULES);
 	for (i = 0; i < ret->count; i++) {
 		rule = &ret->rule[i];
 		rule->group = 1000 - case_below(seed, 3);
 		rule->first = first != (rule->group == 999);
+		rule->client = set.clients[1000 - rule->group];
 		rule->count = case_below(seed, MODEL_SELECTORS + 1);
 		if (i && !case_below(seed, 3)) {
 			s = case_below(seed, i);
@@ -196,7 +236,7 @@ static inline void case_rules(uint64_t *seed, struct model_rules *ret)
 		for (s = 0; s < rule->count; s++) {
 			rule->selectors[s].term_count = 1 + case_below(seed, 2 + 2 * case_below(seed, 2));
 			for (t = 0; t < rule->selectors[s].term_count; t++)
-				case_term(seed, &rule->selectors[s].terms[t]);
+				case_term(seed, &set, &rule->selectors[s].terms[t]);
 		}
 	}
 }
@@ -212,6 +252,7 @@ static inline void case_policy(const struct model_rules *rules, struct krl_polic
 	assert(builder);
 	for (i = 0; i < rules->count; i++) {
 		rule = &rules->rule[i];
+		krl_policy_client(builder, &rule->client);
 		if (krl_policy_add(builder, i, rule->group, rule->first, rule->selectors, rule->count, &what)) {
 			fprintf(stderr, "too many %s\n", what);
 			abort();
@@ -265,6 +306,51 @@ static inline void case_request_header(uint64_t *seed, const struct model_rules 
 	}
 }
 
+/* An element of a list of addresses, which may be none. */
+static inline void case_element(uint64_t *seed, char ret[INET6_ADDRSTRLEN + 16])
+{
+	static const char *const forms[] = { "%s", "%s", "%s", "%s", "[%s]", "%s:4711", "[%s]:4711", "%s:", "[%s", "%s]",
+					     "%s x", "%s 1", "%s:1 ", "\t%s", "for=%s", "%s%%eth0", "%s.", ":%s" };
+	static const char *const others[] = { "", "", " ", "unknown", "_hidden", "-", "[]", "[", ":", "::", "::1", "1::",
+					      "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1.1", "0xa.0.0.1", "1:2:3",
+					      "::ffff:10.0.0.1", "::FFFF:a00:2", "0:0:0:0:0:ffff:10.0.0.3", "::10.0.0.1",
+					      "2001::0:1", "2001:0::1", "2001::1::", "2001:0:0:0:0:0:0:0:1", "20010::1",
+					      "2001:0:0:0:8000::2", "2001:0000:0001::" };
+	char text[INET6_ADDRSTRLEN];
+	__u8 address[16];
+
+	if (!case_below(seed, 4)) {
+		strcpy(ret, CASE_PICK(seed, others));
+		return;
+	}
+	case_source(seed, address);
+	if (model_is_ipv4(address))
+		inet_ntop(AF_INET, address + 12, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, address, text, sizeof(text));
+	sprintf(ret, CASE_PICK(seed, forms), text);
+}
+
+/* A line of a header that proxies append to. */
+static inline void case_request_client(uint64_t *seed, struct model_header *ret)
+{
+	static const char *const commas[] = { ",", ", ", ", ", " ,", "\t,  ", ",,", ", ," };
+	unsigned int count = case_below(seed, case_below(seed, 3) ? 4 : 14);
+	char element[INET6_ADDRSTRLEN + 16];
+	size_t len = 0;
+
+	strcpy(ret->name, CASE_PICK(seed, case_client_names));
+	ret->value[0] = 0;
+	for (; count && len + sizeof(element) + 4 < sizeof(ret->value); count--) {
+		case_element(seed, element);
+		len += sprintf(ret->value + len, "%s%s", element, count > 1 ? CASE_PICK(seed, commas) : "");
+	}
+	while (len && strchr(" \t", ret->value[len - 1]))
+		ret->value[--len] = 0;
+	len = strspn(ret->value, " \t");
+	memmove(ret->value, ret->value + len, strlen(ret->value + len) + 1);
+}
+
 static inline void case_request(uint64_t *seed, const struct model_rules *rules, struct model_request *ret)
 {
 	const struct krl_term *term;
@@ -282,8 +368,12 @@ static inline void case_request(uint64_t *seed, const struct model_rules *rules,
 	if (ret->path[0] && strstr(ret->path, "//"))
 		strcpy(ret->path, "/v1");
 	ret->header_count = case_below(seed, MODEL_HEADERS + 1);
-	for (i = 0; i < ret->header_count; i++)
-		case_request_header(seed, rules, &ret->headers[i]);
+	for (i = 0; i < ret->header_count; i++) {
+		if (case_below(seed, 3))
+			case_request_header(seed, rules, &ret->headers[i]);
+		else
+			case_request_client(seed, &ret->headers[i]);
+	}
 }
 
 /* One byte of a path, in one of its ways. */

@@ -4,12 +4,14 @@
 #ifndef KMESH_RL_TEST_MATCH_MODEL_H
 #define KMESH_RL_TEST_MATCH_MODEL_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "agent/policy/model.h"
 #include "agent/policy/selector.h"
 
 enum { MODEL_RULES = 12, MODEL_SELECTORS = 3, MODEL_HEADERS = 8, MODEL_PATH_BYTES = 1024 };
@@ -22,7 +24,7 @@ struct model_header {
 struct model_request {
 	char method[40];
 	char path[MODEL_PATH_BYTES];	/* in its normal form; "" for a target without one */
-	__u8 source[16];
+	__u8 source[16];	/* the peer */
 	struct model_header headers[MODEL_HEADERS];
 	size_t header_count;
 };
@@ -30,6 +32,7 @@ struct model_request {
 struct model_rule {
 	unsigned int group;
 	bool first;
+	struct krl_client_ip client;
 	struct krl_selector selectors[MODEL_SELECTORS];
 	size_t count;
 };
@@ -168,7 +171,70 @@ static inline bool model_within(const struct krl_term *term, const __u8 source[1
 	return true;
 }
 
-static inline bool model_holds(const struct krl_term *term, const struct model_request *request)
+static inline bool model_is_ipv4(const __u8 source[16])
+{
+	static const __u8 mapped[12] = { [10] = 0xff, 0xff };
+
+	return !memcmp(source, mapped, sizeof(mapped));
+}
+
+/* The address that is the whole of @text. */
+static inline bool model_bare_address(const char *text, __u8 ret[16])
+{
+	static const __u8 mapped[12] = { [10] = 0xff, 0xff };
+
+	if (inet_pton(AF_INET6, text, ret) == 1)
+		return true;
+	memcpy(ret, mapped, sizeof(mapped));
+	return inet_pton(AF_INET, text, ret + 12) == 1;
+}
+
+/* Cut the port off @text, and the brackets; what is not there need not be. */
+static inline char *model_without_port(char *text)
+{
+	char *colon = strrchr(text, ':'), *end = text + strlen(text);
+
+	/* Without brackets the last colon of IPv6 is not that of a port. */
+	if (colon && (*text == '[' ? colon[-1] == ']' : colon == strchr(text, ':')) &&
+	    strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
+		*colon = 0;
+		end = colon;
+	}
+	if (*text == '[' && end[-1] == ']') {
+		end[-1] = 0;
+		text++;
+	}
+	return text;
+}
+
+/* Who sent @request, as @client says. @ret is the peer when the header does not tell. */
+static inline void model_source(const struct krl_client_ip *client, const struct model_request *request, __u8 ret[16])
+{
+	char lists[MODEL_HEADERS][sizeof(request->headers[0].value)], *elements[MODEL_HEADERS * 256], *list, *element;
+	size_t i, count = 0;
+	__u8 found[16];
+
+	memcpy(ret, request->source, 16);
+	for (i = 0; i < request->header_count && client->hops; i++) {
+		if (strcasecmp(request->headers[i].name, client->header))
+			continue;
+		list = strcpy(lists[i], request->headers[i].value);
+		while ((element = strsep(&list, ","))) {
+			element += strspn(element, " \t");
+			while (*element && strchr(" \t", element[strlen(element) - 1]))
+				element[strlen(element) - 1] = 0;
+			if (*element)
+				elements[count++] = element;
+		}
+	}
+	if (client->hops && client->hops <= count &&
+	    model_bare_address(model_without_port(elements[count - client->hops]), found))
+		memcpy(ret, found, 16);
+}
+
+/* Does @term hold for @request from @source? */
+static inline bool model_holds(const struct krl_term *term, const struct model_request *request,
+			       const __u8 source[16])
 {
 	bool holds = false;
 	size_t i;
@@ -186,34 +252,28 @@ static inline bool model_holds(const struct krl_term *term, const struct model_r
 		holds = term->methods & model_method(request->method);
 		break;
 	case KRL_FIELD_SOURCE:
-		holds = term->kind == KRL_PREDICATE_PRESENT || model_within(term, request->source);
+		holds = term->kind == KRL_PREDICATE_PRESENT || model_within(term, source);
 		break;
 	}
 	return holds != term->invert;
 }
 
-static inline bool model_is_ipv4(const __u8 source[16])
-{
-	static const __u8 mapped[12] = { [10] = 0xff, 0xff };
-
-	return !memcmp(source, mapped, sizeof(mapped));
-}
-
 /* A number that stands for the field of @term, and its value, or for its having none of its own: there twice,
  * or too long. */
-static inline uint64_t model_distinct(const struct krl_term *term, const struct model_request *request)
+static inline uint64_t model_distinct(const struct krl_term *term, const struct model_request *request,
+				      const __u8 source[16])
 {
 	static const char shared = 1;
 	const char *value = request->path;
 	uint64_t id = model_field(term);
-	__u8 source[16] = { 0 };
 	unsigned int bits, i, count = 1;
+	__u8 network[16] = { 0 };
 
 	if (term->field == KRL_FIELD_SOURCE) {
-		bits = term->prefix_len[model_is_ipv4(request->source)];
+		bits = term->prefix_len[model_is_ipv4(source)];
 		for (i = 0; i < bits; i++)
-			source[i / 8] |= request->source[i / 8] & 0x80 >> i % 8;
-		return model_mix(id, source, sizeof(source));
+			network[i / 8] |= source[i / 8] & 0x80 >> i % 8;
+		return model_mix(id, network, sizeof(network));
 	}
 	if (term->field == KRL_FIELD_HEADER) {
 		for (count = i = 0; i < request->header_count; i++) {
@@ -228,14 +288,15 @@ static inline uint64_t model_distinct(const struct krl_term *term, const struct 
 	return model_mix(model_mix(id, "", 1), value, strlen(value));
 }
 
-static inline uint64_t model_bucket(const struct krl_selector *selector, const struct model_request *request)
+static inline uint64_t model_bucket(const struct krl_selector *selector, const struct model_request *request,
+				    const __u8 source[16])
 {
 	uint64_t items[KRL_MAX_ENTRY_PREDICATES];
 	size_t t, n = 0;
 
 	for (t = 0; t < selector->term_count; t++)
 		if (selector->terms[t].distinct)
-			items[n++] = model_distinct(&selector->terms[t], request);
+			items[n++] = model_distinct(&selector->terms[t], request, source);
 	return model_set(items, n);
 }
 
@@ -243,11 +304,13 @@ static inline uint64_t model_bucket(const struct krl_selector *selector, const s
 static inline const struct krl_selector *model_selects(const struct model_rule *rule,
 						       const struct model_request *request)
 {
+	__u8 source[16];
 	size_t i, t;
 
+	model_source(&rule->client, request, source);
 	for (i = 0; i < rule->count; i++) {
 		for (t = 0; t < rule->selectors[i].term_count; t++)
-			if (!model_holds(&rule->selectors[i].terms[t], request))
+			if (!model_holds(&rule->selectors[i].terms[t], request, source))
 				break;
 		if (t == rule->selectors[i].term_count)
 			return &rule->selectors[i];
@@ -278,6 +341,7 @@ static inline struct model_verdict model_judge(const struct model_rules *rules, 
 	struct model_verdict verdict = { 0 };
 	const struct krl_selector *selector;
 	const struct model_rule *winner;
+	__u8 source[16];
 	size_t i;
 
 	for (i = 0; i < rules->count; i++) {
@@ -289,8 +353,9 @@ static inline struct model_verdict model_judge(const struct model_rules *rules, 
 		selector = model_selects(winner, request);
 		if (!selector && winner->count)
 			continue;
+		model_source(&winner->client, request, source);
 		verdict.rules |= 1ULL << i;
-		verdict.buckets[i] = selector ? model_bucket(selector, request) : 0;
+		verdict.buckets[i] = selector ? model_bucket(selector, request, source) : 0;
 	}
 	return verdict;
 }

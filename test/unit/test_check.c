@@ -206,6 +206,35 @@ static void what_picks_the_bucket_is_told(void **state)
 	}
 }
 
+static void the_client_may_be_whom_a_header_names(void **state)
+{
+#define CLIENT(hops, rules) LIMIT("clientIP: {header: X-Forwarded-For, trustedHops: " hops "}, rules: [" rules "]")
+#define TEN "{sourceIP: 10.0.0.0/8}"
+#define EACH "{sourceIP: {type: Distinct}}"
+#define LIST "x-forwarded-for: 203.0.113.9, 10.1.2.3:80"
+	static const struct {
+		const char *text, *first, *second, *bucket, *why;
+	} table[] = {
+		{ CLIENT("1", RULE("r", TEN)), LIST, NULL, NULL, "meets clientSelectors[0]" },
+		{ CLIENT("2", RULE("r", TEN)), LIST, NULL, NULL, "source: expected 10.0.0.0/8, found 203.0.113.9" },
+		{ CLIENT("0", RULE("r", TEN)), LIST, NULL, NULL, "source: expected 10.0.0.0/8, found 192.0.2.1" },
+		{ CLIENT("3", RULE("r", TEN)), LIST, NULL, NULL, "source: expected 10.0.0.0/8, found 192.0.2.1" },
+		{ CLIENT("1", RULE("r", EACH)), LIST, NULL, "source=10.1.2.3", "meets clientSelectors[0]" },
+		{ CLIENT("3", RULE("r", EACH)), LIST, "X-FORWARDED-FOR: ,2001:db8::1,", "source=203.0.113.9",
+		  "meets clientSelectors[0]" },
+		{ CLIENT("1", RULE("r", EACH)), LIST, "x-forwarded-for: 2001:db8::1", "source=2001:db8::/64",
+		  "meets clientSelectors[0]" },
+		{ CLIENT("1", RULE("r", EACH)), LIST, "x-forwarded-for: unknown", "source=192.0.2.1",
+		  "meets clientSelectors[0]" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		check(decode(table[i].text), get("/", "192.0.2.1", table[i].first, table[i].second));
+		expect(0, 1, *table[i].why == 'm', table[i].bucket, table[i].why);
+	}
+}
+
 static void a_request_that_the_kernel_refuses_is_located(void **state)
 {
 	static const struct {
@@ -276,7 +305,8 @@ static unsigned int any(unsigned int n)
 }
 
 static const char *const names[] = { "x", "x-user", "connection", "content-type" };
-static const char *const values[] = { "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefgh ij", "b" };
+static const char *const values[] = { "", "a", "ab", "abcdefgh", "abcdefghi", "abcdefgh ij", "b",
+				      "10.1.2.3", "10.1.2.4, 2001:db8::2", "2001:db8::1, a" };
 static const char *const paths[] = { "/", "/v1", "/v1/", "/v1/x", "/v10", "/v2" };
 static const char *const targets[] = { "/", "/v1", "/v1/", "/v1?x", "/v1/x", "/v1%2fx", "/v10",
 				       "//v1", "/x/../v1", "*", "http://h/v2", "/v1/../v2" };
@@ -341,6 +371,10 @@ static struct krl_rate_limit make_limit(struct krl_target *target, struct krl_ru
 					.target_count = 1 };
 	size_t i, s, t;
 
+	if (any(2)) {
+		strcpy(limit.client_ip.header, names[any(2)]);
+		limit.client_ip.hops = any(4);
+	}
 	memset(rules, 0, 8 * sizeof(*rules));
 	memset(selectors, 0, 8 * sizeof(*selectors));
 	*target = (struct krl_target){ .rules = rules, .rule_count = 1 + any(8) };
@@ -454,6 +488,7 @@ int main(void)
 		cmocka_unit_test_teardown(the_first_condition_that_fails_is_told, teardown),
 		cmocka_unit_test_teardown(values_of_all_kinds_stand_in_one_selector, teardown),
 		cmocka_unit_test_teardown(what_picks_the_bucket_is_told, teardown),
+		cmocka_unit_test_teardown(the_client_may_be_whom_a_header_names, teardown),
 		cmocka_unit_test_teardown(a_request_that_the_kernel_refuses_is_located, teardown),
 		cmocka_unit_test_teardown(too_many_fields_are_refused, teardown),
 		cmocka_unit_test(decision_and_explanation_agree),

@@ -24,11 +24,12 @@ static struct krl_plan plan;
 
 static struct krl_diags notes;
 
-/* Compile @text, in which nothing may be wrong. */
-static void compile(const char *text)
+static struct krl_diags errors;
+
+/* Compile @text, of which every document can be read. */
+static void compile_in_part(const char *text)
 {
 	struct krl_source_document documents[MAX_DOCUMENTS];
-	struct krl_diags errors = { 0 };
 	size_t i;
 
 	assert_int_equal(krl_decode("f.yaml", text, strlen(text), &file, &errors), 0);
@@ -38,12 +39,19 @@ static void compile(const char *text)
 	for (i = 0; i < file.count; i++)
 		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
 	assert_int_equal(krl_compile(documents, file.count, 0, &plan, &errors, &notes), 0);
+}
+
+/* Compile @text, in which nothing may be wrong. */
+static void compile(const char *text)
+{
+	compile_in_part(text);
 	assert_int_equal(errors.count, 0);
 }
 
 static int teardown(void **state)
 {
 	krl_plan_clear(&plan);
+	krl_diags_clear(&errors);
 	krl_diags_clear(&notes);
 	krl_decoded_file_clear(&file);
 	return 0;
@@ -157,6 +165,27 @@ static void a_rule_has_the_text_of_its_answers(void **state)
 	assert_non_null(strstr(text_of(1), "\"violated-policies\":[\"b\"]}"));
 }
 
+#define CLIENT(name, header, hops, selector)                                                       \
+	"---\n{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: " name "}, spec: "    \
+	"{endpoints: [{ip: '::', port: 80}], clientIP: {header: " header ", trustedHops: " hops "}, "   \
+	"rules: [{limit: 1/day, clientSelectors: [" selector "]}]}}\n"
+#define EACH_SOURCE "{sourceIP: {type: Distinct}}"
+#define IS_A "{headers: [{name: x, value: a}]}"
+
+/* Of the endpoint: what selects by no address, and who the peer is, need no header. */
+static void a_third_header_of_clients_is_refused_in_its_place(void **state)
+{
+	compile_in_part(CLIENT("a", "X-A", "1", EACH_SOURCE) CLIENT("b", "X-B", "1", EACH_SOURCE)
+			CLIENT("c", "x-a", "2", EACH_SOURCE) CLIENT("d", "X-C", "1", IS_A)
+			CLIENT("e", "X-C", "0", EACH_SOURCE) CLIENT("f", "X-C", "1", IS_A ", " EACH_SOURCE));
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.lines[0], "f.yaml:12:1: RateLimit default/f: too many different headers in clientIP "
+					     "on one endpoint");
+	assert_int_equal(plan.rule_count, 5);
+	assert_int_equal(plan.policy_count, 1);
+	assert_int_equal(plan.policies[0].policy->client_header_count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +193,7 @@ int main(void)
 		cmocka_unit_test_teardown(rules_of_wildcards_count_at_addresses, teardown),
 		cmocka_unit_test_teardown(a_service_without_endpoint_is_noted_with_its_port, teardown),
 		cmocka_unit_test_teardown(a_rule_has_the_text_of_its_answers, teardown),
+		cmocka_unit_test_teardown(a_third_header_of_clients_is_refused_in_its_place, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,31 @@ static const struct krl_response *response(const char *yaml)
 	return only_target()->rules[0].response;
 }
 
+static void the_client_is_the_peer_unless_a_header_says_who(void **state)
+{
+#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	static const struct {
+		const char *field, *header;
+		__u8 hops;
+	} table[] = {
+		{ "", "", 0 },
+		{ "  clientIP: {header: X-Forwarded-For, trustedHops: 1}\n", "x-forwarded-for", 1 },
+		{ "  clientIP: {trustedHops: 8, header: x-real-ip}\n", "x-real-ip", 8 },
+		{ "  clientIP: {header: " A63 ", trustedHops: 0}\n", A63, 0 },
+	};
+	const struct krl_client_ip *client;
+	char text[1024];
+	size_t i;
+
+	for (i = 0; i < COUNT(table); i++) {
+		snprintf(text, sizeof(text), AT_ENDPOINT "  rules: [{limit: 1/day}]\n%s", table[i].field);
+		decode(text);
+		client = &only(KRL_KIND_RATE_LIMIT)->rate_limit.client_ip;
+		assert_string_equal(client->header, table[i].header);
+		assert_int_equal(client->hops, table[i].hops);
+	}
+}
+
 static void what_a_response_says(void **state)
 {
 	const struct krl_response *r;
@@ -388,6 +413,7 @@ int main(void)
 		cmocka_unit_test_teardown(failure_policy_is_open_unless_closed, teardown),
 		cmocka_unit_test_teardown(the_mode_of_a_rule_goes_before_that_of_spec, teardown),
 		cmocka_unit_test_teardown(the_style_of_headers, teardown),
+		cmocka_unit_test_teardown(the_client_is_the_peer_unless_a_header_says_who, teardown),
 		cmocka_unit_test_teardown(what_a_response_says, teardown),
 		cmocka_unit_test_teardown(as_many_gaps_as_fit_beside_the_headers, teardown),
 		cmocka_unit_test_teardown(several_documents_in_a_file_with_comments_between, teardown),

@@ -128,6 +128,8 @@ static void targets_that_are_none(void **state)
 		       "    - {name: a, port: 80, rules: [{limit: 1/day}]}\n",
 		  "8:7: spec.services[2]: the service a with port 80 is in services[0] already" },
 		{ SPEC "service: [a]\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found a list" },
+		{ SPEC "service: null\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found \"null\"" },
+		{ SPEC "service: ~\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found \"~\"" },
 		{ SPEC "service: a\n  port: 65536\n", "7:9: spec.port: " INT_16 "\"65536\"" },
 		{ SPEC "service: a\n  port: http\n", "7:9: spec.port: " INT_16 "\"http\"" },
 		{ SPEC "endpoints: []\n", "6:14: spec.endpoints: expected at least one endpoint" },
@@ -161,11 +163,31 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
 		{ SPEC "service: a\n  ruleMatch: first\n",
 		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
-		{ SPEC "service: a\n  clientIP: {header: X}\n", "7:13: spec.clientIP: trustedHops is missing" },
 		{ SPEC "service: a\n  direction: Outbound\n",
 		  "7:14: spec.direction: only Inbound is supported yet, found \"Outbound\"" },
-		{ SPEC "service: a\n  responseHeaders: Always\n",
-		  "7:20: spec.responseHeaders: Always is not supported yet" },
+	};
+
+	check(cases, COUNT(cases));
+}
+
+static void clients_that_are_none(void **state)
+{
+#define CLIENT SPEC "service: a\n  clientIP: "
+#define HOPS "spec.clientIP.trustedHops: expected an integer from 0 to 8, found "
+	static const struct refusal cases[] = {
+		{ CLIENT "X-Real-IP\n", "7:13: spec.clientIP: expected a mapping, found \"X-Real-IP\"" },
+		{ CLIENT "{}\n", "7:13: spec.clientIP: header and trustedHops are missing" },
+		{ CLIENT "{header: X}\n", "7:13: spec.clientIP: trustedHops is missing" },
+		{ CLIENT "{trustedHops: 0}\n", "7:13: spec.clientIP: header is missing" },
+		{ CLIENT "{header: X, trustedHop: 1}\n",
+		  "7:25: spec.clientIP.trustedHop: unknown field, did you mean trustedHops?" },
+		{ CLIENT "{header: X, trustedHops: 9}\n", "7:38: " HOPS "\"9\"" },
+		{ CLIENT "{header: X, trustedHops: x}\n", "7:38: " HOPS "\"x\"" },
+		{ CLIENT "{header: X, trustedHops: '1'}\n", "7:38: " HOPS "\"1\"" },
+		{ CLIENT "{header: X Y, trustedHops: 1}\n",
+		  "7:22: spec.clientIP.header: expected the name of a header, found \"X Y\"" },
+		{ CLIENT "{header: '', trustedHops: 1}\n",
+		  "7:22: spec.clientIP.header: expected a string of 1 to 63 bytes, found \"\"" },
 	};
 
 	check(cases, COUNT(cases));
@@ -195,7 +217,7 @@ static void responses_that_say_what_does_not_exist(void **state)
 		{ SPEC "service: a\n  headerStyle: draft\n",
 		  "7:16: spec.headerStyle: expected Classic, Envoy or Draft, found \"draft\"" },
 		{ SPEC "service: a\n  responseHeaders: never\n",
-		  "7:20: spec.responseHeaders: expected Limited or Never, found \"never\"" },
+		  "7:20: spec.responseHeaders: expected Limited, Always or Never, found \"never\"" },
 	};
 
 	check(cases, COUNT(cases));
@@ -231,6 +253,7 @@ static void headers_that_may_not_be_given(void **state)
 		{ RESPONSE "{headers: {? [a] : b}}\n", "8:30: " AT ".headers: expected the name of a header" },
 		{ RESPONSE "{headers: {X-A: []}}\n", "8:33: " AT ".headers.X-A: " A_VALUE "a list" },
 		{ RESPONSE "{headers: {X-A: }}\n", "8:33: " AT ".headers.X-A: " A_VALUE "nothing" },
+		{ RESPONSE "{headers: {X-A: null}}\n", "8:33: " AT ".headers.X-A: " A_VALUE "\"null\"" },
 		{ RESPONSE "{headers: {X-A: \"b\\nX-C: d\"}}\n",
 		  "8:33: " AT ".headers.X-A: " A_VALUE "\"b?X-C: d\"" },
 		{ RESPONSE "{headers: {X-A: b\303\266se}}\n", "8:33: " AT ".headers.X-A: " A_VALUE "\"b\303\266se\"" },
@@ -343,6 +366,7 @@ static void who_a_document_is(void **state)
 		{ KIND "metadata: {}\n" SPEC_OK, "3:11: metadata: name is missing" },
 		{ KIND "metadata: web\n" SPEC_OK, "3:11: metadata: expected a mapping, found \"web\"" },
 		{ KIND "metadata: {name: Web}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"Web\"" },
+		{ KIND "metadata: {name: null}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"null\"" },
 		{ KIND "metadata: {name: a..b}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"a..b\"" },
 		{ KIND "metadata: {name: -a}\n" SPEC_OK, "3:18: metadata.name: " NAME "\"-a\"" },
 		{ KIND "metadata: {name: a, namespace: b_c}\n" SPEC_OK,
@@ -413,6 +437,7 @@ int main(void)
 		cmocka_unit_test(rules_that_say_too_little_or_too_much),
 		cmocka_unit_test(targets_that_are_none),
 		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
+		cmocka_unit_test(clients_that_are_none),
 		cmocka_unit_test(responses_that_say_what_does_not_exist),
 		cmocka_unit_test(content_types_that_are_none),
 		cmocka_unit_test(headers_that_may_not_be_given),

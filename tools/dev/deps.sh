@@ -61,11 +61,14 @@ want() { # GROUP
 		want demo
 		want_file libcmocka-dev /usr/include/cmocka.h
 		want_command nginx nginx-light
+		want_command node nodejs
 		want_command ip iproute2
 		want_command qemu-system-x86_64 qemu-system-x86
 		want_command cpio cpio
 		want_command depmod kmod
 		want_command busybox busybox-static
+		want_command node nodejs
+		want_command npm npm
 		;;
 	fuzz)
 		want_file libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'

@@ -133,7 +133,7 @@ unregistered() {
 
 first_lines() { # files whose first line, or second after #!, names no licence
 	local sources
-	mapfile -t sources < <(matching '\.([ch]|py|sh|mk|ya?ml)$|(^|/)(Makefile|init|run)$')
+	mapfile -t sources < <(matching '\.([ch]|py|sh|mk|mjs|ya?ml)$|(^|/)(Makefile|init|run)$')
 	awk '
 	FNR == 1 { script = /^#!/ }
 	FNR == 1 + script {
@@ -145,7 +145,7 @@ first_lines() { # files whose first line, or second after #!, names no licence
 
 blanks_at_the_end() {
 	local sources
-	mapfile -t sources < <(matching '\.([ch]|py|sh|mk)$|^Makefile$')
+	mapfile -t sources < <(matching '\.([ch]|py|sh|mk|mjs)$|^Makefile$')
 	grep -nE '[[:blank:]]+$' -- "${sources[@]}" | cut -c1-120
 }
 

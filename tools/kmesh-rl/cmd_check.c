@@ -31,7 +31,7 @@ const struct krl_cli_option krl_cli_check_options[] = {
 	  offsetof(struct krl_cli, path), NULL },
 	{ 0, "header", "'NAME: VALUE'", "of the request; may be given several times", KRL_CLI_LIST,
 	  offsetof(struct krl_cli, headers), NULL },
-	{ 0, "source", "ADDRESS", "of the client (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
+	{ 0, "source", "ADDRESS", "where the connection comes from (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, source), NULL },
 	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all",
 	  KRL_CLI_TEXT, offsetof(struct krl_cli, endpoint), NULL },
