@@ -27,11 +27,11 @@ def turn(env, time, *rules):
     wait_for(f"{rules or 'no rule'} in force at {time}", lambda: in_force(env) == sorted(rules))
 
 
-def start(env, time, *rules, waits=()):
+def start(env, time, *rules, waits=(), spec=()):
     """An agent at @time that has @waits in force, and a server."""
     env.set_clock(time)
     server = env.server()
-    env.write("limit.yaml", ratelimit("limit", PORT, rules=rules))
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=rules, spec=spec))
     agent = env.start_agent()
     wait_for("the agent runs", lambda: "agent started" in agent.text())
     equal(in_force(env), sorted(waits), f"rules in force at {time}")
@@ -99,7 +99,7 @@ def an_address_and_a_wildcard_that_covers_it(env):
 
 @case
 def an_endpoint_without_a_rule_stays_protected(env):
-    env.write("closed.yaml", ratelimit("closed", PORT + 1, rules=[DAY]).replace("spec:", "spec:\n  failurePolicy: Closed"))
+    env.write("closed.yaml", ratelimit("closed", PORT + 1, rules=[DAY], spec=["failurePolicy: Closed"]))
     env.server(port=PORT + 1)
     server = start(env, MORNING, DAY)
     for port, request in ((PORT, b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"), (PORT + 1, b"\x16\x03\x01\x02\x00\x01")):
@@ -108,6 +108,19 @@ def an_endpoint_without_a_rule_stays_protected(env):
         expect_refused(conn, f"{request!r} while no rule is in force")
     expect_ok(env.connect(PORT + 1).ask(get()))
     equal(env.settled(server).requests(), [], "requests that reached the first server")
+
+
+@case
+def header_fields_of_the_servers_answers_come_and_go(env):
+    start(env, MORNING, DAY, NIGHT.replace("Europe/Berlin", "UTC"), waits=["night"], spec=["responseHeaders: Always"])
+    conn = env.connect()
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "4", "X-RateLimit-Limit by the night's rule")
+    turn(env, NOON, "day")
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "2", "X-RateLimit-Limit by the day's rule")
+    turn(env, EVENING)
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), None, "X-RateLimit-Limit without a rule")
+    turn(env, "2026-11-23T19:00:00+01:00", "night")
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "4", "X-RateLimit-Limit by the night's rule that is back")
 
 
 @case
