@@ -120,7 +120,7 @@ void krl_buckets_finish(struct krl_buckets *b)
 		qsort(b->rows, b->count, sizeof(*b->rows), compare_rows);
 }
 
-/* Twice as many as are wanted are collected, then half of them goes. */
+/* Up to twice as many as are wanted are collected, then half of them go. */
 static int add_row(struct krl_buckets *b, const struct krl_bucket_row *row)
 {
 	struct krl_bucket_row *added;

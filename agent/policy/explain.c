@@ -282,22 +282,22 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 			 shared, text);
 }
 
-/* Nothing that is not printable, nothing that ends early, and no other value than it is. */
+/* In quotes when it is cut, or could be taken for two values, for none, or for what stands for one. */
 static int say_kept_text(const char *name, int name_len, const struct krl_kept_value *v, char **text)
 {
 	size_t len = v->len < sizeof(v->text) ? v->len : sizeof(v->text), used = 0, i;
-	const char *end = v->len > len ? "..." : "";
-	char quoted[2 * sizeof(v->text) + 1];
-	bool quote = !len;
+	char escaped[2 * sizeof(v->text)];
+	bool cut = v->len > len, quote = cut || !len;
 
 	for (i = 0; i < len; i++) {
 		quote |= !!memchr(" \",\\<#", v->text[i], 6);
 		if (v->text[i] == '"' || v->text[i] == '\\')
-			quoted[used++] = '\\';
-		quoted[used++] = v->text[i] ? v->text[i] : '?';
+			escaped[used++] = '\\';
+		/* A path may have such bytes, and the text would end there. */
+		escaped[used++] = v->text[i] ? v->text[i] : '?';
 	}
-	return krl_explain_say(text, quote ? "%.*s=\"%.*s\"%s" : "%.*s=%.*s%s", name_len, name, (int)used,
-			       quoted, end);
+	return krl_explain_say(text, "%.*s=%s%.*s%s%s", name_len, name, quote ? "\"" : "", (int)used, escaped,
+			       quote ? "\"" : "", cut ? "..." : "");
 }
 
 static int say_kept_source(const struct krl_kept_value *v, char **text)

@@ -69,7 +69,7 @@ def values_are_shown_together_and_as_what_they_are(env):
         "x-user=alice, path=/v1/models",
         'x-user="b, path=/x", path="/a b"',
         'x-user="\\"\\\\", path=/quote',
-        f"x-user={'v' * 63}w..., path=/cut",
+        f"x-user=\"{'v' * 63}w\"..., path=/cut",
         "x-user=<shared>, path=/twice",
         "x-user=alice, path=<shared>",
         'x-user="", path=/empty',
