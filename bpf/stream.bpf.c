@@ -298,9 +298,12 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 	const struct krl_judge *judge = &conn->judge;
 	struct krl_answer *a = &conn->headers;
 
+	/* Bytes that were not seen are noticed here, or the next answer would tell nothing. */
+	if (conn->reply.state == KRL_REPLY_FRAMED)
+		krl_reply_resume(&conn->reply, krl_sock_write_seq(sk));
 	if (conn->reply.state == KRL_REPLY_UNKNOWN && nothing_owed)
 		krl_reply_begin(&conn->reply, krl_sock_write_seq(sk));
-	/* The client has not waited for the kernel's answer: it may be taken for the server's. */
+	/* The client has not waited for the kernel's answer: that may be taken for the server's. */
 	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
 		krl_reply_forget(&conn->reply);
 	if (conn->reply.state == KRL_REPLY_FRAMED)

@@ -171,6 +171,11 @@ class Conn:
         del self.buffer[:size]
         return data
 
+    def more_than(self, size):
+        """Wait for more than @size bytes that are not read yet."""
+        while len(self.buffer) <= size:
+            expect(self._more(), f"end of the connection after {bytes(self.buffer)!r}")
+
     def line(self):
         """The next line, without its end."""
         while (end := self.buffer.find(b"\r\n")) < 0:

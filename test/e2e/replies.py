@@ -11,6 +11,7 @@ of the steps that make its answer,
                     writev (DATA is a list, a buffer each)
     ["sendfile", {"file": PATH}]
     ["keep", DATA]  goes in front of what is written next
+    ["try", DATA]   write DATA once; what is not taken goes in front of what is written next
     ["wait"]        for a line "go" on standard input
     ["close"]
 
@@ -89,6 +90,9 @@ class Connection:
             self.go.acquire()
         elif how == "keep":
             self.kept += data_of(spec)
+        elif how == "try":
+            self.kept += data_of(spec)
+            self.kept = self.kept[self._try(self.sock.send, self.kept, len(self.kept)):]
         elif how == "writev":
             self._write_all([data_of(buffer) for buffer in spec], self.sock.sendmsg)
         elif how == "sendfile":
@@ -118,17 +122,21 @@ class Connection:
                 at += self._once(lambda count: os.sendfile(self.sock.fileno(), file.fileno(), at, count),
                                  left - at, left - at)
 
+    def _try(self, write, what, asked):
+        """One system call; what it took."""
+        try:
+            took = write(what)
+        except BlockingIOError:
+            self.recorder.note("full", self.number)
+            return 0
+        self.recorder.note("wrote", self.number, asked=asked, took=took)
+        return took
+
     def _once(self, write, what, asked):
-        """One system call, again when the send buffer is full; what it took."""
-        while True:
-            try:
-                took = write(what)
-            except BlockingIOError:
-                self.recorder.note("full", self.number)
-                select.select([], [self.sock], [])
-                continue
-            self.recorder.note("wrote", self.number, asked=asked, took=took)
-            return took
+        """As often as it takes for something to be taken."""
+        while not (took := self._try(write, what, asked)):
+            select.select([], [self.sock], [])
+        return took
 
 
 def accept(listener, blocking):
@@ -163,6 +171,7 @@ def main():
     threading.Thread(target=commands, args=(go,), daemon=True).start()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     if options.send_buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer)
     listener.bind((options.host, options.port))
