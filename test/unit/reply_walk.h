@@ -46,7 +46,8 @@ static inline size_t reply_walk_see(struct reply_walk *w, const char *bytes, siz
 	struct krl_reply *r = &w->reply;
 	size_t off, added = 0;
 	int event = KRL_REPLY_NOTHING;
-	__u64 over = 0, word;
+	size_t seen;
+	__u64 over = 0;
 	__u32 n;
 
 	*ret_end = 0;
@@ -61,11 +62,9 @@ static inline size_t reply_walk_see(struct reply_walk *w, const char *bytes, siz
 			off = len;
 			break;
 		}
-		n = len - off >= 8 && window - off % window >= 8 ? 8 : 1;
-		word = 0;
-		memcpy(&word, bytes + off, n);
-		n = krl_reply_step(r, word, n, &event);
-		if (!n || n > len - off)
+		seen = window - off % window < len - off ? window - off % window : len - off;
+		n = krl_reply_step(r, bytes + off, bytes + off + seen, &event);
+		if (!n || n > seen)
 			abort();
 		off += n;
 		if (r->skip) {
