@@ -55,7 +55,7 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	if (w->off >= w->len)
 		return 1;
 	/* What no request waits for is no answer: the kernel's own come along here as well. */
-	if (r->http.state == KRL_HTTP_START && !krl_reply_waits(r)) {
+	if (!krl_reply_waits(r)) {
 		w->off = w->len;
 		return 1;
 	}

@@ -118,7 +118,7 @@ static __always_inline __u64 krl_reply_resume(struct krl_reply *r, __u32 seq)
 /* Is an answer of the server's due, or underway? */
 static __always_inline int krl_reply_waits(const struct krl_reply *r)
 {
-	return r->asked != r->answered || r->http.state != KRL_HTTP_START || r->line;
+	return r->asked != r->answered || r->http.state != KRL_HTTP_START;
 }
 
 /* How many of the 8 bytes of @word come before one that is a control character or DEL. A tab counts as one. */

@@ -97,7 +97,7 @@ class Replies:
         self.script[target] = [[how, *map(spec, data)] for how, *data in steps]
 
     def start(self, kind="nonblocking", document=None, **options):
-        path = os.path.join(self.env.root, f"script{self.env.count}")
+        path = os.path.join(self.env.root, "script.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.script, file)
         server = self.env.server(kind, program="replies.py", script=path, **options)

@@ -33,11 +33,6 @@ static inline void reply_walk_begin(struct reply_walk *w, __u32 seq)
 	krl_reply_begin(&w->reply, seq);
 }
 
-static inline bool reply_walk_idle(const struct krl_reply *r)
-{
-	return r->http.state == KRL_HTTP_START && !krl_reply_waits(r);
-}
-
 /* The program sees @bytes, of which it can read @window at a time. Returns how many bytes it adds, all of them
  * before @ret_end of the message. */
 static inline size_t reply_walk_see(struct reply_walk *w, const char *bytes, size_t len, size_t window,
@@ -58,7 +53,7 @@ static inline size_t reply_walk_see(struct reply_walk *w, const char *bytes, siz
 	off = over;
 	r->skip = 0;
 	while (off < len && (event == KRL_REPLY_NOTHING || event == KRL_REPLY_LINE)) {
-		if (reply_walk_idle(r)) {
+		if (!krl_reply_waits(r)) {
 			off = len;
 			break;
 		}
