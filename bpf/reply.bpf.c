@@ -122,7 +122,7 @@ static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_re
 {
 	__u32 len = w->len + text->len, end = w->off + text->len;
 
-	/* What comes before is made one piece: kernels without commit f72eed9b84fb (7.1, and stable) lose bytes
+	/* What comes before is made one piece: kernels without commit f72eed9b84fb lose bytes
 	 * when something is pushed into another piece than the first. */
 	if (text->len > KRL_HEADERS_BYTES || bpf_msg_pull_data(msg, 0, w->off, 0))
 		return -1;

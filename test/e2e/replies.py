@@ -10,6 +10,7 @@ of the steps that make its answer,
     [HOW, DATA]     write DATA; HOW is send, more (MSG_MORE), zerocopy (MSG_ZEROCOPY), bytes (one a write) or
                     writev (DATA is a list, a buffer each)
     ["sendfile", {"file": PATH}]
+    ["splice", DATA]    through a pipe, 64 KiB at most
     ["keep", DATA]  goes in front of what is written next
     ["try", DATA]   write DATA once; what is not taken goes in front of what is written next
     ["wait"]        for a line "go" on standard input
@@ -97,6 +98,8 @@ class Connection:
             self._write_all([data_of(buffer) for buffer in spec], self.sock.sendmsg)
         elif how == "sendfile":
             self._send_file(spec["file"])
+        elif how == "splice":
+            self._splice(data_of(spec))
         elif how == "bytes":
             for byte in data_of(spec):
                 self._write_all([bytes([byte])], self.sock.sendmsg)
@@ -121,6 +124,14 @@ class Connection:
             while at < left:
                 at += self._once(lambda count: os.sendfile(self.sock.fileno(), file.fileno(), at, count),
                                  left - at, left - at)
+
+    def _splice(self, data):
+        reading, writing = os.pipe()
+        left = os.write(writing, data)
+        while left:
+            left -= self._once(lambda count: os.splice(reading, self.sock.fileno(), count), left, left)
+        os.close(reading)
+        os.close(writing)
 
     def _try(self, write, what, asked):
         """One system call; what it took."""

@@ -64,6 +64,7 @@ def small_forms(replies):
         "sendfile-body": (plain, ("send", plain[:-len(TEXT)]), ("sendfile", replies.file(TEXT))),
         "sendfile-corked": (plain, ("more", plain[:-len(TEXT)]), ("sendfile", replies.file(TEXT))),
         "sendfile-all": (plain, ("sendfile", replies.file(plain))),
+        "splice": (plain, ("splice", plain)),
         "not-found": (final(TEXT, status="404 Not Found"), ("send", final(TEXT, status="404 Not Found"))),
         "own-429": (final(TEXT, status="429 Too Many Requests"),
                     ("send", final(TEXT, status="429 Too Many Requests"))),
@@ -93,6 +94,8 @@ def large_forms(replies):
         forms[f"writev-{size}"] = answer, ("writev", [head, replies.file(body)])
         forms[f"sendfile-{size}"] = answer, ("send", head), ("sendfile", replies.file(body))
         forms[f"sendfile-all-{size}"] = answer, ("sendfile", replies.file(answer))
+        if size < 64 * KIB:
+            forms[f"splice-{size}"] = answer, ("send", head), ("splice", replies.file(body))
         forms[f"zerocopy-{size}"] = answer, ("zerocopy", replies.file(answer))
     return forms
 
@@ -291,6 +294,7 @@ def sixty_four_wait_and_more_are_not_followed(env):
     told = replies.told(64)
     for _ in range(64):
         read_stream(conn, with_fields(answer, told))
+    replies.ask(conn, "/send", answer)
     conn.send(get("/keep") * 64 + get("/send"))
     read_stream(conn, [answer * 65])
     nothing_more(env, conn)
