@@ -64,6 +64,8 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	at = w->off - w->base;
 	if (at > KRL_REPLY_REACH)
 		at = KRL_REPLY_REACH;
+	/* The register that was compared is the one that is added. */
+	KRL_OPAQUE(at);
 	data += at;
 	if (at == KRL_REPLY_REACH || data + 1 > end) {
 		if ((at || !w->pulled) && !krl_reply_pull(msg, w))
