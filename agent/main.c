@@ -230,6 +230,8 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	krl_log(changed_anything(&done) ? KRL_LOG_INFO : KRL_LOG_DEBUG, "limits applied", "changes",
 		"rules +%zu ~%zu -%zu, endpoints +%zu ~%zu -%zu", done.rules_added, done.rules_changed,
 		done.rules_removed, done.endpoints_added, done.endpoints_changed, done.endpoints_removed);
+	if (done.connections_joined)
+		krl_log_info("open connections taken in", "count", "%zu", done.connections_joined);
 	return 0;
 }
 

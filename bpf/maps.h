@@ -137,6 +137,16 @@ KRL_EXTERN struct {
 	__type(value, struct krl_conn);
 } krl_conns SEC(".maps");
 
+/* Rows of krl_conns that the agent has to remove once their socket is not in krl_sockets: sockops is not told when
+ * those close. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} krl_loose SEC(".maps");
+
 /* The agent's AF_UNIX pairs: a refused request is redirected into krl_bounce (key: responder
  * number), and arrives as a datagram at the other end, which is in krl_responders. */
 KRL_EXTERN struct {

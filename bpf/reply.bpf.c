@@ -9,11 +9,12 @@
 /* Steps of a walk over a message: no head is longer. */
 #define KRL_REPLY_STEPS 65536
 
-/* Answers that may begin in one message. */
-#define KRL_REPLY_HEADS 64
+/* Answers that may begin in one message, and what follows them. */
+#define KRL_REPLY_HEADS (KRL_REPLY_MAX_WAITING + 1)
 
-/* A message up to here is made one piece, so that it leaves as one segment; of a larger one, its beginning. */
-#define KRL_REPLY_MERGED 16384
+/* A message up to here is made one piece, so that it leaves as one segment, where it fits into one; of a larger
+ * one, its beginning. */
+#define KRL_REPLY_MERGED 65536
 
 /* No fields are longer (agent/policy/form.c). */
 #define KRL_HEADERS_BYTES 512
@@ -21,8 +22,8 @@
 /* Bytes that are made readable at a time where the kernel has them in pieces. */
 #define KRL_REPLY_PULLED 4096
 
-/* Where the verifier lets a program look, of what the kernel has in one piece. */
-#define KRL_REPLY_SEEN 0x7fff
+/* Bytes that are read without asking for others: the verifier lets a program go no further. */
+#define KRL_REPLY_REACH 0x7ff8
 
 struct krl_replying {
 	struct sk_msg_md *msg;
@@ -37,6 +38,7 @@ static __always_inline int krl_reply_pull(struct sk_msg_md *msg, struct krl_repl
 	if (bpf_msg_pull_data(msg, w->off, end, 0))
 		return -1;
 	w->base = w->off;
+	w->pulled = 1;
 	return 0;
 }
 
@@ -52,14 +54,19 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 
 	if (w->off >= w->len)
 		return 1;
+	/* What no request waits for is no answer: the kernel's own come along here as well. */
+	if (!krl_reply_waits(r)) {
+		w->off = w->len;
+		return 1;
+	}
 	data = (char *)(long)msg->data;
 	end = (char *)(long)msg->data_end;
 	at = w->off - w->base;
-	if (at > KRL_REPLY_SEEN)
-		at = KRL_REPLY_SEEN;
+	if (at > KRL_REPLY_REACH)
+		at = KRL_REPLY_REACH;
 	data += at;
-	if (data + 1 > end) {
-		if (at && !krl_reply_pull(msg, w))
+	if (at == KRL_REPLY_REACH || data + 1 > end) {
+		if ((at || !w->pulled) && !krl_reply_pull(msg, w))
 			return 0;
 		w->event = KRL_REPLY_UNREADABLE;
 		return 1;
@@ -88,15 +95,12 @@ static long krl_reply_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
-/* Write the text at @at, where there is room for it. */
-static __always_inline void krl_reply_copy(struct sk_msg_md *msg, __u32 at, const struct krl_answer_text *text)
+/* Write the text where the message can be read now, which is as long. */
+static __always_inline void krl_reply_copy(struct sk_msg_md *msg, const struct krl_answer_text *text)
 {
 	char *data = (char *)(long)msg->data, *end = (char *)(long)msg->data_end;
 	__u32 i, n;
 
-	if (at > KRL_REPLY_SEEN)
-		return;
-	data += at;
 	for (i = 0; i < KRL_HEADERS_BYTES; i += 8) {
 		if (i + 8 > text->len || data + 8 > end)
 			break;
@@ -111,33 +115,33 @@ static __always_inline void krl_reply_copy(struct sk_msg_md *msg, __u32 at, cons
 	}
 }
 
-/* Put the text at walk.off, where a status line ended. Returns SK_DROP when the message is not what it was and
- * cannot be mended. */
+/* Put the text at walk.off, where a status line ended. Returns 0; or -1 with the message as it was, or with
+ * walk.drops set when it is not. */
 static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_reply_walk *w,
 					    const struct krl_answer_text *text)
 {
 	__u32 len = w->len + text->len, end = w->off + text->len;
 
-	if (text->len > KRL_HEADERS_BYTES || bpf_msg_push_data(msg, w->off, text->len, 0)) {
-		krl_count(KRL_REASON_HEADERS_LOST);
-		return SK_PASS;
-	}
-	if (bpf_msg_pull_data(msg, 0, len <= KRL_REPLY_MERGED ? len : end, 0)) {
-		krl_count(KRL_REASON_HEADERS_LOST);
-		return bpf_msg_pop_data(msg, w->off, text->len, 0) ? SK_DROP : SK_PASS;
-	}
-	krl_reply_copy(msg, w->off, text);
+	/* What comes before is made one piece: kernels without commit f72eed9b84fb lose bytes
+	 * when something is pushed into another piece than the first. */
+	if (text->len > KRL_HEADERS_BYTES || bpf_msg_pull_data(msg, 0, w->off, 0))
+		return -1;
 	w->base = 0;
-	w->len = len;
+	if (bpf_msg_push_data(msg, w->off, text->len, 0))
+		return -1;
+	/* In one piece already: nothing is allocated that might be missing. */
+	if (bpf_msg_pull_data(msg, w->off, end, 0)) {
+		w->drops = 1;
+		return -1;
+	}
+	krl_reply_copy(msg, text);
+	w->base = w->off;
 	w->off = end;
-	return SK_PASS;
-}
-
-/* What is written next goes out at once: of bytes that do not fit, the kernel would tell the server a wrong
- * number (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
-static __always_inline int krl_reply_fits(struct sock *sk, __u32 len)
-{
-	return krl_sock_room(sk) > (len < KRL_REPLY_MERGED ? len : KRL_REPLY_MERGED) + KRL_ANSWER_BYTES;
+	w->len = len;
+	/* Each piece would leave as a segment of its own. */
+	if ((len <= KRL_REPLY_MERGED && !bpf_msg_pull_data(msg, 0, len, 0)) || !bpf_msg_pull_data(msg, 0, end, 0))
+		w->base = 0;
+	return 0;
 }
 
 static __noinline int krl_reply_add(struct krl_replying *r)
@@ -146,23 +150,28 @@ static __noinline int krl_reply_add(struct krl_replying *r)
 	struct krl_reply_walk *w = &r->conn->reply_walk;
 	__u64 key = r->conn->headers.form;
 	struct krl_text_slot *slot;
-	int verdict;
+	int lost = 1;
 
 	writing.form = key ? bpf_map_lookup_elem(&krl_forms, &key) : 0;
 	if (!writing.form)
-		return SK_PASS;
+		return 0;
 	slot = krl_text_slot_take();
-	if (!slot) {
-		krl_count(KRL_REASON_HEADERS_LOST);
-		return SK_PASS;
+	if (slot) {
+		slot->text.len = 0;
+		slot->text.at = 0;
+		writing.text = &slot->text;
+		bpf_loop(writing.form->piece_count, krl_reply_write_piece, &writing, 0);
+		/* Of bytes that the kernel does not take, it would tell the server a wrong number
+		 * (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
+		if (w->off + slot->text.len <= w->sure)
+			lost = krl_reply_insert(r->msg, w, &slot->text);
+		slot->busy = 0;
 	}
-	slot->text.len = 0;
-	slot->text.at = 0;
-	writing.text = &slot->text;
-	bpf_loop(writing.form->piece_count, krl_reply_write_piece, &writing, 0);
-	verdict = krl_reply_insert(r->msg, w, &slot->text);
-	slot->busy = 0;
-	return verdict;
+	if (lost)
+		krl_count(KRL_REASON_HEADERS_LOST);
+	else
+		r->conn->reply.taken_seq = r->conn->reply.at_seq + w->off;
+	return 0;
 }
 
 /* Up to the end of the next status line, or of the message. */
@@ -175,22 +184,40 @@ static long krl_reply_head(__u32 i, void *ctx)
 	bpf_loop(KRL_REPLY_STEPS, krl_reply_walk_step, r, 0);
 	if (w->event != KRL_REPLY_LINE)
 		return 1;
-	if (w->adds && krl_reply_add(r) != SK_PASS) {
-		w->drops = 1;
-		return 1;
-	}
-	return 0;
+	krl_reply_add(r);
+	return !!w->drops;
+}
+
+/* Walk over the message, which is at @seq; its first @over bytes are of no interest. */
+static __always_inline void krl_reply_walk(struct krl_replying *replying, struct sock *sk, __u32 seq, __u32 over)
+{
+	struct krl_reply_walk *w = &replying->conn->reply_walk;
+	struct krl_reply *r = &replying->conn->reply;
+
+	__builtin_memset(w, 0, sizeof(*w));
+	w->len = replying->msg->size;
+	w->off = over;
+	w->sure = krl_sock_sure(sk);
+	r->skip = 0;
+	r->at_seq = seq;
+	bpf_loop(KRL_REPLY_HEADS, krl_reply_head, replying, 0);
+	r->at_seq = seq + w->off;
+	/* A head that is longer than a walk. */
+	if (!w->event && !r->skip && w->off < w->len)
+		w->event = KRL_REPLY_UNREADABLE;
+	if (w->event == KRL_REPLY_UNREADABLE)
+		krl_count(KRL_REASON_REPLY_UNREAD);
+	if (w->event)
+		r->state = KRL_REPLY_LOST;
 }
 
 SEC("sk_msg")
 int krl_reply(struct sk_msg_md *msg)
 {
 	struct krl_replying replying = { .msg = msg };
-	struct krl_reply_walk *w;
 	struct krl_conn *conn;
-	struct krl_reply *r;
 	struct sock *sk;
-	__u64 cookie;
+	__u64 cookie, over;
 	__u32 seq;
 
 	sk = krl_msg_sock(msg);
@@ -200,35 +227,17 @@ int krl_reply(struct sk_msg_md *msg)
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	if (!conn || conn->reply.state != KRL_REPLY_FRAMED)
 		return SK_PASS;
-	r = &conn->reply;
-	w = &conn->reply_walk;
 	seq = krl_sock_write_seq(sk);
-	if (krl_reply_resume(r, seq) >= msg->size)
-		return SK_PASS;
-	if (r->state == KRL_REPLY_LOST) {
+	over = krl_reply_resume(&conn->reply, seq);
+	if (conn->reply.state != KRL_REPLY_FRAMED) {
 		krl_count(KRL_REASON_REPLY_UNREAD);
 		return SK_PASS;
 	}
-	__builtin_memset(w, 0, sizeof(*w));
-	w->len = msg->size;
-	w->off = r->skip;
-	r->skip = 0;
-	/* The kernel's own answers come along here as well. */
-	if (w->off || krl_reply_waits(r)) {
-		w->adds = krl_reply_fits(sk, w->len);
-		replying.conn = conn;
-		bpf_loop(KRL_REPLY_HEADS, krl_reply_head, &replying, 0);
-		if (w->drops)
-			return SK_DROP;
-		if (w->event == KRL_REPLY_UNREADABLE || (!w->event && !r->skip && w->off < w->len))
-			krl_count(KRL_REASON_REPLY_UNREAD);
-		if (w->event || (!r->skip && w->off < w->len))
-			r->state = KRL_REPLY_LOST;
-	} else {
-		w->off = w->len;
-	}
-	r->at_seq = seq + w->off;
-	return SK_PASS;
+	if (over >= msg->size)
+		return SK_PASS;
+	replying.conn = conn;
+	krl_reply_walk(&replying, sk, seq, over);
+	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

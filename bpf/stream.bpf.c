@@ -14,6 +14,9 @@
  * that time. */
 #define KRL_ALIVE_NS (KRL_NS_PER_S / 2)
 
+/* Of a connection that was open before the rule: skbs that are no request. */
+#define KRL_JOIN_TRIES 64
+
 /* What bpf_skb_adjust_room takes off an skb at once (net/core/filter.c, sk_skb_adjust_room), and how often
  * it is asked to: more than a window holds. */
 #define KRL_TRIM_MAX 0xfff
@@ -295,8 +298,14 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 	const struct krl_judge *judge = &conn->judge;
 	struct krl_answer *a = &conn->headers;
 
+	/* Bytes that were not seen are noticed here, or the next answer would tell nothing. */
+	if (conn->reply.state == KRL_REPLY_FRAMED)
+		krl_reply_resume(&conn->reply, krl_sock_write_seq(sk));
 	if (conn->reply.state == KRL_REPLY_UNKNOWN && nothing_owed)
 		krl_reply_begin(&conn->reply, krl_sock_write_seq(sk));
+	/* The client has not waited for the kernel's answer: that may be taken for the server's. */
+	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
+		krl_reply_forget(&conn->reply);
 	if (conn->reply.state == KRL_REPLY_FRAMED)
 		krl_reply_expect(&conn->reply, conn->scan.heads, conn->scan.head_bits);
 	a->form = judge->headers;
@@ -342,6 +351,18 @@ static __always_inline int krl_skip_overlap(struct __sk_buff *skb, struct krl_co
 	return over ? -1 : 0;
 }
 
+/* Of a connection that was open before the rule, the first bytes may be the rest of a body: what is no request is let
+ * through, for a while. Returns SK_PASS, or -1 when the bytes are to be judged as any. */
+static __always_inline int krl_join_later(struct krl_conn *conn)
+{
+	if (!conn->joining || conn->scan.heads || conn->joining == KRL_JOIN_TRIES)
+		return -1;
+	conn->joining++;
+	__builtin_memset(&conn->http, 0, sizeof(conn->http));
+	conn->http.flags = KRL_HTTP_NOT_FIRST;
+	return SK_PASS;
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
@@ -378,6 +399,11 @@ int krl_stream(struct __sk_buff *skb)
 		conn->late = KRL_LATE_TRIES;
 		return krl_drop(skb, sk);
 	}
+	if (conn->phase == KRL_PHASE_JOINING) {
+		if (!krl_sock_answered(sk, conn->admit_seq))
+			return SK_PASS;
+		conn->phase = KRL_PHASE_OPEN;
+	}
 	if (conn->answer.queued)
 		return krl_not_waited(conn, cookie);
 	if (conn->phase == KRL_PHASE_SWALLOW)
@@ -406,10 +432,16 @@ int krl_stream(struct __sk_buff *skb)
 	}
 	conn->torn = conn->admitted && in_body;
 	nothing_owed = krl_nothing_owed(conn, sk);
-	if (conn->scan.failed || conn->scan.event)
+	if (conn->scan.failed || conn->scan.event) {
+		if (krl_join_later(conn) == SK_PASS)
+			return SK_PASS;
+		if (conn->joining)
+			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
 		return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
+	}
 	if (!conn->scan.heads)
 		return SK_PASS;
+	conn->joining = 0;
 
 	if (!policy && endpoint) {
 		conn->judge.n = conn->scan.heads;
@@ -418,6 +450,8 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn->scan.refused) {
 		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
 			krl_fill_headers(conn, sk, nothing_owed);
+		else
+			krl_reply_forget(&conn->reply);
 		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}

@@ -41,6 +41,7 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 struct krl_reconcile_result {
 	size_t rules_added, rules_changed, rules_removed;
 	size_t endpoints_added, endpoints_changed, endpoints_removed;
+	size_t connections_joined;	/* that were open before */
 };
 
 /* Make the maps say what @plan says, changing only what differs: a bucket is reset by nothing but

@@ -26,6 +26,7 @@ struct krl_datapath {
 	struct krl_stale stale_forms, stale_policies;
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
+	bool releasing;			/* connections of endpoints that are gone wait to be let go */
 };
 
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */

@@ -26,7 +26,7 @@ static const char *const pinned_maps[] = {
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
 	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
-	"krl_writers",	 "krl_values",
+	"krl_writers",	 "krl_loose",	  "krl_values",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
- * policies.c, the texts of answers in forms.c, open connections in enlist.c. */
+ * policies.c, the texts of answers in forms.c, open connections in join.c and walk.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -30,9 +30,8 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
  * 0, or -errno. */
 int krl_pass_endpoints(struct krl_pass *pass);
 
-/* Have the sockets of connections that are open already written through krl_reply, where their endpoint wants
- * it. 0, or -errno. */
-int krl_pass_enlist(struct krl_pass *pass);
+/* Enrol the connections to the endpoints that were open before those were there. 0, or -errno. */
+int krl_pass_join(struct krl_pass *pass);
 
 /* Have @form in the kernel; @ret_key is where. 0, or -errno. */
 int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);

@@ -16,6 +16,7 @@
 
 #include "bpf/lib/bucket.h"
 #include "pass.h"
+#include "walk.h"
 
 #define NO_SLOT UINT32_MAX
 
@@ -238,9 +239,13 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
-	err = p->enlists ? krl_pass_enlist(p) : 0;
+	err = p->result.endpoints_added ? krl_pass_join(p) : 0;
+	if (!err && p->enlists)
+		err = krl_walk_enlist(p->dp);
 	if (err)
 		return krl_error_set(ret_error, -err, "walking over open connections: %s", strerror(-err));
+	if (p->result.endpoints_removed)
+		krl_walk_release(p->dp);
 	drop_rules(p);
 	krl_pass_drop_forms(p);
 	krl_pass_drop_policies(p);

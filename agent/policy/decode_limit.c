@@ -52,14 +52,10 @@ static size_t read_text(struct krl_reader *reader, yaml_node_t *node,
 	const char *text = krl_node_text(node), *at = text;
 	size_t count, len;
 
-	for (count = 0; count < KRL_MAX_ENDPOINT_RULES; at++) {
-		if (krl_limit_parse_first(at, &ret[count], &len))
-			break;
-		count++;
-		at += len;
-		if (!*at)
-			return count;
-	}
+	for (count = 0; count < KRL_MAX_ENDPOINT_RULES && !krl_limit_parse_first(at, &ret[count], &at); count++)
+		if (!at)
+			return count + 1;
+	len = strcspn(at, KRL_LIMIT_JOINTS);
 	if (count == KRL_MAX_ENDPOINT_RULES)
 		krl_reader_error(reader, node, "more than %d limits", KRL_MAX_ENDPOINT_RULES);
 	else if (at == text && !text[len])

@@ -3,26 +3,25 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "decode_kinds.h"
 
 #define ALL_DAYS 0x7f
-#define SHORT_NAME 3	/* bytes of a day's name that are enough */
 
 static void read_day(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	static const char *const names[] = { "Sunday",	 "Monday", "Tuesday", "Wednesday",
-					     "Thursday", "Friday", "Saturday" };
+	static const char *const names[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	struct krl_schedule *schedule = out;
 	const char *text = krl_node_text(node);
-	size_t i, len = text ? strlen(text) : 0;
+	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if ((len == SHORT_NAME || len == strlen(names[i])) && !strncasecmp(text, names[i], len)) {
-			schedule->days |= 1U << i;
-			return;
-		}
+		if (!text || strcmp(text, names[i]))
+			continue;
+		if (schedule->days >> i & 1)
+			krl_reader_error(reader, node, "%s: given twice", text);
+		schedule->days |= 1U << i;
+		return;
 	}
 	krl_reader_expected(reader, node, "Mon, Tue, Wed, Thu, Fri, Sat or Sun");
 }

@@ -28,8 +28,6 @@ static const struct {
 };
 
 #define UNIT_COUNT (sizeof(units) / sizeof(*units))
-#define JOINTS ";,|"
-#define BLANKS " \t"
 #define LIMIT_BYTES 80		/* more than the longest numbers and unit take */
 #define SHORTEST_RATE_UNIT 6	/* second: no limit is written per millisecond */
 
@@ -124,21 +122,23 @@ int krl_limit_parse(const char *text, struct krl_settings *ret)
 	return 0;
 }
 
-int krl_limit_parse_first(const char *text, struct krl_settings *ret, size_t *ret_len)
+int krl_limit_parse_first(const char *text, struct krl_settings *ret, const char **ret_rest)
 {
+	const char *joint = text + strcspn(text, KRL_LIMIT_JOINTS);
 	char limit[LIMIT_BYTES];
-	size_t len = strcspn(text, JOINTS);
+	size_t len = joint - text;
+	int err;
 
-	*ret_len = len;
-	for (; len && strchr(BLANKS, *text); len--)
-		text++;
-	while (len && strchr(BLANKS, text[len - 1]))
+	while (*joint && len && text[len - 1] == ' ')
 		len--;
 	if (len >= sizeof(limit))
 		return -EINVAL;
 	memcpy(limit, text, len);
 	limit[len] = '\0';
-	return krl_limit_parse(limit, ret);
+	err = krl_limit_parse(limit, ret);
+	if (!err)
+		*ret_rest = *joint ? joint + 1 + strspn(joint + 1, " ") : NULL;
+	return err;
 }
 
 void krl_limit_text(const struct krl_settings *s, char *ret, size_t size)

@@ -19,9 +19,11 @@ int krl_unit_parse(const char *text, __u64 *ret_ns);
 /* "10/minute", "10 per minute", "10 per 5 minutes". 0 with *ret set, or -EINVAL. */
 int krl_limit_parse(const char *text, struct krl_settings *ret);
 
-/* The first of several such limits, joined by ';', ',' or '|' with blanks around them or none: as above,
- * and @ret_len, also of what is no limit, is how many bytes it has up to the joint or the end. */
-int krl_limit_parse_first(const char *text, struct krl_settings *ret, size_t *ret_len);
+#define KRL_LIMIT_JOINTS ";,|"
+
+/* The first of such limits that are joined, with spaces around the joints or none: as above. @ret_rest is where the
+ * next begins, NULL when there is none. */
+int krl_limit_parse_first(const char *text, struct krl_settings *ret, const char **ret_rest);
 
 /* "10 per 1 minute", in the largest unit that is whole, and ", burst 20" when the bucket holds another
  * number than one fill. */

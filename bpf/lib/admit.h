@@ -159,7 +159,7 @@ static __always_inline void krl_judge_tell(struct krl_judge *j, const struct krl
 	__s64 tokens = KRL_READ_ONCE(b->tokens);
 	__u64 left = tokens > 0 ? tokens : 0;
 
-	if (!rule->headers || (j->headers && j->left <= left))
+	if (!rule->headers || rule->flags & KRL_RULE_SHADOW || (j->headers && j->left <= left))
 		return;
 	j->headers = rule->headers;
 	j->left = left;

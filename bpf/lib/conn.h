@@ -13,6 +13,7 @@ enum krl_phase {
 	KRL_PHASE_SWALLOW,	/* the body of a refused request is dropped up to its end */
 	KRL_PHASE_DRAIN,	/* refused, but the server owes older answers; the stream is dropped */
 	KRL_PHASE_CLOSED,	/* the last answer was sent; the stream is dropped */
+	KRL_PHASE_JOINING,	/* was open before the rule: everything passes up to the end of an answer */
 };
 
 enum krl_answer_kind {
@@ -108,8 +109,10 @@ struct krl_reply_walk {
 	__u32 off;		/* bytes walked */
 	__u32 base;		/* which byte of the message can be read first */
 	__u32 event;		/* enum krl_reply_event that ended the walk */
-	__u32 adds;		/* header fields are put in */
-	__u32 drops;		/* the message was broken in the attempt */
+	__u32 sure;		/* bytes of the message that the kernel takes in any case */
+	__u32 pulled;		/* the program has asked for bytes to read */
+	__u32 drops;		/* the message was broken in the attempt to add to it */
+	__u32 pad;
 };
 
 /* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may
@@ -134,7 +137,8 @@ struct krl_conn {
 	__u8 torn;		/* this skb has the rest of an admitted request: dropped, the server waits in vain */
 	__u8 answered;		/* some answer from the kernel was decided, at answer_seq */
 	__u8 tracked;		/* next_seq is known */
-	__u8 pad[6];
+	__u8 joining;		/* skbs that were no request since the connection joined, and one more; 0: it is known */
+	__u8 pad[5];
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_judge judge;
 	struct krl_scan scan;

@@ -26,21 +26,70 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct netns_ipv4 {
+	unsigned int sysctl_tcp_notsent_lowat;
+};
+
+struct net {
+	struct netns_ipv4 ipv4;
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	__u16 skc_family;
+	__u8 skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct sk_psock {
+	struct list_head ingress_msg;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	struct sk_buff_head sk_receive_queue;
+	void *sk_user_data;
 	int sk_wmem_queued;
 	int sk_sndbuf;
 };
 
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 write_seq;
+	__u32 copied_seq;
+	__u32 rcv_nxt;
+	__u32 lsndtime;
+	__u64 bytes_received;
+	__u32 mss_cache;
+	__u32 notsent_lowat;
 };
 
 #pragma clang attribute pop
@@ -69,12 +118,30 @@ static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 	return sk->__sk_common.skc_cookie.counter;
 }
 
-/* Bytes that can be written before the send buffer is full (include/net/sock.h, sk_stream_memory_free). */
-static __always_inline __u32 krl_sock_room(struct sock *sk)
-{
-	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
+/* What an skb that is written costs of the send buffer beside its bytes, at most. */
+#define KRL_SKB_COST 1536
 
-	return room > 0 ? room : 0;
+/* Bytes of what is written next that are taken at once in any case. Room is asked for before each skb alone
+ * (include/net/sock.h, sk_stream_memory_free; net/ipv4/tcp.c, tcp_sendmsg_locked), and one that is not the
+ * rest of another has room for a segment. */
+static __always_inline __u32 krl_sock_sure(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
+	__u32 unsent = tp->write_seq - tp->snd_nxt;
+	/* Options may take some of it (tcp_current_mss). */
+	__u32 segment = tp->mss_cache / 2;
+	__u32 lowat = tp->notsent_lowat;
+	__u64 sure;
+
+	if (!lowat)
+		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+	if (room <= 0 || unsent >= lowat)
+		return 0;
+	sure = room > 2 * KRL_SKB_COST ? (__u64)(room - 2 * KRL_SKB_COST) * segment / (segment + KRL_SKB_COST) : 0;
+	if (sure > lowat - unsent)
+		sure = lowat - unsent;
+	return sure < segment && !unsent ? segment : sure;
 }
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when a request is
@@ -85,6 +152,18 @@ static __always_inline int krl_sock_blocks(struct sock *sk)
 	struct file *file = socket ? socket->file : 0;
 
 	return file && !(file->f_flags & KRL_O_NONBLOCK);
+}
+
+/* Has the server read all that came? What the verdict let through is in a list of the socket map's. */
+static __always_inline int krl_sock_unread_nothing(struct sock *sk)
+{
+	/* The pointer carries flags in its low bits (include/linux/skmsg.h, SK_USER_DATA_PTRMASK). */
+	unsigned long psock = (unsigned long)sk->sk_user_data & ~7UL;
+	struct list_head *list = &((struct sk_psock *)psock)->ingress_msg, *next;
+
+	if (!psock || sk->sk_receive_queue.qlen || bpf_probe_read_kernel(&next, sizeof(next), &list->next))
+		return 0;
+	return next == list;
 }
 
 /* skbs that wait behind the one being judged. */
@@ -107,6 +186,15 @@ static __always_inline int krl_sock_acked(struct sock *sk)
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
 	return tp->snd_una == tp->write_seq;
+}
+
+/* Has the server answered all that the client sent? It seems so when it read all of it and wrote after that. */
+static __always_inline int krl_sock_rests(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->copied_seq == tp->rcv_nxt &&
+	       (!tp->bytes_received || (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0);
 }
 
 /* Has the server written something since write_seq was @since, and has the client all of it? */

@@ -2,7 +2,8 @@
 /* Framing of the server's answers (RFC 9112), one step at a time, over any segmentation.
  *
  * Unlike with requests nothing is refused here: what is not understood at once makes the answers of the
- * connection unreadable from then on (KRL_REPLY_LOST), and they are left alone.
+ * connection unreadable from then on (KRL_REPLY_LOST), and they are left alone. What is understood does not
+ * depend on how it is cut.
  */
 #ifndef KMESH_RL_REPLY_H
 #define KMESH_RL_REPLY_H
@@ -19,7 +20,7 @@
 #define KRL_REPLY_MAX_WAITING 64
 
 enum krl_reply_state {
-	KRL_REPLY_UNKNOWN,	/* some answer may be underway */
+	KRL_REPLY_UNKNOWN,	/* some answer may be underway, or bytes of one were not seen */
 	KRL_REPLY_FRAMED,
 	KRL_REPLY_LOST,		/* left HTTP/1.1, ends with the connection, or not understood */
 };
@@ -42,7 +43,7 @@ enum krl_reply_line {
 };
 
 /* The place in what the server writes. It is kept by TCP sequence number: of what a program sees, the kernel
- * may take a part only, and the server writes the rest again. */
+ * may take a part only, and the server writes the rest again, which a program sees or not. */
 struct krl_reply {
 	struct krl_http http;	/* from KRL_HTTP_FIELD_START on; KRL_HTTP_START: before and in a status line */
 	__u64 skip;		/* bytes of a body or a chunk from at_seq on */
@@ -50,9 +51,11 @@ struct krl_reply {
 	__u32 asked;		/* requests that the server got */
 	__u32 answered;		/* final answers whose head ended */
 	__u32 at_seq;		/* where this is the state */
+	__u32 taken_seq;	/* up to where the kernel took what was written */
 	__u16 status;
 	__u8 line;		/* enum krl_reply_line, or fewer */
 	__u8 state;		/* enum krl_reply_state */
+	__u32 pad;
 };
 
 /* The server got @count requests; of those of which @heads has a bit, the first being bit 0, the answer has no
@@ -63,7 +66,7 @@ static __always_inline void krl_reply_expect(struct krl_reply *r, __u32 count, _
 	__u64 mask;
 
 	if (count > KRL_REPLY_MAX_WAITING || r->asked - r->answered > KRL_REPLY_MAX_WAITING - count) {
-		r->state = KRL_REPLY_LOST;
+		r->state = KRL_REPLY_UNKNOWN;
 		return;
 	}
 	mask = count == KRL_REPLY_MAX_WAITING ? ~0ULL : (1ULL << count) - 1;
@@ -81,19 +84,32 @@ static __always_inline void krl_reply_begin(struct krl_reply *r, __u32 seq)
 {
 	__builtin_memset(r, 0, sizeof(*r));
 	r->at_seq = seq;
+	r->taken_seq = seq;
 	r->state = KRL_REPLY_FRAMED;
 }
 
+/* It is not known any more which answers wait. */
+static __always_inline void krl_reply_forget(struct krl_reply *r)
+{
+	if (r->state == KRL_REPLY_FRAMED)
+		r->state = KRL_REPLY_UNKNOWN;
+}
+
 /* What is written next is at @seq. Returns how many bytes of it are to be stepped over first, which may be more
- * than there are, and has the state lost when bytes are missing, or come twice where that cannot be mended. */
+ * than there are: those of a body, and those that the server writes again. Bytes that were written unseen are no
+ * matter in a body; where they are missing, the state is unknown. */
 static __always_inline __u64 krl_reply_resume(struct krl_reply *r, __u32 seq)
 {
 	__u32 written = seq - r->at_seq;
+	int again = (__s32)written < 0;
 
-	if ((__s32)written < 0 || written > r->skip) {
-		r->state = KRL_REPLY_LOST;
+	if ((__s32)(seq - r->taken_seq) < 0 || (!again && written > r->skip)) {
+		r->state = KRL_REPLY_UNKNOWN;
 		return 0;
 	}
+	r->taken_seq = seq;
+	if (again)
+		return r->skip + (r->at_seq - seq);
 	r->skip -= written;
 	r->at_seq = seq;
 	return r->skip;
@@ -102,20 +118,21 @@ static __always_inline __u64 krl_reply_resume(struct krl_reply *r, __u32 seq)
 /* Is an answer of the server's due, or underway? */
 static __always_inline int krl_reply_waits(const struct krl_reply *r)
 {
-	return r->asked != r->answered || r->http.state != KRL_HTTP_START || r->line;
+	return r->asked != r->answered || r->http.state != KRL_HTTP_START;
 }
 
-/* How many of the 8 bytes of @word come before one that is a control character. A tab counts as one. */
+/* How many of the 8 bytes of @word come before one that is a control character or DEL. A tab counts as one. */
 static __always_inline __u32 krl_reply_plain(__u64 word)
 {
 	const __u64 ones = 0x0101010101010101ULL;
-	__u64 low = (word - ones * 0x20) & ~word & ones << 7;
+	__u64 del = word ^ ones * 0x7f;
+	__u64 found = (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & ones << 7;
 
-	if (!low)
+	if (!found)
 		return 8;
 	/* The lowest such byte is one: no borrow came from below it. */
-	low = (low & -low) >> 7;
-	return ((low - 1) & ones) * ones >> 56;
+	found = (found & -found) >> 7;
+	return ((found - 1) & ones) * ones >> 56;
 }
 
 static __always_inline int krl_reply_line_byte(struct krl_reply *r, __u8 c)
@@ -144,15 +161,12 @@ static __always_inline int krl_reply_line_byte(struct krl_reply *r, __u8 c)
 		return c >= '0' && c <= '9' ? KRL_REPLY_NOTHING : KRL_REPLY_UNREADABLE;
 	case KRL_REPLY_STATUS_END:
 	case KRL_REPLY_REASON:
-		if (c == '\r')
-			r->line = KRL_REPLY_LF;
-		else if (at == KRL_REPLY_STATUS_END && c != ' ')
-			return KRL_REPLY_UNREADABLE;
-		else
-			r->line = KRL_REPLY_REASON;
-		return KRL_REPLY_NOTHING;
+		r->line = c == '\r' ? KRL_REPLY_LF : KRL_REPLY_REASON;
+		if (c == '\r' || c == ' ' || (at == KRL_REPLY_REASON && krl_http_is_text(c)))
+			return KRL_REPLY_NOTHING;
+		return KRL_REPLY_UNREADABLE;
 	}
-	if (c != '\n')
+	if (c != '\n' || r->status < 100)
 		return KRL_REPLY_UNREADABLE;
 	r->line = 0;
 	r->http.length = 0;
@@ -306,8 +320,12 @@ static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, co
 
 static __always_inline int krl_reply_field_byte(struct krl_reply *r, __u8 c)
 {
-	int event = krl_http_byte(&r->http, c);
+	int event;
 
+	/* No name that matters, as krl_reply_name() has it. */
+	if (r->http.state == KRL_HTTP_FIELD_NAME && c != ':' && !krl_http_is_tchar(c))
+		r->http.state = KRL_HTTP_FIELD_VALUE;
+	event = krl_http_byte(&r->http, c);
 	if (event == KRL_HTTP_HEAD_END)
 		return krl_reply_head_end(r);
 	if (event != KRL_HTTP_NOTHING)

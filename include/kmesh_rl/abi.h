@@ -225,6 +225,17 @@ struct krl_command {
 	__u32 count;		/* of keys behind it */
 };
 
+/* A connection that was open before its endpoint was protected: from krl_find to the agent, and on to krl_join. */
+struct krl_open {
+	__u64 cookie;
+	__u64 netns_cookie;
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 pad;
+};
+
 /* A KRL_COMMAND_SWEEP. */
 #define KRL_SWEEP_KEYS 64
 
@@ -246,5 +257,6 @@ _Static_assert(sizeof(struct krl_config) == 48, "ABI");
 _Static_assert(sizeof(struct krl_load) == 32, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
+_Static_assert(sizeof(struct krl_open) == 56, "ABI");
 
 #endif

@@ -24,6 +24,7 @@
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \
 	X(ANSWER_DRAINED, "answer_drained", "a pipelined request was refused after older answers") \
+	X(JOIN_UNREAD, "join_unread", "no request was found on a connection that was open before the rule") \
 	X(HEADERS_LOST, "headers_lost", "no room to tell of the limit on an answer, which went without") \
 	X(REPLY_UNREAD, "reply_unread", "an answer could not be followed, nor be given header fields") \
 	X(BLOCKING_READER, "blocking_reader", "a 429 to a server that reads with blocking calls")

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the limiter with the unlimited server and with nginx's limit_req in front of it.
 
-One nginx serves a static file on four ports: one without rules, one under a limit that admits
-everything, one under a limit that refuses everything, one under 32 rules with selectors, of which the last
-one asked admits everything. Another nginx is a proxy in front of the first
+One nginx serves a static file on five ports: one without rules, one under a limit that admits
+everything, one where the answers tell of that, one under a limit that refuses everything, one under 32 rules
+with selectors, of which the last one asked admits everything. Another nginx is a proxy in front of the first
 port, with limit_req admitting and refusing. wrk measures each in turn, round after round, so that
 what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
 machine, client included: what the kernel does for a request shows nowhere else.
@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 
-ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT = range(18480, 18486)
+ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT, TELL = range(18480, 18487)
 TIERS = 32
 
 # A head of 600 bytes, as browsers and API clients send: the last of the tiers is asked for.
@@ -43,6 +43,7 @@ LONG_HEAD = [
 CASES = [
     ("server alone", ALONE, 200, []),
     ("kmesh-rl admits", ADMIT, 200, []),
+    ("kmesh-rl admits, and tells", TELL, 200, []),
     ("nginx proxy admits", PROXY_ADMIT, 200, []),
     ("kmesh-rl answers 429", REFUSE, 429, []),
     ("nginx proxy answers 429", PROXY_REFUSE, 429, []),
@@ -62,7 +63,8 @@ http {{
 """
 
 SERVER = """
-  server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; listen 127.0.0.1:{3}; root {dir}/www; }}
+  server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; listen 127.0.0.1:{3}; listen 127.0.0.1:{4};
+           root {dir}/www; }}
 """
 
 PROXY = """
@@ -81,6 +83,7 @@ kind: RateLimit
 metadata: {{name: {name}, namespace: bench}}
 spec:
   endpoints: [{{ip: 127.0.0.1, port: {port}}}]
+  responseHeaders: {headers}
   rules:
 {rules}
 ---
@@ -90,12 +93,12 @@ RULE = """\
 """
 
 
-def rate_limit(name, port, *tokens):
+def rate_limit(name, port, *tokens, headers="Limited"):
     """A RateLimit with a rule for each of @tokens; of several, each has a selector."""
     selectors = [f", clientSelectors: [{{headers: [{{name: x-user-type, value: tier-{n}}}]}}]"
                  for n in range(len(tokens))] if len(tokens) > 1 else [""]
     rules = "".join(RULE.format(tokens=n, selectors=s) for n, s in zip(tokens, selectors))
-    return RATE_LIMIT.format(name=name, port=port, rules=rules)
+    return RATE_LIMIT.format(name=name, port=port, rules=rules, headers=headers)
 
 
 def idle_s():
@@ -144,9 +147,10 @@ class Bench:
         os.makedirs(f"{self.dir}/config")
         with open(f"{self.dir}/config/limits.yaml", "w") as file:
             file.write(rate_limit("admit", ADMIT, 10**18))
+            file.write(rate_limit("tell", TELL, 10**18, headers="Always"))
             file.write(rate_limit("refuse", REFUSE, 1))
             file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**18))
-        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, dir=self.dir))
+        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, dir=self.dir))
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                     "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
@@ -231,6 +235,7 @@ def ratios(median):
 
     return {
         "admitted_of_alone": ratio("kmesh-rl admits", "server alone", "requests_per_s"),
+        "told_of_alone": ratio("kmesh-rl admits, and tells", "server alone", "requests_per_s"),
         "admitted_of_proxied": ratio("kmesh-rl admits", "nginx proxy admits", "requests_per_s"),
         "alone_of_proxied": ratio("server alone", "nginx proxy admits", "requests_per_s"),
         "selected_of_alone": ratio("kmesh-rl, 32 tiers, same", "server alone, 600-byte head", "requests_per_s"),
@@ -243,6 +248,7 @@ def show(connections, median, ratio):
     for name, m in median.items():
         print(f"{name:30}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}")
     print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97)")
+    print(f"told / server alone      {ratio['told_of_alone']:.2f}   (to reach: 0.85)")
     print(f"admitted / proxied       {ratio['admitted_of_proxied']:.2f}   (to reach: 2.00; "
           f"the server alone: {ratio['alone_of_proxied']:.2f})")
     print(f"32 tiers / server alone  {ratio['selected_of_alone']:.2f}   (to reach: 0.95)")

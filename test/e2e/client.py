@@ -171,6 +171,17 @@ class Conn:
         del self.buffer[:size]
         return data
 
+    def more_than(self, size):
+        """Wait for more than @size bytes that are not read yet."""
+        while len(self.buffer) <= size:
+            expect(self._more(), f"end of the connection after {bytes(self.buffer)!r}")
+
+    def line(self):
+        """The next line, without its end."""
+        while (end := self.buffer.find(b"\r\n")) < 0:
+            expect(self._more(), f"end of the connection inside {bytes(self.buffer)!r}")
+        return self.read(end + 2)[:-2].decode("latin-1")
+
     def response(self, to_head=False):
         """The next answer; one to a HEAD has no body."""
         answer = self.response_or_eof(to_head)

@@ -213,10 +213,17 @@ class Env:
         return self.run([os.path.join(self.build, "kmesh-rl"), "--bpffs", self.bpffs,
                          "--control-socket", control, *args])
 
+    def _statistics(self):
+        result = self.tool("get", "ratelimit-stats", "-A", "-o", "json")
+        return json.loads(result.stdout) if result.returncode == 0 else {}
+
     def stats(self):
         """The items of `get ratelimit-stats`; an empty list while the tool finds nothing."""
-        result = self.tool("get", "ratelimit-stats", "-A", "-o", "json")
-        return json.loads(result.stdout)["items"] if result.returncode == 0 else []
+        return self._statistics().get("items", [])
+
+    def reasons(self):
+        """The counters by reason, none while the tool finds nothing."""
+        return self._statistics().get("reasons", {})
 
     def buckets(self, *args):
         """What `get ratelimit-buckets` shows of the buckets: items and their total."""
@@ -238,13 +245,15 @@ class Env:
 
     # --- servers and clients ----------------------------------------------------------------------
 
-    def server(self, kind="epoll", port=PORT, host="127.0.0.1", **options):
-        """Start a server; an option is its flag, as raw=True for --raw."""
+    def server(self, kind="epoll", port=PORT, host="127.0.0.1", program="servers.py", **options):
+        """Start a server; an option is its flag, as raw=True for --raw, or what --option is to be."""
         self.count += 1
         record = os.path.join(self.root, f"server{self.count}.record")
-        args = [sys.executable, os.path.join(HERE, "servers.py"), kind, "--port", str(port),
+        args = [sys.executable, os.path.join(HERE, program), kind, "--port", str(port),
                 "--host", host, "--record", record]
-        args += [f"--{name.replace('_', '-')}" for name, wanted in options.items() if wanted]
+        for name, wanted in options.items():
+            if wanted:
+                args.append(f"--{name.replace('_', '-')}" + (f"={wanted}" if wanted is not True else ""))
         open(record, "wb").close()
         process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.processes.append(process)

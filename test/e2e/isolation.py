@@ -16,6 +16,7 @@ MNT_DETACH = 2
 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
+SIOCSIFMTU = 0x8922
 IFF_UP = 1
 
 BPFFS = "/sys/fs/bpf"
@@ -43,6 +44,12 @@ def loopback_up():
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(sock, SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def loopback_mtu(size):
+    """Packets of a network, instead of the 64 KiB of the loopback device."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCSIFMTU, struct.pack("16si12x", b"lo", size))
 
 
 def new_network():

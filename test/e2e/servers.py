@@ -10,6 +10,8 @@ taken; standard input takes commands, and its end is the end of the server:
 
     accept   begin to accept (with --hold-accept)
     release  answer the requests for /gated, which wait until then
+    rest     read nothing, until
+    go-on    which reads again (these two: epoll alone)
 """
 
 import argparse
@@ -74,6 +76,13 @@ class EpollServer:
             for sock, session in list(self.sessions.items()):
                 session.release()
                 self._flush(sock, session)
+        if b"rest" in words:
+            for sock in self.sessions:
+                self.poller.unregister(sock)
+            self.recorder.note("rests", 0)
+        if b"go-on" in words:
+            for sock, session in self.sessions.items():
+                self.poller.register(sock, selectors.EVENT_READ, session)
 
     def _accept(self):
         fd = _libc.accept4(self.listener.fileno(), None, None, os.O_NONBLOCK | os.O_CLOEXEC)

@@ -279,18 +279,6 @@ def after_detach_a_new_agent_starts_afresh(env):
     equal(env.connect().ask(get()).status, 429, "status over the limit")
 
 
-@case
-def connections_from_before_the_agent_are_left_alone(env):
-    env.server()
-    conn = env.connect()
-    expect_ok(conn.ask(get()))
-    env.limit(limit="1/day")
-    for number in range(3):
-        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
-    take(env, 1)
-    equal(env.connect().ask(get()).status, 429, "status on a new connection")
-
-
 def failing_starts(env, files):
     """What goes wrong, and how the agent is run then; the last ones fail in the kernel's part, by a limit
     of open files that is too low for it: @files are needed."""

@@ -2,7 +2,6 @@
 """Many refusals at once: the agent carries their answers in batches, and each client still gets its own,
 whole."""
 
-import json
 import os
 import signal
 import time
@@ -15,15 +14,9 @@ CLIENTS = 32
 LONG = "X-Padding: " + "a" * 60
 
 
-def reasons(env):
-    """The counters by reason, none while the tool finds nothing."""
-    result = env.tool("get", "ratelimit-stats", "-A", "-o", "json")
-    return json.loads(result.stdout)["reasons"] if result.returncode == 0 else {}
-
-
 def carried(env):
     """429s that the agent carried."""
-    return reasons(env).get("answer_carried", 0)
+    return env.reasons().get("answer_carried", 0)
 
 
 def ask_all(conns, request):
@@ -174,7 +167,7 @@ def events_that_the_agent_missed_are_made_up_for(env):
     take(env, 1)
     os.kill(agent.process.pid, signal.SIGSTOP)
     try:
-        while not reasons(env).get("event_lost"):
+        while not env.reasons().get("event_lost"):
             for _ in range(500):
                 with env.connect() as conn:
                     conn.send(get("/over", version="1.0"))

@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from client import equal, expect, expect_limited, expect_ok, get
+from client import equal, expect, expect_limited, expect_ok, expect_refused, get
 from documents import ratelimit
 from harness import PORT, admitted, case, wait_for
 
@@ -27,11 +27,11 @@ def turn(env, time, *rules):
     wait_for(f"{rules or 'no rule'} in force at {time}", lambda: in_force(env) == sorted(rules))
 
 
-def start(env, time, *rules, waits=()):
+def start(env, time, *rules, waits=(), spec=()):
     """An agent at @time that has @waits in force, and a server."""
     env.set_clock(time)
     server = env.server()
-    env.write("limit.yaml", ratelimit("limit", PORT, rules=rules))
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=rules, spec=spec))
     agent = env.start_agent()
     wait_for("the agent runs", lambda: "agent started" in agent.text())
     equal(in_force(env), sorted(waits), f"rules in force at {time}")
@@ -95,6 +95,32 @@ def an_address_and_a_wildcard_that_covers_it(env):
     turn(env, NOON, "any", "day")
     equal(statuses(conn, 3), [200, 200, 429], "statuses by both")
     equal(env.tokens(name="any"), 4, "tokens of the wildcard's rule")
+
+
+@case
+def an_endpoint_without_a_rule_stays_protected(env):
+    env.write("closed.yaml", ratelimit("closed", PORT + 1, rules=[DAY], spec=["failurePolicy: Closed"]))
+    env.server(port=PORT + 1)
+    server = start(env, MORNING, DAY)
+    for port, request in ((PORT, b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"), (PORT + 1, b"\x16\x03\x01\x02\x00\x01")):
+        conn = env.connect(port)
+        conn.send(request)
+        expect_refused(conn, f"{request!r} while no rule is in force")
+    expect_ok(env.connect(PORT + 1).ask(get()))
+    equal(env.settled(server).requests(), [], "requests that reached the first server")
+
+
+@case
+def header_fields_of_the_servers_answers_come_and_go(env):
+    start(env, MORNING, DAY, NIGHT.replace("Europe/Berlin", "UTC"), waits=["night"], spec=["responseHeaders: Always"])
+    conn = env.connect()
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "4", "X-RateLimit-Limit by the night's rule")
+    turn(env, NOON, "day")
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "2", "X-RateLimit-Limit by the day's rule")
+    turn(env, EVENING)
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), None, "X-RateLimit-Limit without a rule")
+    turn(env, "2026-11-23T19:00:00+01:00", "night")
+    equal(conn.ask(get()).field("X-RateLimit-Limit"), "4", "X-RateLimit-Limit by the night's rule that is back")
 
 
 @case
@@ -173,3 +199,19 @@ def check_and_validate_go_by_schedules(env):
     equal(refused.returncode, 1, "exit status of validate")
     expect("spec.rules[0].schedule.timeZone: expected a time zone" in refused.stderr and
            f"{wrong}:8:" in refused.stderr, f"said instead: {refused.stderr}")
+
+
+@case
+def without_time_zones_there_is_utc(env):
+    """A machine without tzdata."""
+    script = 'mount -t tmpfs none /usr/share && exec "$0" validate -f "$1"'
+
+    def validate(zone):
+        env.write("limit.yaml", ratelimit("limit", PORT, rules=[DAY.replace("Europe/Berlin", zone)]))
+        return env.run(["unshare", "--mount", "sh", "-c", script, os.path.join(env.build, "kmesh-rl"), env.config])
+
+    equal(validate("UTC").returncode, 0, "exit status with UTC")
+    refused = validate("Europe/Berlin")
+    equal(refused.returncode, 1, "exit status with another zone")
+    expect('no time zones on this machine to find "Europe/Berlin" in: install tzdata' in refused.stderr,
+           f"said instead: {refused.stderr}")

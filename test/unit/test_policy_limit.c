@@ -159,25 +159,24 @@ static void refuses_what_is_no_limit_and_leaves_the_result_alone(void **state)
 	}
 }
 
-/* The limits of @text as a 429 words them, and "!" with what is no limit and all behind it. */
+/* The limits of @text as a 429 words them, with "; " between, and "!" with what is no limit and all behind it. */
 static const char *limits_of(const char *text)
 {
 	static char found[256];
 	struct krl_settings s;
-	size_t len, at = 0;
+	size_t at = 0;
 
-	for (;; text++) {
-		if (krl_limit_parse_first(text, &s, &len)) {
+	while (text) {
+		if (at)
+			at += sprintf(found + at, "; ");
+		if (krl_limit_parse_first(text, &s, &text)) {
 			snprintf(found + at, sizeof(found) - at, "!%s", text);
 			return found;
 		}
 		krl_limit_text(&s, found + at, KRL_LIMIT_TEXT_BYTES);
-		text += len;
 		at = strlen(found);
-		if (!*text)
-			return found;
-		found[at++] = *text;
 	}
+	return found;
 }
 
 static void reads_limits_that_are_joined(void **state)
@@ -186,18 +185,21 @@ static void reads_limits_that_are_joined(void **state)
 		const char *text, *limits;
 	} cases[] = {
 		{ "10/second", "10 per 1 second" },
-		{ "10/second;1000/hour", "10 per 1 second;1000 per 1 hour" },
-		{ "1/day,2 per 2 days|3/week", "1 per 1 day,2 per 2 days|3 per 1 week" },
-		{ " 10/second \t; 1000 per hour ", "10 per 1 second;1000 per 1 hour" },
-		{ MAX " per 9223372036 seconds;1/day", MAX " per 9223372036 seconds;1 per 1 day" },
-		{ "10/second;", "10 per 1 second;!" },
+		{ "10/second;1000/hour", "10 per 1 second; 1000 per 1 hour" },
+		{ "1/day,2 per 2 days|3/week", "1 per 1 day; 2 per 2 days; 3 per 1 week" },
+		{ "10/second  ;  1000 per hour |1/day", "10 per 1 second; 1000 per 1 hour; 1 per 1 day" },
+		{ MAX " per 9223372036 seconds;1/day", MAX " per 9223372036 seconds; 1 per 1 day" },
+		{ "10/second;", "10 per 1 second; !" },
+		{ "10/second; ", "10 per 1 second; !" },
 		{ ";10/second", "!;10/second" },
-		{ "10/second;;1/day", "10 per 1 second;!;1/day" },
-		{ "10/second; ten/hour ;1/day", "10 per 1 second;! ten/hour ;1/day" },
+		{ "10/second;;1/day", "10 per 1 second; !;1/day" },
+		{ "10/second; ten/hour ;1/day", "10 per 1 second; !ten/hour ;1/day" },
+		{ " 10/second;1/day", "! 10/second;1/day" },
+		{ "10/second;1/day ", "10 per 1 second; !1/day " },
+		{ "10/second\t;1/day", "!10/second\t;1/day" },
 		{ "10/second 1/day", "!10/second 1/day" },
 		{ "10/second&1/day", "!10/second&1/day" },
 		{ "", "!" },
-		{ " ", "! " },
 	};
 	char longest[128];
 	size_t i;

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network namespaces of this machine, as far as some process is in them. */
+#ifndef KMESH_RL_DATAPATH_NETNS_H
+#define KMESH_RL_DATAPATH_NETNS_H
+
+/* Call @fn with @ctx in each, the agent's own first, until it returns other than 0, which is returned. A namespace that
+ * the agent may not enter (CAP_SYS_ADMIN) is left out. Ends the process when there is no way back. 0, -ENOMEM, or
+ * -errno when /proc cannot be read. */
+int krl_netns_each(int (*fn)(void *ctx), void *ctx);
+
+#endif

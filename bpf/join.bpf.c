@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connections that were open before their endpoint was protected. krl_find walks over the sockets of a network
+ * namespace and says which those are; krl_join, run for each of them, enrols it. Two programs, since the iterator
+ * holds the socket's lock, which enrolling takes (net/ipv4/tcp_ipv4.c, bpf_iter_tcp_seq_show; net/core/sock_map.c,
+ * sock_map_update_elem). */
+#include "maps.h"
+#include "lib/endpoint.h"
+#include "lib/kernel.h"
+
+#define KRL_TCP_ESTABLISHED 1
+#define KRL_TCP_CLOSE_WAIT 8
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
+
+#pragma clang attribute pop
+
+/* An address of the socket, IPv4 as ::ffff:a.b.c.d. */
+static __always_inline void krl_put_ipv4(__u8 ret[16], __u32 addr)
+{
+	__u32 *words = (__u32 *)ret;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = addr;
+}
+
+SEC("iter/tcp")
+int krl_find(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct krl_endpoint_key key = {};
+	struct krl_open open = {};
+	struct tcp_sock *tp;
+
+	if (!skc || (skc->skc_state != KRL_TCP_ESTABLISHED && skc->skc_state != KRL_TCP_CLOSE_WAIT))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	if (skc->skc_family == KRL_AF_INET6) {
+		bpf_probe_read_kernel(open.local, 16, &skc->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(open.remote, 16, &skc->skc_v6_daddr);
+	} else {
+		krl_put_ipv4(open.local, skc->skc_rcv_saddr);
+		krl_put_ipv4(open.remote, skc->skc_daddr);
+	}
+	open.local_port = skc->skc_num;
+	open.remote_port = bpf_ntohs(skc->skc_dport);
+	__builtin_memcpy(key.addr, open.local, sizeof(key.addr));
+	key.port = open.local_port;
+	if (!krl_find_endpoint(&key))
+		return 0;
+	open.netns_cookie = skc->skc_net.net->net_cookie;
+	open.cookie = bpf_get_socket_cookie(skc);
+	if (bpf_map_lookup_elem(&krl_conns, &open.cookie) && !bpf_map_lookup_elem(&krl_loose, &open.cookie))
+		return 0;
+	bpf_seq_write(ctx->meta->seq, &open, sizeof(open));
+	return 0;
+}
+
+/* Too large for the stack. */
+static const struct krl_conn krl_new_conn;
+
+static __always_inline int krl_is_ipv4(const __u8 addr[16])
+{
+	const __u32 *words = (const __u32 *)addr;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline struct bpf_sock *krl_lookup(struct __sk_buff *skb, const struct krl_open *open)
+{
+	const __u32 *local = (const __u32 *)open->local, *remote = (const __u32 *)open->remote;
+	struct bpf_sock_tuple tuple = {};
+
+	if (krl_is_ipv4(open->local)) {
+		tuple.ipv4.saddr = remote[3];
+		tuple.ipv4.daddr = local[3];
+		tuple.ipv4.sport = bpf_htons(open->remote_port);
+		tuple.ipv4.dport = bpf_htons(open->local_port);
+		return bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	__builtin_memcpy(tuple.ipv6.saddr, remote, 16);
+	__builtin_memcpy(tuple.ipv6.daddr, local, 16);
+	tuple.ipv6.sport = bpf_htons(open->remote_port);
+	tuple.ipv6.dport = bpf_htons(open->local_port);
+	return bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+}
+
+static __always_inline int krl_is_enrolled(__u64 cookie)
+{
+	struct bpf_sock *sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+
+	if (!sk)
+		return 0;
+	bpf_sk_release(sk);
+	return 1;
+}
+
+/* Enrol @sk as sockops does at accept(). Returns 1 when it is, 0 when it is not the one. */
+static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_open *open)
+{
+	struct krl_endpoint_key key = { .port = open->local_port };
+	struct krl_endpoint *endpoint;
+	__u64 cookie = open->cookie;
+	struct krl_conn *conn;
+	struct sock *tcp;
+	__u8 one = 1;
+
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (!tcp || krl_sock_cookie(tcp) != cookie)
+		return 0;
+	__builtin_memcpy(key.addr, open->local, sizeof(key.addr));
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint || krl_is_enrolled(cookie))
+		return 0;
+	/* There may be a row of before it was let go. */
+	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn || bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY)) {
+		bpf_map_delete_elem(&krl_conns, &cookie);
+		krl_count(KRL_REASON_CONN_TABLE_FULL);
+		return 0;
+	}
+	conn->endpoint = key;
+	conn->judge.key.netns_cookie = open->netns_cookie;
+	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
+	conn->judge.key.port = key.port;
+	conn->phase = krl_sock_rests(tcp) ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
+	conn->joining = 1;
+	conn->http.flags = KRL_HTTP_NOT_FIRST;
+	conn->admit_seq = krl_sock_write_seq(tcp);
+	if (bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST)) {
+		bpf_map_delete_elem(&krl_conns, &cookie);
+		krl_count(KRL_REASON_NOT_ENROLLED);
+		return 0;
+	}
+	if (endpoint->flags & KRL_ENDPOINT_HEADERS)
+		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
+	return 1;
+}
+
+/* Run by the agent, in the network namespace of the socket that the packet names. */
+SEC("tc")
+int krl_join(struct __sk_buff *skb)
+{
+	struct krl_open open;
+	struct bpf_sock *sk;
+	int joined;
+
+	if (bpf_skb_load_bytes(skb, 0, &open, sizeof(open)))
+		return 0;
+	sk = krl_lookup(skb, &open);
+	if (!sk)
+		return 0;
+	joined = krl_enrol_open(sk, &open);
+	bpf_sk_release(sk);
+	return joined;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Walks over the enrolled sockets after an edit. */
+#include "maps.h"
+#include "lib/endpoint.h"
+#include "lib/kernel.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__sockmap {
+	struct bpf_iter_meta *meta;
+	__u64 *key;
+	struct sock *sk;
+};
+
+#pragma clang attribute pop
+
+/* Connections that were open before the edit get the header fields that their endpoint has now. */
+SEC("iter/sockmap")
+int krl_enlist(struct bpf_iter__sockmap *ctx)
+{
+	__u64 *key = ctx->key, cookie;
+	struct sock *sk = ctx->sk;
+	struct krl_endpoint *endpoint;
+	struct krl_conn *conn;
+
+	if (!key || !sk)
+		return 0;
+	cookie = *key;
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	endpoint = conn ? bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint) : 0;
+	if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
+		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
+	return 0;
+}
+
+/* Connections whose endpoint is gone are let go, when nothing of them waits to be read: what is in the socket map's
+ * queue then would be lost. Writes a byte for each that has to wait. The row in krl_conns stays, for a program that
+ * runs on another CPU; the agent removes those in krl_loose whose socket is not enrolled. */
+SEC("iter/sockmap")
+int krl_release(struct bpf_iter__sockmap *ctx)
+{
+	__u64 *key = ctx->key, cookie;
+	struct krl_endpoint_key endpoint;
+	struct sock *sk = ctx->sk;
+	struct krl_conn *conn;
+	__u8 one = 1;
+
+	if (!key || !sk)
+		return 0;
+	cookie = *key;
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn)
+		return 0;
+	endpoint = conn->endpoint;
+	if (krl_find_endpoint(&endpoint))
+		return 0;
+	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING) ||
+	    conn->answer.queued || !krl_sock_unread_nothing(sk)) {
+		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
+		return 0;
+	}
+	bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY);
+	bpf_map_delete_elem(&krl_writers, &cookie);
+	bpf_map_delete_elem(&krl_sockets, &cookie);
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
