@@ -190,29 +190,37 @@ static void drop_rules(struct krl_pass *p)
 	}
 }
 
+/* Is the rule of @bucket still where it is configured, at whatever hook? */
+static bool is_used(const struct krl_pass *p, const struct krl_bucket_key *bucket)
+{
+	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	struct krl_endpoint_key key = { .port = bucket->port };
+	struct krl_endpoint value;
+	__u32 i;
+
+	memcpy(key.addr, bucket->addr, sizeof(key.addr));
+	for (key.hook = 0; key.hook < KRL_HOOK_MAX; key.hook++) {
+		if (bpf_map_lookup_elem(fd, &key, &value))
+			continue;
+		for (i = 0; i < value.rule_count; i++)
+			if (value.rules[i].id == bucket->rule_id)
+				return true;
+	}
+	return false;
+}
+
 /* Remove the buckets of rules and endpoints that are gone. */
 static void drop_buckets(struct krl_pass *p)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_buckets);
-	int endpoints = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
 	struct krl_bucket_key key, next;
-	struct krl_endpoint_key endpoint;
-	struct krl_endpoint value;
-	bool have, used;
-	__u32 i;
+	bool have;
 
 	have = !bpf_map_get_next_key(fd, NULL, &next);
 	while (have) {
 		key = next;
 		have = !bpf_map_get_next_key(fd, &key, &next);
-		memset(&endpoint, 0, sizeof(endpoint));
-		memcpy(endpoint.addr, key.addr, sizeof(endpoint.addr));
-		endpoint.port = key.port;
-		used = false;
-		if (!bpf_map_lookup_elem(endpoints, &endpoint, &value))
-			for (i = 0; i < value.rule_count && !used; i++)
-				used = value.rules[i].id == key.rule_id;
-		if (!used)
+		if (!is_used(p, &key))
 			bpf_map_delete_elem(fd, &key);
 	}
 }

@@ -161,26 +161,28 @@ struct judging {
 	struct krl_asked asked;
 	const struct krl_rate_limit *limit;
 	const struct krl_target *target;
-	__u64 outside;			/* a bit for each rule that is outside its schedule */
+	__u64 absent;			/* a bit for each rule that does not exist for it */
 	struct krl_policy *policy;	/* of the others */
 	struct krl_match match;
 };
 
-static bool is_outside(const struct judging *j, size_t rule)
+static bool is_absent(const struct judging *j, size_t rule)
 {
-	return j->outside >> rule & 1;
+	return j->absent >> rule & 1;
 }
 
-static __u64 find_outside(const struct krl_target *target, int64_t now_s)
+/* Outside their schedules, or about something else. */
+static __u64 find_absent(const struct krl_target *target, int64_t now_s)
 {
-	__u64 outside = 0;
+	__u64 absent = 0;
 	int64_t until_s;
 	size_t i;
 
 	for (i = 0; i < target->rule_count; i++)
-		if (!krl_schedule_at(target->rules[i].schedule, now_s, &until_s))
-			outside |= 1ULL << i;
-	return outside;
+		if (target->rules[i].count == KRL_COUNT_CONNECTIONS ||
+		    !krl_schedule_at(target->rules[i].schedule, now_s, &until_s))
+			absent |= 1ULL << i;
+	return absent;
 }
 
 /* The policy of the target alone: RateLimits on one endpoint do not know of each other. */
@@ -194,7 +196,7 @@ static int build_policy(const struct judging *j, const char **ret_what)
 	if (builder)
 		krl_policy_client(builder, &j->limit->client_ip);
 	for (i = 0; i < j->target->rule_count && !err; i++, rule++)
-		if (!is_outside(j, i))
+		if (!is_absent(j, i))
 			err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
 					     rule->selector_count, ret_what);
 	if (!err)
@@ -233,7 +235,7 @@ static int explain(const struct judging *j, size_t rule, char **ret)
 	if (met < 0)
 		return krl_explain_fails(&j->asked, &rules[rule], ret);
 	for (i = 0; i < j->target->rule_count && !j->limit->match_all; i++)
-		if (!is_outside(j, i) && j->policy->tier_of[i] < j->policy->tier_of[rule] &&
+		if (!is_absent(j, i) && j->policy->tier_of[i] < j->policy->tier_of[rule] &&
 		    krl_explain_meets(&j->asked, &rules[i]) >= 0)
 			return krl_explain_say(ret, "an earlier tier counts");
 	if (!rules[rule].selector_count)
@@ -246,7 +248,9 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 	unsigned int tier = j->policy->tier_of[rule];
 	int err;
 
-	if (is_outside(j, rule))
+	if (j->target->rules[rule].count == KRL_COUNT_CONNECTIONS)
+		return krl_explain_say(&ret->why, "counts connections");
+	if (is_absent(j, rule))
 		return krl_explain_say(&ret->why, "outside its schedule");
 	ret->counts = j->match.rules >> rule & 1;
 	ret->tier = j->limit->match_all ? 0 : tier + 1;
@@ -277,7 +281,7 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 		.asked = request->asked,
 		.limit = limit,
 		.target = target,
-		.outside = find_outside(target, request->now_s),
+		.absent = find_absent(target, request->now_s),
 		.policy = malloc(sizeof(*j.policy)),
 	};
 	size_t i, line;

@@ -31,9 +31,9 @@ void krl_check_free(struct krl_check_request *request);
 /* What becomes of one rule. */
 struct krl_check_verdict {
 	bool counts;		/* as the kernel says */
-	unsigned int tier;	/* from 1; 0 where all that match count, and outside its schedule */
+	unsigned int tier;	/* from 1; 0 where all that match count, and for a rule that is not there */
 	__u64 descriptor[2];	/* of its bucket, as in krl_bucket_key */
-	char *why;		/* as the selectors or the schedule say */
+	char *why;		/* as the selectors, the schedule or count say */
 	char *bucket;		/* "x-user=alice"; NULL: one for all, or it does not count */
 };
 

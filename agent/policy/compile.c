@@ -85,14 +85,55 @@ static const struct krl_service *find_service(const struct krl_compiler *c, cons
 	return NULL;
 }
 
-/* Call place() for every rule from @first on, on every endpoint of the target's service. Returns how
- * many endpoints there are. */
+/* Where the rule @spec of @limit is asked. */
+static enum krl_hook hook_of(const struct krl_rate_limit *limit, const struct krl_rule_spec *spec)
+{
+	if (spec->count == KRL_COUNT_CONNECTIONS)
+		return limit->outbound ? KRL_HOOK_CONNECT : KRL_HOOK_LOOKUP;
+	return limit->outbound ? KRL_HOOK_SEND : KRL_HOOK_STREAM;
+}
+
+/* Call place() for every rule of @target, which are those of the plan from @first on, at @port of @addr. */
+static void place_rules(struct krl_compiler *c, const struct krl_rate_limit *limit, const struct krl_target *target,
+			const __u8 addr[16], __u16 port, size_t first)
+{
+	__u32 flags = limit->fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
+	struct krl_endpoint_key key = { .port = port };
+	size_t r;
+
+	memcpy(key.addr, addr, sizeof(key.addr));
+	for (r = 0; r < target->rule_count; r++) {
+		key.hook = hook_of(limit, &target->rules[r]);
+		place(c, &key, flags, first + r, KRL_SCOPE_EXACT);
+	}
+}
+
+/* What clients dial is the service's own address, and its ports. Returns how many there are. */
+static size_t place_cluster_ips(struct krl_compiler *c, const struct krl_rate_limit *limit,
+				const struct krl_target *target, const struct krl_service *service, size_t first)
+{
+	size_t a, p, found = 0;
+
+	for (p = 0; p < service->port_count; p++) {
+		if (target->port && target->port != service->ports[p].port)
+			continue;
+		for (a = 0; a < service->addr_count; a++, found++)
+			place_rules(c, limit, target, service->addrs[a], service->ports[p].port, first);
+	}
+	return found;
+}
+
+/* Place every rule of @target, which are those of the plan from @first on, on every endpoint of its service.
+ * Returns how many there are. */
 static size_t place_service(struct krl_compiler *c, const struct krl_source_document *source,
-			    const struct krl_target *target, __u32 flags, size_t first)
+			    const struct krl_target *target, size_t first)
 {
 	const struct krl_service *service = find_service(c, source->document->ns, target->service);
-	size_t i, p, a, r, found = 0;
+	const struct krl_rate_limit *limit = &source->document->rate_limit;
+	size_t i, p, a, found = 0;
 
+	if (limit->outbound && service)
+		found = place_cluster_ips(c, limit, target, service, first);
 	for (i = 0; i < c->count; i++) {
 		const struct krl_document *d = c->documents[i].document;
 		const struct krl_slice *slice = &d->slice;
@@ -103,14 +144,8 @@ static size_t place_service(struct krl_compiler *c, const struct krl_source_docu
 		for (p = 0; p < slice->port_count; p++) {
 			if (!port_wanted(target, service, &slice->ports[p]))
 				continue;
-			for (a = 0; a < slice->addr_count; a++) {
-				struct krl_endpoint_key key = { .port = slice->ports[p].port };
-
-				memcpy(key.addr, slice->addrs[a], sizeof(key.addr));
-				for (r = 0; r < target->rule_count; r++)
-					place(c, &key, flags, first + r, KRL_SCOPE_EXACT);
-				found++;
-			}
+			for (a = 0; a < slice->addr_count; a++, found++)
+				place_rules(c, limit, target, slice->addrs[a], slice->ports[p].port, first);
 		}
 	}
 	return found;
@@ -145,8 +180,13 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	krl_target_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
-	rule->flags = spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0;
-	krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
+	rule->flags = (spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0) |
+		      (spec->concurrent ? KRL_RULE_CONCURRENT : 0) |
+		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0);
+	if (spec->concurrent)
+		snprintf(rule->limit, sizeof(rule->limit), "%llu at once", spec->settings.max_tokens);
+	else
+		krl_limit_text(&spec->settings, rule->limit, sizeof(rule->limit));
 	rule->outside = !krl_schedule_at(spec->schedule, c->plan->now_s, &until_s);
 	if (until_s < c->plan->until_s)
 		c->plan->until_s = until_s;
@@ -179,6 +219,7 @@ bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, st
 
 	memset(ret, 0, sizeof(*ret));
 	ret->port = key->port;
+	ret->hook = key->hook;
 	if (scope == KRL_SCOPE_ANY_IPV4) {
 		if (memcmp(key->addr, any_ipv4, 12))
 			return false;
@@ -220,7 +261,6 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 {
 	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
-	__u32 flags = d->rate_limit.fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
 	size_t first, i, e, r;
 	char service[256];
 
@@ -231,9 +271,9 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 		for (r = 0; r < target->rule_count; r++)
 			add_rule(c, at, target, &target->rules[r]);
 		for (e = 0; e < target->endpoint_count; e++)
-			for (r = 0; r < target->rule_count; r++)
-				place(c, &target->endpoints[e], flags, first + r, KRL_SCOPE_EXACT);
-		if (!*target->service || place_service(c, source, target, flags, first))
+			place_rules(c, &d->rate_limit, target, target->endpoints[e].addr,
+				    target->endpoints[e].port, first);
+		if (!*target->service || place_service(c, source, target, first))
 			continue;
 		krl_target_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,

@@ -13,6 +13,7 @@
 static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t count, struct krl_policy **ret,
 			__u32 *ret_excess, const char **ret_what)
 {
+	static const struct krl_client_ip peer;
 	struct krl_policy_builder *builder = NULL;
 	size_t i, selectors = 0;
 	int err = 0;
@@ -30,7 +31,8 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 		const struct krl_rate_limit *limit = &c->documents[origin->document].document->rate_limit;
 
 		*ret_excess = rules[i];
-		krl_policy_client(builder, &limit->client_ip);
+		/* Of a connection nothing is read. */
+		krl_policy_client(builder, origin->spec->count == KRL_COUNT_CONNECTIONS ? &peer : &limit->client_ip);
 		err = krl_policy_add(builder, i, origin->document, !limit->match_all,
 				     origin->spec->selectors, origin->spec->selector_count, ret_what);
 	}

@@ -306,6 +306,7 @@ void krl_document_free(struct krl_document *document)
 		break;
 	case KRL_KIND_SERVICE:
 		free(document->service.ports);
+		free(document->service.addrs);
 		break;
 	case KRL_KIND_SLICE:
 		free(document->slice.ports);

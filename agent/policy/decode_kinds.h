@@ -10,9 +10,20 @@ void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *doc
 
 void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 
-/* The list @node of rules, appended to those of @target; @style is that of their answers. */
-void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,
+/* The list @node of rules of @limit, whose style and direction are read, appended to those of @target. */
+void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit,
 		      struct krl_target *target);
+
+/* `count` of a rule. */
+enum krl_count krl_decode_count(struct krl_reader *reader, yaml_node_t *node);
+
+/* Complain of what @rule, which was read from @node, says that cannot be done with what it counts. Sets count where
+ * the rule does not say; @max_connections tells whether that field is given. */
+void krl_decode_check_count(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit,
+			    struct krl_rule_spec *rule, bool max_connections);
+
+/* Complain of what @spec says that cannot be done in the direction of @limit, which was read from it. */
+void krl_decode_check_direction(struct krl_reader *reader, yaml_node_t *spec, const struct krl_rate_limit *limit);
 
 /* `limit` of a rule. Returns how many limits there are, one but for a string of several, and 0 where nothing can
  * be read. */

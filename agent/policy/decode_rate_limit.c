@@ -47,16 +47,27 @@ static void read_spec_mode(struct krl_reader *reader, yaml_node_t *node, void *o
 	((struct target_reader *)out)->mode = krl_decode_mode(reader, node);
 }
 
-static void read_direction(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	krl_decode_only(reader, node, "Inbound");
-}
-
 static bool is_text(yaml_node_t *node, const char *value)
 {
 	const char *text = node ? krl_node_text(node) : NULL;
 
 	return text && !strcmp(text, value);
+}
+
+/* It is only looked at: read_spec() takes it before any rule is read. */
+static void read_direction(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	if (!is_text(node, "Inbound") && !is_text(node, "Outbound"))
+		krl_reader_expected(reader, node, "Inbound or Outbound");
+}
+
+static void read_on_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	t->document->rate_limit.eperm = is_text(node, "EPERM");
+	if (!is_text(node, "EPERM") && !is_text(node, "ECONNREFUSED"))
+		krl_reader_expected(reader, node, "ECONNREFUSED or EPERM");
 }
 
 /* The style is only looked at: style_of() takes what is said of it, before any rule is read. */
@@ -91,7 +102,7 @@ static void read_rules(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct target_reader *t = out;
 
 	t->rules = true;
-	krl_decode_rules(reader, node, t->document->rate_limit.style, t->target);
+	krl_decode_rules(reader, node, &t->document->rate_limit, t->target);
 }
 
 static void read_service_name(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -257,6 +268,7 @@ static const struct krl_field spec_fields[] = {
 	{ "failurePolicy", read_failure_policy },
 	{ "mode", read_spec_mode },
 	{ "direction", read_direction },
+	{ "onLimit", read_on_limit },
 	{ "targetRefs", krl_decode_unsupported },
 	{ "ruleMatch", read_rule_match },
 	{ "clientIP", read_client_ip },
@@ -301,9 +313,12 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 	size_t before = reader->errors;
 
 	document->rate_limit.style = style_of(reader, node);
+	document->rate_limit.outbound = is_text(krl_reader_get(reader, node, "direction"), "Outbound");
 	krl_reader_mapping(reader, node, spec_fields, &t);
 	if (reader->errors == before)
 		check_spec(reader, node, &t);
+	if (reader->errors == before)
+		krl_decode_check_direction(reader, node, &document->rate_limit);
 	added = t.services ? NULL : add_target(reader, document);
 	if (added)
 		*added = single;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c,
- * whom they are for in decode_selector.c, and when in decode_schedule.c. */
+ * whom they are for in decode_selector.c, when in decode_schedule.c, and what they count in decode_count.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 /* The rules of one target while they are read. */
 struct rules_reader {
 	struct krl_target *target;
-	enum krl_header_style style;
+	const struct krl_rate_limit *limit;
 	size_t count;			/* in the text */
 	struct {
 		size_t rule, limit;	/* in the text; limits of one string count from 1 */
@@ -22,8 +22,9 @@ struct rules_reader {
 struct rule_reader {
 	struct krl_rule_spec *rule;
 	bool max_tokens, tokens_per_fill, fill_interval, limit;
-	struct krl_settings limits[KRL_MAX_ENDPOINT_RULES];
+	struct krl_settings limits[KRL_MAX_ENDPOINT_RULES + 1];
 	size_t limit_count;
+	uint64_t max_connections;	/* 0: not given. It is the last of limits */
 };
 
 static void read_rule_name(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -81,9 +82,18 @@ static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
 		r->rule->settings = r->limits[0];
 }
 
+static void read_max_connections(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct rule_reader *r = out;
+	uint64_t value;
+
+	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
+		r->max_connections = value;
+}
+
 static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	krl_decode_only(reader, node, "Requests");
+	((struct rule_reader *)out)->rule->count = krl_decode_count(reader, node);
 }
 
 static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -117,6 +127,7 @@ static const struct krl_field rule_fields[] = {
 	{ "tokensPerFill", read_tokens_per_fill },
 	{ "fillInterval", read_fill_interval },
 	{ "limit", read_limit },
+	{ "maxConnections", read_max_connections },
 	{ "count", read_count },
 	{ "mode", read_rule_mode },
 	{ "scope", read_scope },
@@ -133,10 +144,10 @@ static void check_rule(struct krl_reader *reader, yaml_node_t *node, const struc
 	if (r->limit && parameters)
 		krl_reader_error(reader, node,
 				 "limit stands alone: not with maxTokens, tokensPerFill or fillInterval");
-	else if (!r->limit && !parameters)
+	else if (!r->limit && !parameters && !r->max_connections)
 		krl_reader_error(reader, node,
 				 "limit is missing (or maxTokens, tokensPerFill and fillInterval)");
-	else if (!r->limit)
+	else if (parameters)
 		krl_reader_missing(reader, node,
 				   (const char *[]){ r->max_tokens ? NULL : "maxTokens",
 						     r->tokens_per_fill ? NULL : "tokensPerFill",
@@ -206,6 +217,24 @@ static struct krl_rule_spec *add_rule(struct krl_reader *reader, yaml_node_t *no
 	return krl_reader_add(reader, &target->rules, &target->rule_count);
 }
 
+/* What may be open at once is a limit behind those in time. */
+static void add_max_connections(struct rule_reader *r)
+{
+	size_t at = r->limit_count;
+
+	if (!r->max_connections)
+		return;
+	if (!at && r->max_tokens)
+		at = 1;
+	r->limits[at] = (struct krl_settings){ .max_tokens = r->max_connections, .tokens_per_fill = 1,
+					       .fill_interval_ns = KRL_NUMBER_MAX };
+	r->limit_count = at + 1;
+	if (at)
+		return;
+	r->rule->settings = r->limits[0];
+	r->rule->concurrent = true;
+}
+
 /* The limits behind the first are rules of their own, which have all else from the rule @at. */
 static void add_more(struct krl_reader *reader, yaml_node_t *node, struct rules_reader *rules, size_t at,
 		     const struct rule_reader *r)
@@ -221,6 +250,7 @@ static void add_more(struct krl_reader *reader, yaml_node_t *node, struct rules_
 		*rule = target->rules[at];
 		rule->shares = true;
 		rule->settings = r->limits[i - 1];
+		rule->concurrent = r->max_connections && i == r->limit_count;
 		len = strlen(rule->name);
 		if (snprintf(rule->name + len, sizeof(rule->name) - len, "-%zu", i) >=
 		    (int)(sizeof(rule->name) - len))
@@ -229,7 +259,7 @@ static void add_more(struct krl_reader *reader, yaml_node_t *node, struct rules_
 		else
 			check_name(reader, node, rules, target->rule_count - 1);
 		if (reader->errors == before)
-			check_answer(reader, node, rule, rules->style);
+			check_answer(reader, node, rule, rules->limit->style);
 	}
 }
 
@@ -246,19 +276,23 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 	krl_reader_mapping(reader, node, rule_fields, &r);
 	if (reader->errors == before)
 		check_rule(reader, node, &r);
+	if (reader->errors == before)
+		krl_decode_check_count(reader, node, rules->limit, r.rule, r.max_connections);
+	if (reader->errors == before)
+		add_max_connections(&r);
 	if (!*r.rule->name)
 		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", rules->count - 1);
 	if (reader->errors == before)
-		check_answer(reader, node, r.rule, rules->style);
+		check_answer(reader, node, r.rule, rules->limit->style);
 	check_name(reader, node, rules, at);
 	if (reader->errors == before)
 		add_more(reader, node, rules, at, &r);
 }
 
-void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, enum krl_header_style style,
+void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit,
 		      struct krl_target *target)
 {
-	struct rules_reader rules = { .target = target, .style = style };
+	struct rules_reader rules = { .target = target, .limit = limit };
 
 	krl_reader_sequence(reader, node, read_rule, &rules);
 	if (node->type == YAML_SEQUENCE_NODE && !target->rule_count)

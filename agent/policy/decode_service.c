@@ -110,11 +110,51 @@ static void read_service_port(struct krl_reader *reader, yaml_node_t *node, void
 		read_port(reader, value, "targetPort", &port->target_port);
 }
 
+/* Append the address @node to the @count at @addrs. */
+static void add_address(struct krl_reader *reader, yaml_node_t *node, __u8 (**addrs)[16], size_t *count)
+{
+	const char *text = krl_node_text(node);
+	__u8 addr[16], (*added)[16];
+
+	if (!text || krl_address_parse(text, addr)) {
+		krl_reader_expected(reader, node, "an IPv4 or IPv6 address");
+		return;
+	}
+	added = krl_reader_add(reader, addrs, count);
+	if (added)
+		memcpy(*added, addr, sizeof(addr));
+}
+
+/* A headless service has None; one that waits for its address has an empty one. */
+static void read_cluster_ip(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	const char *text = krl_node_text(node);
+	struct krl_service *service = out;
+
+	if (!text || (*text && strcmp(text, "None")))
+		add_address(reader, node, &service->addrs, &service->addr_count);
+}
+
+/* clusterIPs has clusterIP as its first, where it is there. */
+static void read_cluster_ips(struct krl_reader *reader, yaml_node_t *spec, struct krl_service *service)
+{
+	yaml_node_t *all = get(reader, spec, "clusterIPs"), *one = get(reader, spec, "clusterIP");
+
+	if (all) {
+		snprintf(reader->path, sizeof(reader->path), "spec.clusterIPs");
+		krl_reader_sequence(reader, all, read_cluster_ip, service);
+	} else if (one) {
+		snprintf(reader->path, sizeof(reader->path), "spec.clusterIP");
+		read_cluster_ip(reader, one, service);
+	}
+}
+
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document)
 {
-	yaml_node_t *ports = get(reader, get(reader, root, "spec"), "ports");
+	yaml_node_t *spec = get(reader, root, "spec"), *ports = get(reader, spec, "ports");
 
 	read_metadata(reader, root, document);
+	read_cluster_ips(reader, spec, &document->service);
 	snprintf(reader->path, sizeof(reader->path), "spec.ports");
 	if (ports)
 		krl_reader_sequence(reader, ports, read_service_port, &document->service);
@@ -139,17 +179,9 @@ static void read_slice_port(struct krl_reader *reader, yaml_node_t *node, void *
 
 static void read_address(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	const char *text = krl_node_text(node);
 	struct krl_slice *slice = out;
-	__u8 addr[16], (*added)[16];
 
-	if (!text || krl_address_parse(text, addr)) {
-		krl_reader_expected(reader, node, "an IPv4 or IPv6 address");
-		return;
-	}
-	added = krl_reader_add(reader, &slice->addrs, &slice->addr_count);
-	if (added)
-		memcpy(*added, addr, sizeof(addr));
+	add_address(reader, node, &slice->addrs, &slice->addr_count);
 }
 
 /* Ready unless it says otherwise, as Kubernetes has it. */

@@ -17,9 +17,14 @@ enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
 
 enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
 
+/* What takes a token. */
+enum krl_count { KRL_COUNT_UNSET, KRL_COUNT_REQUESTS, KRL_COUNT_CONNECTIONS };
+
 struct krl_rule_spec {
 	char name[64];
 	enum krl_mode mode;	/* of the rule, or else of the resource */
+	enum krl_count count;
+	bool concurrent;	/* maxConnections, which is max_tokens of settings */
 	struct krl_settings settings;
 	struct krl_response *response;	/* owned; NULL: the usual one */
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
@@ -47,6 +52,8 @@ struct krl_client_ip {
 struct krl_rate_limit {
 	bool fail_closed;
 	bool match_all;		/* ruleMatch: All */
+	bool outbound;		/* direction: Outbound: endpoints are what clients on this node dial */
+	bool eperm;		/* onLimit: EPERM */
 	struct krl_client_ip client_ip;
 	enum krl_header_style style;
 	bool headers_always;	/* responseHeaders: Always */
@@ -62,6 +69,8 @@ struct krl_service_port {
 };
 
 struct krl_service {
+	__u8 (*addrs)[16];	/* clusterIPs */
+	size_t addr_count;
 	struct krl_service_port *ports;
 	size_t port_count;
 };

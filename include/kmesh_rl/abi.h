@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 6
+#define KRL_ABI_VERSION 7
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -42,10 +42,20 @@ struct krl_bucket {
 	__s64 tokens;
 };
 
+/* Where the rules of an endpoint are asked: by which program, about what. */
+enum krl_hook {
+	KRL_HOOK_STREAM,	/* requests on accepted connections */
+	KRL_HOOK_LOOKUP,	/* connections that come in */
+	KRL_HOOK_CONNECT,	/* connections that go out, by the address that was dialled */
+	KRL_HOOK_SEND,		/* requests on those */
+	KRL_HOOK_MAX
+};
+
 struct krl_endpoint_key {
 	__u8 addr[16];		/* all zero: any address; ::ffff:0.0.0.0: any IPv4 address */
 	__u16 port;
-	__u16 pad[3];
+	__u16 hook;		/* enum krl_hook */
+	__u16 pad[2];
 };
 
 /* Whose bucket a rule takes from: a rule of 0.0.0.0 or :: counts at the more exact endpoints too, and
@@ -144,6 +154,8 @@ struct krl_form {
 
 enum {
 	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
+	KRL_RULE_CONCURRENT = 1U << 1,	/* maxConnections: its bucket holds what is not open now, and is never filled */
+	KRL_RULE_EPERM = 1U << 2,	/* onLimit: EPERM */
 };
 
 /* One rule. The agent writes it through a shared mapping between two increments of seq; readers
