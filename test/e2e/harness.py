@@ -2,16 +2,17 @@
 """What a case works with: Env starts agents and servers, makes connections, waits for conditions, and
 takes all of it away again. A case is a function marked with @case that gets an Env."""
 
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 from client import Conn, Failure, equal, expect, expect_ok, get
 from documents import ratelimit
+from process import Program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCALE = float(os.environ.get("KRL_TIMEOUT_SCALE", "1"))
@@ -26,7 +27,11 @@ class Skip(Exception):
     """The case cannot run here; the text says what is missing."""
 
 
-def case(function):
+def case(function=None, alone=False):
+    """Marks a case. No other runs beside one that is @alone: it loads the machine, or measures it."""
+    if function is None:
+        return functools.partial(case, alone=alone)
+    function.alone = alone
     CASES.append(function)
     return function
 
@@ -40,7 +45,7 @@ def wait_for(what, probe):
             return result
         if time.monotonic() > until:
             raise Failure(f"waited in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(0.01 * SCALE)
 
 
 def each(table, check):
@@ -63,7 +68,7 @@ def each(table, check):
 
 
 class Server:
-    """A running servers.py."""
+    """A running server of servers.py or replies.py."""
 
     def __init__(self, process, record, port):
         self.process = process
@@ -245,17 +250,16 @@ class Env:
 
     # --- servers and clients ----------------------------------------------------------------------
 
-    def server(self, kind="epoll", port=PORT, host="127.0.0.1", program="servers.py", **options):
+    def server(self, kind="epoll", port=PORT, host="127.0.0.1", program="servers", **options):
         """Start a server; an option is its flag, as raw=True for --raw, or what --option is to be."""
         self.count += 1
         record = os.path.join(self.root, f"server{self.count}.record")
-        args = [sys.executable, os.path.join(HERE, program), kind, "--port", str(port),
-                "--host", host, "--record", record]
+        args = [kind, "--port", str(port), "--host", host, "--record", record]
         for name, wanted in options.items():
             if wanted:
                 args.append(f"--{name.replace('_', '-')}" + (f"={wanted}" if wanted is not True else ""))
         open(record, "wb").close()
-        process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = Program(program, args)
         self.processes.append(process)
         expect(process.stdout.readline() == b"ready\n", f"the {kind} server did not start")
         server = Server(process, record, port)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps a case away from the machine and from other cases: its own network namespace, its own
-cgroup v2 directory, its own directory on the BPF file system. Needs root; uses no other program."""
+"""What keeps a case away from the machine and from the cases beside it: its own network namespace, its own
+PID namespace, its own cgroup v2 directory, its own directory on the BPF file system. Needs root; uses no
+other program."""
 
 import ctypes
 import errno
@@ -10,6 +11,7 @@ import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 MS_PRIVATE_REC = (1 << 18) | (1 << 14)
 MNT_DETACH = 2
@@ -34,9 +36,21 @@ def unshare(flags):
     _call(_libc.unshare, flags)
 
 
-def setns(fd):
+def setns(fd, kind=CLONE_NEWNET):
     """Only the calling thread moves; a socket stays in the namespace it was made in."""
-    _call(_libc.setns, fd, CLONE_NEWNET)
+    _call(_libc.setns, fd, kind)
+
+
+def fork():
+    """os.fork(), but the child is the first process of a PID namespace of its own: with its end all that it
+    started is killed (pid_namespaces(7))."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    unshare(CLONE_NEWPID)
+    pid = os.fork()
+    if pid:
+        setns(own, CLONE_NEWPID)
+    os.close(own)
+    return pid
 
 
 def loopback_up():
@@ -84,10 +98,32 @@ def mounts(kind):
     return [row[1] for row in rows if row[2] == kind]
 
 
+def _mount(what, point, kind, flags):
+    _call(_libc.mount, what, point, kind, ctypes.c_ulong(flags), None)
+
+
+def new_mounts():
+    """What this process mounts and unmounts from now on changes nothing for others."""
+    unshare(CLONE_NEWNS)
+    _mount(b"none", b"/", None, MS_PRIVATE_REC)
+
+
+def own_proc():
+    """/proc shows this process the PID namespace it is in, and no other. The agent looks there for network
+    namespaces, and would take in the connections of other cases that have its endpoint's address and port."""
+    new_mounts()
+    _mount(b"proc", b"/proc", b"proc", 0)
+
+
+def mount_bpffs():
+    """If it is missing; in the mount namespace of one case it would end with the case, pins and all."""
+    if BPFFS not in mounts("bpf"):
+        _mount(b"bpf", BPFFS.encode(), b"bpf", 0)
+
+
 def hide_mounts(kind):
     """In a mount namespace of its own, this process sees no file system of @kind any more."""
-    unshare(CLONE_NEWNS)
-    _call(_libc.mount, b"none", b"/", None, ctypes.c_ulong(MS_PRIVATE_REC), None)
+    new_mounts()
     for point in reversed(mounts(kind)):
         _call(_libc.umount2, point.encode(), MNT_DETACH)
 

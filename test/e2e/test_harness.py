@@ -123,3 +123,11 @@ def two_networks_share_a_port_number(env):
     expect_ok(env.connect(PORT).ask(get("/own")), "/own")
     equal(env.settled(other).requests(), [("GET", "/other")], "requests in the other network")
     expect(os.path.isdir(env.cgroup), "no cgroup")
+
+
+@case
+def no_process_of_another_case_is_seen(env):
+    """The agent would take in connections of other cases: it finds network namespaces by processes."""
+    server = env.server()
+    seen = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    equal(seen, {os.getpid(), server.pid}, "processes in /proc")

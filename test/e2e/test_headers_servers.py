@@ -133,7 +133,7 @@ def segments_are_the_same(env, sizes, count, mtu=None):
     for target, answer in answers.items():
         replies.add(target, ("send", replies.file(answer)))
     replies.start()
-    env.server("nonblocking", port=OPEN, program="replies.py",
+    env.server("nonblocking", port=OPEN, program="replies",
                script=os.path.join(env.root, "script.json"))
     for target, answer in answers.items():
         conn, other = env.connect(), env.connect(OPEN)

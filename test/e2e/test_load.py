@@ -43,7 +43,7 @@ def hammer(env, conns):
     return asked
 
 
-@case
+@case(alone=True)
 def a_flood_is_answered_in_batches(env):
     server = env.server()
     env.limit(limit="1/day")
@@ -60,7 +60,7 @@ def a_flood_is_answered_in_batches(env):
     equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
 
 
-@case
+@case(alone=True)
 def calm_after_a_flood(env):
     """Batches end with the flood; what comes then is answered as before."""
     env.server()
@@ -77,7 +77,7 @@ def calm_after_a_flood(env):
     wait_for("an answer that the agent does not carry", alone)
 
 
-@case
+@case(alone=True)
 def others_are_admitted_in_a_flood(env):
     """Refusals on one endpoint leave the answers of another alone."""
     server = env.server(port=8081)
@@ -97,7 +97,7 @@ def others_are_admitted_in_a_flood(env):
     equal(len(env.settled(server).requests()), 50, "requests that reached the other server")
 
 
-@case
+@case(alone=True)
 def the_agent_is_killed_in_a_flood(env):
     """No refused request reaches the server, and what was left to the dead agent is carried by the
     next one."""
@@ -118,7 +118,7 @@ def the_agent_is_killed_in_a_flood(env):
     equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
 
 
-@case
+@case(alone=True)
 def the_agent_is_stopped_in_a_flood(env):
     """It carries what was left to it before it goes."""
     server = env.server()
@@ -134,7 +134,7 @@ def the_agent_is_stopped_in_a_flood(env):
     equal(env.settled(server).requests(), [("GET", "/")], "requests that reached the server")
 
 
-@case
+@case(alone=True)
 def a_client_that_reads_nothing_holds_up_nobody(env):
     """Its answers fill its own window; one more is not made before it has those. It sends slowly enough to
     seem to wait for each."""
@@ -159,7 +159,7 @@ def a_client_that_reads_nothing_holds_up_nobody(env):
     equal(len(env.settled(server).requests()), 1, "requests that reached the server")
 
 
-@case
+@case(alone=True)
 def events_that_the_agent_missed_are_made_up_for(env):
     """The ring of events is full of connections that are long gone when one ends that is not."""
     env.server()

@@ -126,7 +126,7 @@ def full_buckets_go(env):
     equal(overflows(env), BEYOND + 5, "requests judged by overflow buckets")
 
 
-@case
+@case(alone=True)
 def a_million_values(env):
     env.server()
     sink = Sink()

@@ -100,7 +100,7 @@ class Replies:
         path = os.path.join(self.env.root, "script.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.script, file)
-        server = self.env.server(kind, program="replies.py", script=path, **options)
+        server = self.env.server(kind, program="replies", script=path, **options)
         self.env.write("limit.yaml", document or always(limit=f"{self.limit}/day"))
         self.env.agent("limit")
         return server
