@@ -251,14 +251,14 @@ static __always_inline __u64 krl_seconds(__u64 ns)
 	return (ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
 }
 
-/* @boot_ns of CLOCK_BOOTTIME as unix time, rounded up. */
-static __always_inline __u64 krl_unix_s(__u64 boot_ns)
+/* @boot_ns of CLOCK_BOOTTIME as unix time. */
+static __always_inline __u64 krl_unix_ns(__u64 boot_ns)
 {
 	struct krl_config *config;
 	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&krl_config, &zero);
-	return krl_seconds(boot_ns + (config ? config->wall_offset_ns : 0));
+	return boot_ns + (config ? config->wall_offset_ns : 0);
 }
 
 static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
@@ -272,7 +272,8 @@ static __always_inline void krl_fill_answer(struct krl_answer *a, const struct k
 	a->status = rule ? rule->status : 429;
 	a->remaining = judge->remaining;
 	a->retry_after_s = krl_seconds(judge->wait_ns);
-	a->reset_s = krl_unix_s(judge->now_ns + judge->wait_ns);
+	/* Not that of the fill rounded up: who waits for so many seconds from now on would come before it. */
+	a->reset_s = krl_unix_ns(judge->now_ns) / KRL_NS_PER_S + a->retry_after_s;
 }
 
 /* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
@@ -311,7 +312,7 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 	a->form = judge->headers;
 	a->remaining = judge->left;
 	a->retry_after_s = krl_seconds(judge->left_wait_ns);
-	a->reset_s = krl_unix_s(judge->now_ns + judge->left_wait_ns);
+	a->reset_s = krl_seconds(krl_unix_ns(judge->now_ns + judge->left_wait_ns));
 }
 
 /* The requests whose heads end in this skb go to the server. */

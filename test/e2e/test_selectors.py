@@ -147,7 +147,8 @@ def path_exact(env):
 @case
 def methods(env):
     selects(env, "{methods: [POST, DELETE]}",
-            [post("/", b"x"), get("/", method="DELETE")], [get("/"), get("/", method="PUT")])
+            [post("/", b"x"), get("/", method="DELETE"), get("/", method="delete"), get("/", method="Post")],
+            [get("/"), get("/", method="PUT"), get("/", method="POSTS")])
 
 
 @case
