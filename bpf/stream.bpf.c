@@ -372,7 +372,7 @@ int krl_stream(struct __sk_buff *skb)
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct sock *sk;
-	int fresh, single, in_body, nothing_owed;
+	int fresh, single, in_body, nothing_owed, leaves = 0;
 	__u64 cookie;
 
 	cookie = bpf_get_socket_cookie(skb);
@@ -436,9 +436,12 @@ int krl_stream(struct __sk_buff *skb)
 	if (conn->scan.failed || conn->scan.event) {
 		if (krl_join_later(conn) == SK_PASS)
 			return SK_PASS;
-		if (conn->joining)
+		/* The requests before what leaves HTTP go to the server with it, so they are judged. */
+		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
+		if (conn->joining && !leaves)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
-		return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
+		if (!leaves)
+			goto ended;
 	}
 	if (!conn->scan.heads)
 		return SK_PASS;
@@ -449,6 +452,8 @@ int krl_stream(struct __sk_buff *skb)
 		conn->scan.refused = !!krl_admit(endpoint, &conn->judge, 0, 0);
 	}
 	if (!conn->scan.refused) {
+		if (leaves)
+			goto ended;
 		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
 			krl_fill_headers(conn, sk, nothing_owed);
 		else
@@ -460,7 +465,7 @@ int krl_stream(struct __sk_buff *skb)
 	krl_fill_answer(&conn->answer, &conn->judge);
 	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
 	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
-	single = fresh && conn->scan.begins == 1 && conn->scan.heads == 1;
+	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	conn->blocks = krl_sock_blocks(sk);
@@ -469,6 +474,9 @@ int krl_stream(struct __sk_buff *skb)
 		return krl_drop(skb, sk);
 	}
 	return krl_answer(skb, conn, cookie, sk);
+ended:
+	krl_reply_forget(&conn->reply);
+	return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

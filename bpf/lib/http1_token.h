@@ -69,6 +69,7 @@ enum {
 	KRL_HTTP_REQUEST_FLAGS = (1U << 8) - 1,
 	KRL_HTTP_NOT_FIRST = 1U << 8,	/* some byte of the connection was seen */
 	KRL_HTTP_UPGRADE_ASKED = 1U << 9,	/* the request before this one asked to upgrade */
+	KRL_HTTP_LATER = 1U << 10,	/* some request came before this one */
 };
 
 enum krl_http_event {
@@ -77,7 +78,7 @@ enum krl_http_event {
 	KRL_HTTP_HEAD_END,	/* a request's head is complete, flags hold what it said */
 	KRL_HTTP_BAD,
 	KRL_HTTP_TLS,		/* the connection begins as TLS does */
-	KRL_HTTP_H2,		/* the HTTP/2 preface (RFC 9113, 3.4) */
+	KRL_HTTP_H2,		/* the connection begins with the HTTP/2 preface (RFC 9113, 3.4) */
 	KRL_HTTP_UPGRADED,	/* after an Upgrade, bytes that no HTTP/1.1 server takes as a request */
 };
 

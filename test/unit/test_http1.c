@@ -260,6 +260,7 @@ static void tells_other_protocols_at_the_start_of_a_connection(void **state)
 	assert_int_equal(parse(later, sizeof(later) - 1).event, KRL_HTTP_BAD);
 	assert_int_equal(parse("PRI * HTTP/2.0" CRLF CRLF, 18).event, KRL_HTTP_H2);
 	assert_int_equal(parse("\x80\x01", 2).event, KRL_HTTP_BAD);
+	assert_int_equal(parse("GET / HTTP/1.1" CRLF CRLF "PRI * HTTP/2.0", 32).event, KRL_HTTP_BAD);
 }
 
 #define UPGRADE "GET / HTTP/1.1" CRLF "Upgrade: websocket" CRLF CRLF
