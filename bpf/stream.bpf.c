@@ -367,6 +367,7 @@ static __always_inline int krl_join_later(struct krl_conn *conn)
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
+	struct krl_judging_heads heads = { 0 };
 	struct krl_policy *policy = 0;
 	struct krl_match *match;
 	struct krl_endpoint *endpoint;
@@ -427,7 +428,11 @@ int krl_stream(struct __sk_buff *skb)
 		if (!match)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
 					    krl_nothing_owed(conn, sk));
-		krl_scan_judging(skb, conn, endpoint, policy, match);
+		heads.scanning = (struct krl_scanning){ .skb = skb, .conn = conn, .policy = policy, .match = match };
+		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge,
+							     .policy = policy, .match = match };
+		heads.cookie = cookie;
+		krl_scan_judging(&heads);
 	} else {
 		krl_scan(skb, conn);
 	}
@@ -449,7 +454,8 @@ int krl_stream(struct __sk_buff *skb)
 
 	if (!policy && endpoint) {
 		conn->judge.n = conn->scan.heads;
-		conn->scan.refused = !!krl_admit(endpoint, &conn->judge, 0, 0);
+		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge };
+		conn->scan.refused = !!krl_admit(&heads.taking.judging);
 	}
 	if (!conn->scan.refused) {
 		if (leaves)
