@@ -98,6 +98,15 @@ KRL_EXTERN struct {
 	__type(value, struct krl_match);
 } krl_matches SEC(".maps");
 
+/* What the requests of an skb took so far, while the program walks over it. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_taken);
+} krl_taken SEC(".maps");
+
 /* Whose buckets those of values are, for people. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -251,14 +251,14 @@ static __always_inline __u64 krl_seconds(__u64 ns)
 	return (ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
 }
 
-/* @boot_ns of CLOCK_BOOTTIME as unix time, rounded up. */
-static __always_inline __u64 krl_unix_s(__u64 boot_ns)
+/* @boot_ns of CLOCK_BOOTTIME as unix time. */
+static __always_inline __u64 krl_unix_ns(__u64 boot_ns)
 {
 	struct krl_config *config;
 	__u32 zero = 0;
 
 	config = bpf_map_lookup_elem(&krl_config, &zero);
-	return krl_seconds(boot_ns + (config ? config->wall_offset_ns : 0));
+	return boot_ns + (config ? config->wall_offset_ns : 0);
 }
 
 static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
@@ -272,7 +272,8 @@ static __always_inline void krl_fill_answer(struct krl_answer *a, const struct k
 	a->status = rule ? rule->status : 429;
 	a->remaining = judge->remaining;
 	a->retry_after_s = krl_seconds(judge->wait_ns);
-	a->reset_s = krl_unix_s(judge->now_ns + judge->wait_ns);
+	/* Not that of the fill rounded up: who waits for so many seconds from now on would come before it. */
+	a->reset_s = krl_unix_ns(judge->now_ns) / KRL_NS_PER_S + a->retry_after_s;
 }
 
 /* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
@@ -311,7 +312,7 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 	a->form = judge->headers;
 	a->remaining = judge->left;
 	a->retry_after_s = krl_seconds(judge->left_wait_ns);
-	a->reset_s = krl_unix_s(judge->now_ns + judge->left_wait_ns);
+	a->reset_s = krl_seconds(krl_unix_ns(judge->now_ns + judge->left_wait_ns));
 }
 
 /* The requests whose heads end in this skb go to the server. */
@@ -366,12 +367,13 @@ static __always_inline int krl_join_later(struct krl_conn *conn)
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
+	struct krl_judging_heads heads = { 0 };
 	struct krl_policy *policy = 0;
 	struct krl_match *match;
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct sock *sk;
-	int fresh, single, in_body, nothing_owed;
+	int fresh, single, in_body, nothing_owed, leaves = 0;
 	__u64 cookie;
 
 	cookie = bpf_get_socket_cookie(skb);
@@ -426,7 +428,11 @@ int krl_stream(struct __sk_buff *skb)
 		if (!match)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
 					    krl_nothing_owed(conn, sk));
-		krl_scan_judging(skb, conn, endpoint, policy, match);
+		heads.scanning = (struct krl_scanning){ .skb = skb, .conn = conn, .policy = policy, .match = match };
+		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge,
+							     .policy = policy, .match = match };
+		heads.cookie = cookie;
+		krl_scan_judging(&heads);
 	} else {
 		krl_scan(skb, conn);
 	}
@@ -435,9 +441,12 @@ int krl_stream(struct __sk_buff *skb)
 	if (conn->scan.failed || conn->scan.event) {
 		if (krl_join_later(conn) == SK_PASS)
 			return SK_PASS;
-		if (conn->joining)
+		/* The requests before what leaves HTTP go to the server with it, so they are judged. */
+		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
+		if (conn->joining && !leaves)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
-		return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
+		if (!leaves)
+			goto ended;
 	}
 	if (!conn->scan.heads)
 		return SK_PASS;
@@ -445,9 +454,12 @@ int krl_stream(struct __sk_buff *skb)
 
 	if (!policy && endpoint) {
 		conn->judge.n = conn->scan.heads;
-		conn->scan.refused = !!krl_admit(endpoint, &conn->judge, 0, 0);
+		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge };
+		conn->scan.refused = !!krl_admit(&heads.taking.judging);
 	}
 	if (!conn->scan.refused) {
+		if (leaves)
+			goto ended;
 		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
 			krl_fill_headers(conn, sk, nothing_owed);
 		else
@@ -459,7 +471,7 @@ int krl_stream(struct __sk_buff *skb)
 	krl_fill_answer(&conn->answer, &conn->judge);
 	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
 	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
-	single = fresh && conn->scan.begins == 1 && conn->scan.heads == 1;
+	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 	conn->blocks = krl_sock_blocks(sk);
@@ -468,6 +480,9 @@ int krl_stream(struct __sk_buff *skb)
 		return krl_drop(skb, sk);
 	}
 	return krl_answer(skb, conn, cookie, sk);
+ended:
+	krl_reply_forget(&conn->reply);
+	return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -440,6 +440,8 @@ static void read_client_header(struct krl_reader *reader, yaml_node_t *node, voi
 
 	c->header = true;
 	read_name(reader, node, c->client.header);
+	if (!strcmp(c->client.header, "forwarded"))
+		krl_reader_expected(reader, node, "a header of plain addresses, as X-Forwarded-For is and that of RFC 7239 is not");
 }
 
 static void read_trusted_hops(struct krl_reader *reader, yaml_node_t *node, void *out)

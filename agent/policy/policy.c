@@ -259,6 +259,23 @@ static int compare_entries(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct krl_entry));
 }
 
+/* Bring @entries into a form that is the same however they were written, but for their order: of those that are
+ * true, the first picks the bucket. Returns how many are left; one that is there twice says nothing new. */
+static size_t normalize_entries(struct krl_entry *entries, size_t count)
+{
+	size_t i, k, kept = 0;
+
+	for (i = 0; i < count; i++) {
+		qsort(entries[i].predicates, entries[i].predicate_count, sizeof(__u16), compare_numbers);
+		for (k = 0; k < kept; k++)
+			if (!compare_entries(&entries[k], &entries[i]))
+				break;
+		if (k == kept)
+			entries[kept++] = entries[i];
+	}
+	return kept;
+}
+
 /* Are the @count entries at @a and at @b the same, in any order? */
 static bool same_entries(const struct krl_entry *a, const struct krl_entry *b, size_t count)
 {
@@ -273,8 +290,7 @@ static bool same_entries(const struct krl_entry *a, const struct krl_entry *b, s
 	return !memcmp(sorted[0], sorted[1], count * sizeof(*a));
 }
 
-/* Put rule @rule into the tier of @group that has exactly @entries, or into a new one. Entries stay in the order
- * in which they were written: of those that are true, the first picks the bucket. */
+/* Put rule @rule into the tier of @group that has exactly @entries, or into a new one. */
 static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,
 		       struct krl_entry *entries, size_t count, const char **ret_what)
 {
@@ -282,8 +298,7 @@ static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned
 	struct krl_tier *tier;
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		qsort(entries[i].predicates, entries[i].predicate_count, sizeof(__u16), compare_numbers);
+	count = normalize_entries(entries, count);
 	for (i = 0; first && i < policy->tier_count; i++) {
 		tier = &policy->tiers[i];
 		if (b->group_of[i] == group && tier->entry_count == count &&

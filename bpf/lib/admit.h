@@ -242,13 +242,13 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Judge @j->n requests against the rules of @endpoint that count: all of them, or with @policy those that
- * @match says. Returns 0 admitted; else -KRL_EAGAIN with the refusing rule in @j, and nothing taken. */
-static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct krl_judge *j,
-				     const struct krl_policy *policy, struct krl_match *match)
+/* Judge judge->n requests against the rules of the endpoint that count: all of them, or with a policy those that
+ * the match says. Returns 0 admitted; else -KRL_EAGAIN with the refusing rule in the judge, and nothing taken. */
+static __always_inline int krl_admit(struct krl_judging *judging)
 {
-	struct krl_judging judging = { .endpoint = endpoint, .judge = j, .policy = policy, .match = match };
-	__u32 rules = endpoint->rule_count;
+	const struct krl_match *match = judging->match;
+	__u32 rules = judging->endpoint->rule_count;
+	struct krl_judge *j = judging->judge;
 
 	j->counts = match ? match->rules : ~0ULL;
 
@@ -257,12 +257,14 @@ static __always_inline int krl_admit(const struct krl_endpoint *endpoint, struct
 	j->taken = 0;
 	j->shadowed = 0;
 	if (rules > 1 && j->counts & (j->counts - 1))
-		bpf_loop(rules, krl_judge_check, &judging, 0);
+		bpf_loop(rules, krl_judge_check, judging, 0);
 	if (!j->wait_ns) {
-		bpf_loop(rules, krl_judge_take, &judging, 0);
+		bpf_loop(rules, krl_judge_take, judging, 0);
 		if (!j->wait_ns)
 			return 0;
-		bpf_loop(rules, krl_judge_give_back, &judging, 0);
+		bpf_loop(rules, krl_judge_give_back, judging, 0);
+		j->taken = 0;
+		j->shadowed = 0;
 	}
 	krl_judge_count(j->refused_slot, 0, j->n, 0);
 	return -KRL_EAGAIN;

@@ -26,6 +26,7 @@ static __always_inline int krl_http_head_end(struct krl_http *h)
 	} else {
 		h->state = KRL_HTTP_START;
 	}
+	h->flags |= KRL_HTTP_LATER;
 	if (h->flags & KRL_HTTP_UPGRADE)
 		h->flags |= KRL_HTTP_UPGRADE_ASKED;
 	else
@@ -57,6 +58,13 @@ static __always_inline int krl_http_plain8(__u64 word)
 	return !((word | (word - ones * 0x20) | (del - ones)) & tops);
 }
 
+static __always_inline void krl_http_method_add(struct krl_http *h, __u8 c)
+{
+	if (c >= 'a' && c <= 'z')
+		h->flags |= KRL_HTTP_SMALL;
+	krl_http_token_add(h, c);
+}
+
 static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 {
 	int first = !(h->flags & KRL_HTTP_NOT_FIRST);
@@ -71,7 +79,7 @@ static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 		h->length = 0;
 		h->state = KRL_HTTP_METHOD;
 		krl_http_token_clear(h);
-		krl_http_token_add(h, c);
+		krl_http_method_add(h, c);
 		return KRL_HTTP_BEGIN;
 	}
 	if (h->flags & KRL_HTTP_UPGRADE_ASKED) {
@@ -92,11 +100,13 @@ static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 static __always_inline int krl_http_method_byte(struct krl_http *h, __u8 c)
 {
 	if (krl_http_is_tchar(c)) {
-		krl_http_token_add(h, c);
+		krl_http_method_add(h, c);
 		return KRL_HTTP_NOTHING;
 	}
 	if (c == ' ') {
-		if (krl_http_token_is(h, KRL_W('h', 'e', 'a', 'd', 0, 0, 0, 0), 0, 0))
+		/* Methods are told apart by case (RFC 9110, 9.1): who sends "head" waits for a body. */
+		if (!(h->flags & KRL_HTTP_SMALL) &&
+		    krl_http_token_is(h, KRL_W('h', 'e', 'a', 'd', 0, 0, 0, 0), 0, 0))
 			h->flags |= KRL_HTTP_HEAD;
 		h->state = KRL_HTTP_TARGET_START;
 		return KRL_HTTP_NOTHING;
@@ -106,6 +116,50 @@ static __always_inline int krl_http_method_byte(struct krl_http *h, __u8 c)
 	    (h->token[0] == 'a' || h->token[0] == 'b') && c & 0x80)
 		return KRL_HTTP_UPGRADED;
 	return KRL_HTTP_BAD;
+}
+
+static __always_inline int krl_http_target_start(struct krl_http *h, __u8 c)
+{
+	h->state = KRL_HTTP_TARGET;
+	h->target = c == '/' ? KRL_HTTP_TARGET_PATH : c == '*' ? KRL_HTTP_TARGET_STAR : KRL_HTTP_TARGET_NAME;
+	return krl_http_is_vchar(c) && c != '?' && c != '#' ? KRL_HTTP_NOTHING : KRL_HTTP_BAD;
+}
+
+/* The target ended. "host:port" is one of CONNECT alone. */
+static __always_inline int krl_http_target_end(struct krl_http *h)
+{
+	__u8 target = h->target;
+
+	h->digits = 0;
+	h->state = KRL_HTTP_VERSION;
+	if (target <= KRL_HTTP_TARGET_STAR)
+		return KRL_HTTP_NOTHING;
+	return target == KRL_HTTP_TARGET_PORT &&
+	       krl_http_token_is(h, KRL_W('c', 'o', 'n', 'n', 'e', 'c', 't', 0), 0, 0) ? KRL_HTTP_NOTHING : KRL_HTTP_BAD;
+}
+
+/* What has none of the four forms is refused: some servers take "v1" or "a:v1" for "/v1". */
+static __always_inline int krl_http_target_byte(struct krl_http *h, __u8 c)
+{
+	if (c == ' ')
+		return krl_http_target_end(h);
+	if (!krl_http_is_vchar(c))
+		return KRL_HTTP_BAD;
+	if (h->target == KRL_HTTP_TARGET_PATH)
+		return KRL_HTTP_NOTHING;
+	if (c == '/') {
+		if (h->target != KRL_HTTP_TARGET_COLON && h->target != KRL_HTTP_TARGET_SLASH)
+			return KRL_HTTP_BAD;
+		h->target = h->target == KRL_HTTP_TARGET_COLON ? KRL_HTTP_TARGET_SLASH : KRL_HTTP_TARGET_PATH;
+		return KRL_HTTP_NOTHING;
+	}
+	if (h->target == KRL_HTTP_TARGET_STAR || h->target == KRL_HTTP_TARGET_SLASH || c == '?' || c == '#')
+		return KRL_HTTP_BAD;
+	if (h->target == KRL_HTTP_TARGET_COLON)
+		h->target = KRL_HTTP_TARGET_PORT;
+	else if (h->target == KRL_HTTP_TARGET_NAME && c == ':')
+		h->target = KRL_HTTP_TARGET_COLON;
+	return KRL_HTTP_NOTHING;
 }
 
 /* "HTTP/1." and one digit. */
@@ -118,9 +172,11 @@ static __always_inline int krl_http_version_byte(struct krl_http *h, __u8 c)
 		h->digits = at + 1;
 		if (c == (__u8)(prefix >> (at * 8)))
 			return KRL_HTTP_NOTHING;
-		if (at == 5 && c == '2' && krl_http_token_is(h, KRL_W('p', 'r', 'i', 0, 0, 0, 0, 0), 0, 0))
-			return h->flags & KRL_HTTP_UPGRADE_ASKED ? KRL_HTTP_UPGRADED : KRL_HTTP_H2;
-		return KRL_HTTP_BAD;
+		if (at != 5 || c != '2' || !krl_http_token_is(h, KRL_W('p', 'r', 'i', 0, 0, 0, 0, 0), 0, 0))
+			return KRL_HTTP_BAD;
+		if (h->flags & KRL_HTTP_UPGRADE_ASKED)
+			return KRL_HTTP_UPGRADED;
+		return h->flags & KRL_HTTP_LATER ? KRL_HTTP_BAD : KRL_HTTP_H2;
 	}
 	if (at == 7 && (c == '0' || c == '1')) {
 		if (c == '0')
@@ -218,15 +274,9 @@ static __always_inline int krl_http_byte(struct krl_http *h, __u8 c)
 	case KRL_HTTP_METHOD:
 		return krl_http_method_byte(h, c);
 	case KRL_HTTP_TARGET_START:
-		h->state = KRL_HTTP_TARGET;
-		return krl_http_is_vchar(c) ? KRL_HTTP_NOTHING : KRL_HTTP_BAD;
+		return krl_http_target_start(h, c);
 	case KRL_HTTP_TARGET:
-		if (c == ' ') {
-			h->digits = 0;
-			h->state = KRL_HTTP_VERSION;
-			return KRL_HTTP_NOTHING;
-		}
-		return krl_http_is_vchar(c) ? KRL_HTTP_NOTHING : KRL_HTTP_BAD;
+		return krl_http_target_byte(h, c);
 	case KRL_HTTP_VERSION:
 		return krl_http_version_byte(h, c);
 	case KRL_HTTP_LINE_LF:

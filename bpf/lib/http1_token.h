@@ -38,6 +38,16 @@ enum krl_http_state {
 	KRL_HTTP_STATE_BAD,
 };
 
+/* Which form of a request target (RFC 9112, 3.2) it may still be. */
+enum krl_http_target {
+	KRL_HTTP_TARGET_PATH,	/* origin-form, or what follows "scheme://": it may end at any byte */
+	KRL_HTTP_TARGET_STAR,	/* "*" alone */
+	KRL_HTTP_TARGET_NAME,	/* a scheme, or the host of "host:port" */
+	KRL_HTTP_TARGET_COLON,
+	KRL_HTTP_TARGET_SLASH,	/* "scheme:/" */
+	KRL_HTTP_TARGET_PORT,
+};
+
 enum krl_http_field {
 	KRL_HTTP_FIELD_OTHER,
 	KRL_HTTP_FIELD_CONTENT_LENGTH,
@@ -55,9 +65,11 @@ enum {
 	KRL_HTTP_EXPECT = 1U << 4,	/* Expect: 100-continue */
 	KRL_HTTP_HEAD = 1U << 5,	/* the answer has no body */
 	KRL_HTTP_UPGRADE = 1U << 6,
-	KRL_HTTP_REQUEST_FLAGS = (1U << 7) - 1,
+	KRL_HTTP_SMALL = 1U << 7,	/* some letter of the method is a small one */
+	KRL_HTTP_REQUEST_FLAGS = (1U << 8) - 1,
 	KRL_HTTP_NOT_FIRST = 1U << 8,	/* some byte of the connection was seen */
 	KRL_HTTP_UPGRADE_ASKED = 1U << 9,	/* the request before this one asked to upgrade */
+	KRL_HTTP_LATER = 1U << 10,	/* some request came before this one */
 };
 
 enum krl_http_event {
@@ -66,7 +78,7 @@ enum krl_http_event {
 	KRL_HTTP_HEAD_END,	/* a request's head is complete, flags hold what it said */
 	KRL_HTTP_BAD,
 	KRL_HTTP_TLS,		/* the connection begins as TLS does */
-	KRL_HTTP_H2,		/* the HTTP/2 preface (RFC 9113, 3.4) */
+	KRL_HTTP_H2,		/* the connection begins with the HTTP/2 preface (RFC 9113, 3.4) */
 	KRL_HTTP_UPGRADED,	/* after an Upgrade, bytes that no HTTP/1.1 server takes as a request */
 };
 
@@ -81,7 +93,10 @@ struct krl_http {
 	__u8 token_len;		/* KRL_HTTP_TOKEN_MAX: too long to be a known one */
 	__u8 state;
 	__u8 field;
-	__u8 digits;		/* of the version or of the chunk size */
+	union {
+		__u8 digits;	/* of the version or of the chunk size */
+		__u8 target;	/* enum krl_http_target */
+	};
 	__u32 flags;
 };
 

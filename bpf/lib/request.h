@@ -44,4 +44,18 @@ struct krl_match {
 	};
 };
 
+/* Takes of the requests of one skb: value of krl_taken, keyed by socket cookie, while the skb is walked. */
+#define KRL_MAX_TAKES 128
+
+struct krl_take {
+	__u64 descriptor[2];
+	__u32 rule;		/* of the endpoint */
+	__u32 shadowed;		/* it only counted what a rule in shadow mode would have refused */
+};
+
+struct krl_taken {
+	__u64 count;
+	struct krl_take takes[KRL_MAX_TAKES];
+};
+
 #endif

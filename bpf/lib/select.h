@@ -6,6 +6,7 @@
 #include "admit.h"
 #include "endpoint.h"
 #include "scan.h"
+#include "taken.h"
 
 /* The address of the client, IPv4 as ::ffff:a.b.c.d. */
 static __always_inline void krl_peer(struct __sk_buff *skb, __u8 ret[16])
@@ -28,7 +29,8 @@ static __always_inline void krl_peer(struct __sk_buff *skb, __u8 ret[16])
 
 struct krl_judging_heads {
 	struct krl_scanning scanning;
-	const struct krl_endpoint *endpoint;
+	struct krl_taking taking;	/* by the same policy and match */
+	__u64 cookie;
 };
 
 /* Too large for the stack. */
@@ -75,33 +77,38 @@ static long krl_judge_head(__u32 i, void *ctx)
 		return 1;
 	if (conn->scan.refused)
 		return 0;
+	if (heads)
+		krl_taken_note(&h->taking, &h->cookie);
 	krl_match_end(match, policy);
 	if (match->ambiguous) {
 		krl_count(KRL_REASON_SHARED_VALUE);
-		if (h->endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
+		if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
 			conn->scan.event = KRL_HTTP_BAD;
 			return 1;
 		}
 	}
-	conn->scan.refused = !!krl_admit(h->endpoint, &conn->judge, policy, match);
+	conn->scan.refused = !!krl_admit(&h->taking.judging);
 	return 0;
 }
 
-/* Walk @skb, judging each head as it ends: what one took is not given back when a later one in the same
- * skb is refused, and the connection with it. */
-static __noinline int krl_scan_judging(struct __sk_buff *skb, struct krl_conn *conn,
-				       const struct krl_endpoint *endpoint, const struct krl_policy *policy,
-				       struct krl_match *match)
+/* Walk the skb, judging each head as it ends; when one is refused, or malformed, what those before it took is given
+ * back. */
+static __noinline int krl_scan_judging(struct krl_judging_heads *h)
 {
-	struct krl_judging_heads heads = {
-		.scanning = { .skb = skb, .conn = conn, .policy = policy, .match = match },
-		.endpoint = endpoint,
-	};
+	struct krl_conn *conn = h->scanning.conn;
+	int bad;
 
-	krl_scan_begin(skb, conn);
+	krl_scan_begin(h->scanning.skb, conn);
 	conn->judge.n = 1;
-	bpf_loop(KRL_SCAN_STEPS, krl_judge_head, &heads, 0);
+	conn->judge.taken = 0;
+	conn->judge.shadowed = 0;
+	bpf_loop(KRL_SCAN_STEPS, krl_judge_head, h, 0);
 	krl_scan_done(conn);
+	if (!conn->scan.heads || !h->scanning.policy || !h->scanning.match)
+		return 0;
+	/* What is malformed passes where it is not known yet to be a request. */
+	bad = conn->scan.event == KRL_HTTP_BAD && !conn->joining;
+	krl_taken_end(&h->taking, &h->cookie, conn->scan.refused || bad);
 	return 0;
 }
 

@@ -235,7 +235,7 @@ def expect_limited(answer, limit=10, text="10 per 1 day", interval_s=86400, clos
     expect(1 <= retry_s <= interval_s, f"Retry-After {retry_s} is not within 1..{interval_s}")
     asked_s = int(answer.field("X-RateLimit-Reset")) - retry_s
     now_s = time.time()
-    expect(now_s - READ_WITHIN_S <= asked_s <= now_s + 2,
+    expect(now_s - READ_WITHIN_S <= asked_s <= now_s,
            f"X-RateLimit-Reset less Retry-After is {asked_s}, and now is {now_s:.0f}")
 
 

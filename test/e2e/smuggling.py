@@ -157,6 +157,11 @@ HEADS = {
     "colon in the method": head(start=b"GET: / HTTP/1.1") + SMUGGLED,
     "byte order mark": head(start=b"\xef\xbb\xbfGET / HTTP/1.1") + SMUGGLED,
     "no method": head(start=b" / HTTP/1.1") + SMUGGLED,
+    "target without a slash": head(start=b"GET smuggled HTTP/1.1") + SMUGGLED,
+    "target of a scheme and a path": head(start=b"GET http:/smuggled HTTP/1.1") + SMUGGLED,
+    "target that begins as a query": head(start=b"GET ?/smuggled HTTP/1.1") + SMUGGLED,
+    "asterisk with a path": head(start=b"OPTIONS */smuggled HTTP/1.1") + SMUGGLED,
+    "host and port as a target of GET": head(start=b"GET test:80 HTTP/1.1") + SMUGGLED,
     "no target": head(start=b"GET HTTP/1.1") + SMUGGLED,
     "only a method": head(start=b"GET") + SMUGGLED,
 }
@@ -225,6 +230,7 @@ FINE = {
         b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\n"),
     "absolute target": b"GET http://test/ HTTP/1.1\r\nHost: test\r\n\r\n",
     "asterisk target": b"OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n",
+    "host and port": b"CONNECT test:80 HTTP/1.1\r\nHost: test\r\n\r\n",
     "names that begin like a length": (b"GET / HTTP/1.1\r\nHost: test\r\n"
         b"Content-Lengt: 5\r\nContent-Lengthy: 5\r\n\r\n"),
 }

@@ -94,6 +94,18 @@ def head_of_an_own_answer_has_its_length(env):
 
 
 @case
+def small_letters_make_another_method(env):
+    """Its client waits for a body, whatever the server makes of it."""
+    env.server()
+    env.limit(limit="1/day")
+    take(env, 1)
+    conn = env.connect()
+    expect_limited(conn.ask(get("/over", method="head")), limit=1, text="1 per 1 day")
+    expect_limited(conn.ask(get("/over", method="HEAD")), limit=1, text="1 per 1 day", head=True)
+    equal(conn.ask(get("/over")).status, 429, "status of what follows")
+
+
+@case
 def an_edit_of_the_answer_keeps_the_tokens(env):
     env.server()
     env.limit(limit="3/day")

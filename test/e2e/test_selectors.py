@@ -147,7 +147,8 @@ def path_exact(env):
 @case
 def methods(env):
     selects(env, "{methods: [POST, DELETE]}",
-            [post("/", b"x"), get("/", method="DELETE")], [get("/"), get("/", method="PUT")])
+            [post("/", b"x"), get("/", method="DELETE"), get("/", method="delete"), get("/", method="Post")],
+            [get("/"), get("/", method="PUT"), get("/", method="POSTS")])
 
 
 @case
@@ -238,6 +239,40 @@ def a_head_may_come_in_any_pieces(env):
         conn.send_bytes(request)
         equal(conn.response().status, 429, "status of the request in single bytes")
     equal(env.tokens(rule="rest"), 1, "tokens of the last tier")
+
+
+def together(env, server, requests, status):
+    """@requests in one segment, the first of whose answers has @status."""
+    conn = env.accepted(server)
+    conn.send_segment(b"".join(requests))
+    equal(conn.response().status, status, f"status of {len(requests)} requests in one segment")
+    conn.close()
+
+
+@case
+def requests_in_one_segment_take_all_or_nothing(env):
+    server = limits(env, f"{{name: user, limit: 2/day, clientSelectors: [{USERS}]}}",
+                    "{name: shadow, limit: 1/day, mode: Shadow, clientSelectors: [{headers: [{name: x-user, type: Present}]}]}",
+                    "{name: all, limit: 100/day}", spec=["ruleMatch: All"])
+    a, b = get("/", "x-user: a"), get("/", "x-user: b")
+    together(env, server, [a, b, get("/"), b, b, a], 429)
+    together(env, server, [a, b, b"GET /\n", a], 400)
+    equal([env.tokens(rule=rule) for rule in ("user", "shadow", "all")], [2, 1, 100], "tokens after a refusal")
+    equal([env.item(rule=rule)["totalRequests"] for rule in ("user", "shadow")], [1, 0],
+          "requests that a rule judged: the one that was refused")
+    equal(env.item(rule="shadow")["shadowLimitedRequests"], 0, "requests that the shadow rule would have refused")
+    together(env, server, [a, b, get("/"), b, a], 200)
+    equal([env.tokens(rule=rule) for rule in ("user", "all")], [0, 95], "tokens after all were admitted")
+    equal([admitted_of(env, 1, request) for request in (a, b)], [0, 0], "admitted of either user after that")
+
+
+@case
+def many_requests_in_one_segment_take_all_or_nothing(env):
+    server = limits(env, "{name: path, limit: 120/day, clientSelectors: [{path: {type: Distinct}}]}")
+    together(env, server, [get("/")] * 121, 429)
+    equal(env.tokens(), 120, "tokens after 121 requests")
+    together(env, server, [get("/")] * 120, 200)
+    equal(env.tokens(), 0, "tokens after 120")
 
 
 @case

@@ -259,3 +259,34 @@ def the_http2_preface_opens_no_way(env):
     conn.send_until_closed([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", get("/slipped")])
     drain(conn)
     equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
+
+
+def leaves_http_behind_a_request(env, selectors):
+    """A request, and in the same segment what turns the judging off."""
+    server = env.server()
+    env.limit(rules=[f"{{name: all, limit: 3/day{selectors}}}"])
+    frame, preface = b"\x81\x85\0\0\0\0hello", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    asks = get("/ignores", *UPGRADE)
+    for number, (request, tail) in enumerate(((asks, frame), (asks, preface), (get("/first"), preface))):
+        conn = env.connect()
+        conn.send(request + tail)
+        equal(conn.response().status, 200 if number < 2 else 400, f"status of request {number}")
+    equal(env.tokens(), 1, "tokens after two that were judged, and one behind which is no HTTP")
+    expect_ok(env.connect().ask(get("/last")))
+    for request, tail in ((asks, frame), (asks, preface), (get("/over") + asks, preface)):
+        conn = env.connect()
+        conn.send(request + tail)
+        answer = conn.response()
+        equal((answer.status, answer.closes()), (429, True), "the answer over the limit, and that it is the last")
+        conn.expect_eof()
+    equal(len(env.settled(server).requests()), 3, "requests that reached the server")
+
+
+@case
+def requests_before_what_leaves_http_count(env):
+    leaves_http_behind_a_request(env, "")
+
+
+@case
+def requests_before_what_leaves_http_count_where_selectors_are(env):
+    leaves_http_behind_a_request(env, ", clientSelectors: [{path: {value: /}}]")

@@ -63,6 +63,8 @@ static __always_inline __u64 value_of(struct test_admit_run *r)
 static long take(__u32 i, void *ctx)
 {
 	struct taking *t = ctx;
+	struct krl_judging judging = { .endpoint = t->endpoint, .judge = t->judge, .policy = t->policy,
+				       .match = t->match };
 	__u64 value = value_of(t->run) + 1;
 
 	t->match->rules = 1;
@@ -70,7 +72,7 @@ static long take(__u32 i, void *ctx)
 	t->match->descriptors[0][1] = ~value;
 	t->judge->now_ns = bpf_ktime_get_boot_ns();
 	t->judge->n = 1;
-	if (krl_admit(t->endpoint, t->judge, t->policy, t->match))
+	if (krl_admit(&judging))
 		t->run->refused++;
 	return 0;
 }

@@ -195,12 +195,17 @@ static inline void case_term(uint64_t *seed, const struct case_set *set, struct 
 	}
 }
 
+/* The same selectors in another order, or one of them twice. */
 static inline void case_shuffle(uint64_t *seed, struct model_rule *rule)
 {
 	size_t a, b;
 
 	if (!rule->count)
 		return;
+	if (rule->count < MODEL_SELECTORS && !case_below(seed, 4)) {
+		rule->selectors[rule->count] = rule->selectors[case_below(seed, rule->count)];
+		rule->count++;
+	}
 	a = case_below(seed, rule->count);
 	b = case_below(seed, rule->count);
 	if (a != b) {
@@ -389,15 +394,15 @@ static inline size_t case_write_path_byte(uint64_t *seed, unsigned char c, char 
 	return 1;
 }
 
-static inline size_t case_write_target(uint64_t *seed, const char *path, char *ret)
+static inline size_t case_write_target(uint64_t *seed, const char *method, const char *path, char *ret)
 {
 	static const char *const origins[] = { "http://host", "HTTPS://host:80", "http://" };
 	static const char *const ends[] = { "", "", "?", "?x=/v1/../a%2f", "#f", "?#" };
-	static const char *const none[] = { "*", "host:443", "http:v1", "v1/models" };
+	static const char *const hosts[] = { "*", "host:443", "[::1]:80", "v1:models" };
 	size_t len = 0, slash;
 
 	if (!*path)
-		return sprintf(ret, "%s", CASE_PICK(seed, none));
+		return sprintf(ret, "%s", strcasecmp(method, "connect") ? "*" : CASE_PICK(seed, hosts));
 	if (!case_below(seed, 6))
 		len += sprintf(ret, "%s", CASE_PICK(seed, origins));
 	slash = len;
@@ -433,7 +438,7 @@ static inline size_t case_write(uint64_t *seed, const struct model_request *requ
 	size_t len, i, at = with_body ? case_below(seed, request->header_count + 1) : MODEL_HEADERS + 1;
 
 	len = sprintf(ret, "%s%s ", case_below(seed, 8) ? "" : "\r\n", request->method);
-	len += case_write_target(seed, request->path, ret + len);
+	len += case_write_target(seed, request->method, request->path, ret + len);
 	len += sprintf(ret + len, " HTTP/1.1\r\n");
 	for (i = 0; i <= request->header_count; i++) {
 		if (i == at)

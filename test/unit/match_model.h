@@ -104,10 +104,10 @@ static inline uint64_t model_condition(const struct krl_term *term)
 	return model_mix(id, term->mask, sizeof(term->mask));
 }
 
-/* A number that stands for @rule's selectors, in any order. */
+/* A number that stands for the set of @rule's selectors. */
 static inline uint64_t model_selectors(const struct model_rule *rule)
 {
-	uint64_t selectors[MODEL_SELECTORS], id = 3;
+	uint64_t selectors[MODEL_SELECTORS], set;
 	size_t i, t, n;
 
 	for (i = 0; i < rule->count; i++) {
@@ -125,10 +125,8 @@ static inline uint64_t model_selectors(const struct model_rule *rule)
 		}
 		selectors[i] = model_set(items, n);
 	}
-	qsort(selectors, rule->count, sizeof(*selectors), model_compare);
-	for (i = 0; i < rule->count; i++)
-		id = model_mix(id, &selectors[i], sizeof(selectors[i]));
-	return id;
+	set = model_set(selectors, rule->count);
+	return model_mix(3, &set, sizeof(set));
 }
 
 static inline bool model_value_is(const struct krl_term *term, const char *value)

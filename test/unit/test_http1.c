@@ -75,6 +75,15 @@ static const struct {
 	{ "empty lines before", CRLF CRLF "GET / HTTP/1.1" CRLF HOST CRLF, 1, 0 },
 	{ "two in a row", "GET / HTTP/1.1" CRLF HOST CRLF "GET / HTTP/1.1" CRLF HOST CRLF, 2, 0 },
 	{ "head", "HEAD / HTTP/1.1" CRLF HOST CRLF, 1, KRL_HTTP_HEAD },
+	{ "head in small letters, which is another method", "head / HTTP/1.1" CRLF CRLF, 1, KRL_HTTP_SMALL },
+	{ "head with one small letter", "HeAD / HTTP/1.1" CRLF CRLF, 1, KRL_HTTP_SMALL },
+	{ "capitals after small letters", "get / HTTP/1.1" CRLF CRLF "HEAD / HTTP/1.1" CRLF CRLF, 2, 0 },
+	{ "absolute target", "GET http://a/b HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "absolute target without a path", "GET HTTP://[::1]:80?b HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "asterisk", "OPTIONS * HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "host and port", "CONNECT a.b:443 HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "address and port", "CONNECT [::1]:443 HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "a colon in a path", "GET /a:b HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "method that begins as head", "HEADER / HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "old version", "GET / HTTP/1.0" CRLF CRLF, 1, KRL_HTTP_1_0 },
 	{ "close", "GET / HTTP/1.1" CRLF "Connection: Close" CRLF CRLF, 1, KRL_HTTP_CLOSE },
@@ -186,6 +195,21 @@ static const struct {
 	{ "space before the method", " GET / HTTP/1.1" CRLF CRLF },
 	{ "bracket in the method", "G(T / HTTP/1.1" CRLF CRLF },
 	{ "bare LF before the request", "\nGET / HTTP/1.1" CRLF CRLF },
+	{ "path without a slash", "GET v1/models HTTP/1.1" CRLF CRLF },
+	{ "name alone", "GET v1 HTTP/1.1" CRLF CRLF },
+	{ "scheme with a path", "GET a:v1/models HTTP/1.1" CRLF CRLF },
+	{ "scheme with one slash", "GET http:/v1 HTTP/1.1" CRLF CRLF },
+	{ "scheme, a slash and nothing", "GET http:/ HTTP/1.1" CRLF CRLF },
+	{ "scheme and nothing", "CONNECT http: HTTP/1.1" CRLF CRLF },
+	{ "query alone", "GET ?v1 HTTP/1.1" CRLF CRLF },
+	{ "fragment alone", "GET #v1 HTTP/1.1" CRLF CRLF },
+	{ "query without a path", "GET v1?a HTTP/1.1" CRLF CRLF },
+	{ "asterisk and more", "OPTIONS */v1 HTTP/1.1" CRLF CRLF },
+	{ "backslash", "GET \\v1 HTTP/1.1" CRLF CRLF },
+	{ "host and port of another method", "GET a:80 HTTP/1.1" CRLF CRLF },
+	{ "host and port with a path", "CONNECT a:80/v1 HTTP/1.1" CRLF CRLF },
+	{ "host and port with a query", "CONNECT a:80?v1 HTTP/1.1" CRLF CRLF },
+	{ "host without a port", "CONNECT a HTTP/1.1" CRLF CRLF },
 	{ "chunk size in hex notation", CHUNKED "0x5" CRLF "hello" CRLF },
 	{ "signed chunk size", CHUNKED "+5" CRLF "hello" CRLF },
 	{ "space before the chunk size", CHUNKED " 5" CRLF "hello" CRLF },
@@ -236,6 +260,7 @@ static void tells_other_protocols_at_the_start_of_a_connection(void **state)
 	assert_int_equal(parse(later, sizeof(later) - 1).event, KRL_HTTP_BAD);
 	assert_int_equal(parse("PRI * HTTP/2.0" CRLF CRLF, 18).event, KRL_HTTP_H2);
 	assert_int_equal(parse("\x80\x01", 2).event, KRL_HTTP_BAD);
+	assert_int_equal(parse("GET / HTTP/1.1" CRLF CRLF "PRI * HTTP/2.0", 32).event, KRL_HTTP_BAD);
 }
 
 #define UPGRADE "GET / HTTP/1.1" CRLF "Upgrade: websocket" CRLF CRLF

@@ -184,6 +184,9 @@ static void clients_that_are_none(void **state)
 		{ CLIENT "{header: X, trustedHops: '1'}\n", "7:38: " HOPS "\"1\"" },
 		{ CLIENT "{header: X Y, trustedHops: 1}\n",
 		  "7:22: spec.clientIP.header: expected the name of a header, found \"X Y\"" },
+		{ CLIENT "{header: Forwarded, trustedHops: 1}\n",
+		  "7:22: spec.clientIP.header: expected a header of plain addresses, as X-Forwarded-For is and that of "
+		  "RFC 7239 is not, found \"Forwarded\"" },
 		{ CLIENT "{header: '', trustedHops: 1}\n",
 		  "7:22: spec.clientIP.header: expected a string of 1 to 63 bytes, found \"\"" },
 	};
