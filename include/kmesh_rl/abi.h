@@ -248,6 +248,13 @@ struct krl_open {
 	__u32 pad;
 };
 
+/* What krl_join says of it. */
+enum krl_joined {
+	KRL_JOINED_NOT,		/* there is no such connection, or there was no room for it */
+	KRL_JOINED,
+	KRL_JOINED_LATER,	/* its server waits in a blocking recv() */
+};
+
 /* A KRL_COMMAND_SWEEP. */
 #define KRL_SWEEP_KEYS 64
 

@@ -9,7 +9,7 @@ FILE, a JSON object a line, before it is answered. Standard output says "ready" 
 taken; standard input takes commands, and its end is the end of the server:
 
     accept   begin to accept (with --hold-accept)
-    release  answer the requests for /gated, which wait until then
+    release  answer the requests for /gated, which wait until then (epoll and blocking)
     rest     read nothing, until
     go-on    which reads again (these two: epoll alone)
 """
@@ -144,6 +144,9 @@ class EpollServer:
         self.poller.modify(sock, selectors.EVENT_READ, session)
 
 
+released = threading.Event()
+
+
 def serve_blocking(sock, session):
     why = "eof"
     try:
@@ -152,6 +155,9 @@ def serve_blocking(sock, session):
             if not data:
                 break
             session.received(data)
+            if session.gated:
+                released.wait()
+                session.release()
             sock.sendall(session.out)
             session.out.clear()
         else:
@@ -212,8 +218,9 @@ def run_http(listener, recorder):
 
 
 def exit_with_input():
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+    while words := os.read(sys.stdin.fileno(), 4096).split():
+        if b"release" in words:
+            released.set()
     os._exit(0)
 
 
