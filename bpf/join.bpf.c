@@ -126,9 +126,8 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	endpoint = krl_find_endpoint(&key);
 	if (!endpoint || krl_is_enrolled(cookie))
 		return KRL_JOINED_NOT;
-	/* What the verdict lets through would not be seen there. */
-	if (krl_sock_reader_inside(tcp))
-		return KRL_JOINED_LATER;
+	if (krl_sock_blocks(tcp))
+		return KRL_JOINED_BLOCKS;
 	/* There may be a row of before it was let go. */
 	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
@@ -149,12 +148,6 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_NOT_ENROLLED);
 		return KRL_JOINED_NOT;
-	}
-	/* It may have come meanwhile. */
-	if (krl_sock_reader_inside(tcp)) {
-		bpf_map_delete_elem(&krl_sockets, &cookie);
-		bpf_map_delete_elem(&krl_conns, &cookie);
-		return KRL_JOINED_LATER;
 	}
 	if (endpoint->flags & KRL_ENDPOINT_HEADERS)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);

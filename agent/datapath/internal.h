@@ -27,7 +27,6 @@ struct krl_datapath {
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */
-	bool joining;			/* open connections wait to be taken in */
 };
 
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */

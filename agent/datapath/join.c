@@ -8,7 +8,7 @@
 #include <bpf/libbpf.h>
 
 #include "netns.h"
-#include "walk.h"
+#include "pass.h"
 
 /* A packet of the least length that a test run takes. */
 union join_packet {
@@ -16,26 +16,21 @@ union join_packet {
 	char bytes[64];
 };
 
-struct join {
-	struct krl_datapath *dp;
-	size_t joined, later;
-};
-
-static int join_one(struct join *j, const struct krl_open *open)
+static int join_one(struct krl_pass *p, const struct krl_open *open)
 {
 	union join_packet packet = { .open = *open };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &packet, .data_size_in = sizeof(packet), .repeat = 1);
-	int err = bpf_prog_test_run_opts(bpf_program__fd(j->dp->skel->progs.krl_join), &opts);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(p->dp->skel->progs.krl_join), &opts);
 
 	if (!err && opts.retval == KRL_JOINED)
-		j->joined++;
-	if (!err && opts.retval == KRL_JOINED_LATER)
-		j->later++;
+		p->result.connections_joined++;
+	if (!err && opts.retval == KRL_JOINED_BLOCKS)
+		p->result.connections_left_out++;
 	return err;
 }
 
 /* What krl_find wrote, whole records each time. */
-static int join_all(struct join *j, int fd)
+static int join_all(struct krl_pass *p, int fd)
 {
 	struct krl_open open[64];
 	ssize_t n, i;
@@ -48,7 +43,7 @@ static int join_all(struct join *j, int fd)
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
 		for (i = 0; !err && i < n / (ssize_t)sizeof(*open); i++)
-			err = join_one(j, &open[i]);
+			err = join_one(p, &open[i]);
 	}
 	return err;
 }
@@ -56,26 +51,21 @@ static int join_all(struct join *j, int fd)
 /* In the network namespace that the agent is in now. */
 static int join_here(void *ctx)
 {
-	struct join *j = ctx;
-	struct bpf_link *link = bpf_program__attach_iter(j->dp->skel->progs.krl_find, NULL);
+	struct krl_pass *p = ctx;
+	struct bpf_link *link = bpf_program__attach_iter(p->dp->skel->progs.krl_find, NULL);
 	int fd, err;
 
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
-	err = fd < 0 ? fd : join_all(j, fd);
+	err = fd < 0 ? fd : join_all(p, fd);
 	if (fd >= 0)
 		close(fd);
 	bpf_link__destroy(link);
 	return err;
 }
 
-int krl_join_open(struct krl_datapath *dp, size_t *ret_joined)
+int krl_pass_join(struct krl_pass *p)
 {
-	struct join j = { .dp = dp };
-	int err = krl_netns_each(join_here, &j);
-
-	dp->joining = j.later > 0;
-	*ret_joined = j.joined;
-	return err;
+	return krl_netns_each(join_here, p);
 }

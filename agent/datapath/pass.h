@@ -30,6 +30,9 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
  * 0, or -errno. */
 int krl_pass_endpoints(struct krl_pass *pass);
 
+/* Enrol the connections to the endpoints that were open before those were there. 0, or -errno. */
+int krl_pass_join(struct krl_pass *pass);
+
 /* Have @form in the kernel; @ret_key is where. 0, or -errno. */
 int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);
 

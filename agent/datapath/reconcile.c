@@ -247,7 +247,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
-	err = p->result.endpoints_added ? krl_join_open(p->dp, &p->result.connections_joined) : 0;
+	err = p->result.endpoints_added ? krl_pass_join(p) : 0;
 	if (!err && p->enlists)
 		err = krl_walk_enlist(p->dp);
 	if (err)

@@ -9,10 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "agent/base/log.h"
-
-/* How often what could not be let go is tried again, and how often what could not be taken in, and rows that nothing
- * is behind. */
+/* How often what could not be let go is tried again, and how often rows are looked for that nothing is behind. */
 #define LOOK_EVERY_MS 1000
 #define TIDY_EVERY 10
 
@@ -84,15 +81,11 @@ static void drop_loose(struct krl_datapath *dp)
 static void on_timer(uv_timer_t *timer)
 {
 	struct krl_tidy *tidy = timer->data;
-	size_t joined;
 
 	if (tidy->dp->releasing)
 		krl_walk_release(tidy->dp);
-	if (++tidy->looks % TIDY_EVERY)
-		return;
-	drop_loose(tidy->dp);
-	if (tidy->dp->joining && !krl_join_open(tidy->dp, &joined) && joined)
-		krl_log_info("open connections taken in", "count", "%zu", joined);
+	if (++tidy->looks % TIDY_EVERY == 0)
+		drop_loose(tidy->dp);
 }
 
 int krl_tidy_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_tidy **ret)
@@ -108,7 +101,6 @@ int krl_tidy_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_tidy **re
 	tidy->dp = dp;
 	/* The agent before may have left some. */
 	dp->releasing = true;
-	dp->joining = true;
 	uv_timer_init(loop, tidy->timer);
 	tidy->timer->data = tidy;
 	uv_timer_start(tidy->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);

@@ -5,18 +5,14 @@
 
 #include "internal.h"
 
-/* Enrol the connections to the endpoints that were open before those were there; @ret_joined is how many. Those whose
- * server waits in a blocking recv() are tried again now and then. 0, or -errno. */
-int krl_join_open(struct krl_datapath *datapath, size_t *ret_joined);
-
 /* Have what servers write go through krl_reply where their endpoint wants it. 0, or -errno. */
 int krl_walk_enlist(struct krl_datapath *datapath);
 
 /* Let the connections go whose endpoint is gone; those that cannot be yet, a second later. */
 void krl_walk_release(struct krl_datapath *datapath);
 
-/* On @loop until krl_tidy_close(), before @datapath is closed: what is still to be taken in or let go, and rows of
- * connections that have ended. 0, or -ENOMEM. */
+/* On @loop until krl_tidy_close(), before @datapath is closed: what is still to be let go, and rows of connections
+ * that have ended. 0, or -ENOMEM. */
 struct krl_tidy;
 
 int krl_tidy_open(struct krl_datapath *datapath, uv_loop_t *loop, struct krl_tidy **ret);

@@ -64,24 +64,10 @@ struct sk_psock {
 	struct list_head ingress_msg;
 };
 
-typedef struct {
-	int owned;
-} socket_lock_t;
-
-struct wait_queue_head {
-	struct list_head head;
-};
-
-struct socket_wq {
-	struct wait_queue_head wait;
-};
-
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	struct sk_buff_head sk_receive_queue;
-	socket_lock_t sk_lock;
-	struct socket_wq *sk_wq;
 	void *sk_user_data;
 	int sk_wmem_queued;
 	int sk_sndbuf;
@@ -166,24 +152,6 @@ static __always_inline int krl_sock_blocks(struct sock *sk)
 	struct file *file = socket ? socket->file : 0;
 
 	return file && !(file->f_flags & KRL_O_NONBLOCK);
-}
-
-/* May a reader be inside recv(), or about to be? One that waits there stays with the recvmsg() that the socket had
- * when it was called, whatever happens to the socket meanwhile. */
-static __always_inline int krl_sock_reader_inside(struct sock *sk)
-{
-	struct list_head *head, *next;
-	struct socket_wq *wq;
-	int owned;
-
-	if (!krl_sock_blocks(sk))
-		return 0;
-	if (bpf_probe_read_kernel(&owned, sizeof(owned), &sk->sk_lock.owned) || owned)
-		return 1;
-	if (bpf_probe_read_kernel(&wq, sizeof(wq), &sk->sk_wq) || !wq)
-		return 1;
-	head = &wq->wait.head;
-	return bpf_probe_read_kernel(&next, sizeof(next), &head->next) || next != head;
 }
 
 /* Has the server read all that came? What the verdict let through is in a list of the socket map's. */

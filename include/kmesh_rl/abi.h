@@ -252,7 +252,9 @@ struct krl_open {
 enum krl_joined {
 	KRL_JOINED_NOT,		/* there is no such connection, or there was no room for it */
 	KRL_JOINED,
-	KRL_JOINED_LATER,	/* its server waits in a blocking recv() */
+	/* Its server may wait in a blocking recv(): that of before, which does not see what the verdict lets through.
+	 * It would wait for good. */
+	KRL_JOINED_BLOCKS,
 };
 
 /* A KRL_COMMAND_SWEEP. */
