@@ -232,6 +232,9 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 		done.rules_removed, done.endpoints_added, done.endpoints_changed, done.endpoints_removed);
 	if (done.connections_joined)
 		krl_log_info("open connections taken in", "count", "%zu", done.connections_joined);
+	if (done.connections_left_out)
+		krl_log_warn("open connections of blocking servers left out", "count", "%zu",
+			     done.connections_left_out);
 	return 0;
 }
 

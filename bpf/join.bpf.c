@@ -109,7 +109,7 @@ static __always_inline int krl_is_enrolled(__u64 cookie)
 	return 1;
 }
 
-/* Enrol @sk as sockops does at accept(). Returns 1 when it is, 0 when it is not the one. */
+/* Enrol @sk as sockops does at accept(). Returns enum krl_joined. */
 static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_open *open)
 {
 	struct krl_endpoint_key key = { .port = open->local_port };
@@ -121,18 +121,20 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
 	if (!tcp || krl_sock_cookie(tcp) != cookie)
-		return 0;
+		return KRL_JOINED_NOT;
 	__builtin_memcpy(key.addr, open->local, sizeof(key.addr));
 	endpoint = krl_find_endpoint(&key);
 	if (!endpoint || krl_is_enrolled(cookie))
-		return 0;
+		return KRL_JOINED_NOT;
+	if (krl_sock_blocks(tcp))
+		return KRL_JOINED_BLOCKS;
 	/* There may be a row of before it was let go. */
 	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	if (!conn || bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
-		return 0;
+		return KRL_JOINED_NOT;
 	}
 	conn->endpoint = key;
 	conn->judge.key.netns_cookie = open->netns_cookie;
@@ -145,11 +147,11 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	if (bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_NOT_ENROLLED);
-		return 0;
+		return KRL_JOINED_NOT;
 	}
 	if (endpoint->flags & KRL_ENDPOINT_HEADERS)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
-	return 1;
+	return KRL_JOINED;
 }
 
 /* Run by the agent, in the network namespace of the socket that the packet names. */
@@ -161,10 +163,10 @@ int krl_join(struct __sk_buff *skb)
 	int joined;
 
 	if (bpf_skb_load_bytes(skb, 0, &open, sizeof(open)))
-		return 0;
+		return KRL_JOINED_NOT;
 	sk = krl_lookup(skb, &open);
 	if (!sk)
-		return 0;
+		return KRL_JOINED_NOT;
 	joined = krl_enrol_open(sk, &open);
 	bpf_sk_release(sk);
 	return joined;

@@ -2,7 +2,10 @@
 /* Enrols the accepted sockets of protected endpoints, and no others. */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/kernel.h"
+#include "lib/reader.h"
 
+#define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE 7
 
 /* The local end as an endpoint key: IPv4 and v4-mapped IPv6 alike as ::ffff:a.b.c.d. */
@@ -64,6 +67,21 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
 		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
+/* The connection ends, and the server has it still: after a single request, this is the second look. */
+static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct krl_conn *conn;
+	struct sock *tcp;
+	__u64 cookie;
+
+	cookie = bpf_get_socket_cookie(ops);
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+	if (conn && tcp)
+		krl_look_at_reader(conn, tcp);
+}
+
 SEC("sockops")
 int krl_sockops(struct bpf_sock_ops *ops)
 {
@@ -74,6 +92,8 @@ int krl_sockops(struct bpf_sock_ops *ops)
 		krl_enrol(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[0] == KRL_TCP_ESTABLISHED)
+			krl_last_look(ops);
 		if (ops->args[1] != KRL_TCP_CLOSE)
 			break;
 		cookie = bpf_get_socket_cookie(ops);

@@ -6,13 +6,14 @@
 #include "lib/answer.h"
 #include "lib/endpoint.h"
 #include "lib/kernel.h"
+#include "lib/reader.h"
 #include "lib/select.h"
 
 #define KRL_NS_PER_S 1000000000ULL
 
-/* An agent that went round its loop this lately is there to carry an answer; it does so five times in
- * that time. */
-#define KRL_ALIVE_NS (KRL_NS_PER_S / 2)
+/* An agent that went round its loop this lately is there to carry an answer; it does so twenty times in
+ * that time. One that was killed is known to be gone at once, see krl_leave_answer(). */
+#define KRL_ALIVE_NS (2 * KRL_NS_PER_S)
 
 /* Of a connection that was open before the rule: skbs that are no request. */
 #define KRL_JOIN_TRIES 64
@@ -27,13 +28,14 @@ static const char krl_spaces[64] = "                                            
 
 /* Drop the skb; the server need not know. Left out when more skbs wait, since the kernel stops taking
  * them at an error (net/ipv4/tcp.c, tcp_read_skb) and goes on only with the next that arrives. */
-static __always_inline int krl_drop(struct __sk_buff *skb, struct sock *sk)
+static __always_inline int krl_drop(struct __sk_buff *skb, const struct krl_conn *conn, struct sock *sk)
 {
 	__u32 zero = 0;
 
-	if (krl_sock_backlog(sk))
-		return SK_DROP;
-	return bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0);
+	if (!krl_sock_backlog(sk) && bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0) == SK_PASS)
+		return SK_PASS;
+	krl_note_woken(conn);
+	return SK_DROP;
 }
 
 struct krl_pad {
@@ -112,7 +114,8 @@ static __always_inline int krl_leave_answer(struct __sk_buff *skb, struct krl_co
 		return -1;
 	__sync_fetch_and_add(&load->answers, 1);
 	batched = now_ns < config->batch_until_ns;
-	if (!batched && (!conn->blocks || now_ns - config->alive_ns > KRL_ALIVE_NS))
+	/* Signed: the agent may have written alive_ns since. */
+	if (!batched && (!conn->blocks || (__s64)(now_ns - config->alive_ns) > (__s64)KRL_ALIVE_NS))
 		return -1;
 	/* The sink goes with the agent, at once when that is killed. */
 	if (bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0) != SK_PASS || krl_queue_answer(conn, cookie))
@@ -131,15 +134,14 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 	__u32 zero = 0, responder;
 	struct krl_config *config;
 
-	if (conn->blocks)
-		krl_count(KRL_REASON_BLOCKING_READER);
 	conn->phase = conn->answer.close ? KRL_PHASE_CLOSED : KRL_PHASE_OPEN;
 	conn->answer_seq = krl_sock_write_seq(sk);
 	conn->answered = 1;
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (config && config->responders) {
 		if (!krl_leave_answer(skb, conn, cookie, config))
-			return krl_drop(skb, sk);
+			return krl_drop(skb, conn, sk);
+		krl_note_woken(conn);
 		responder = bpf_get_smp_processor_id() % config->responders;
 		if (bpf_sk_redirect_hash(skb, &krl_bounce, &responder, 0) == SK_PASS) {
 			if (!krl_queue_answer(conn, cookie))
@@ -147,6 +149,8 @@ static __noinline int krl_answer(struct __sk_buff *skb, struct krl_conn *conn, _
 			krl_count(KRL_REASON_ANSWER_LOST);
 			return SK_DROP;
 		}
+	} else {
+		krl_note_woken(conn);
 	}
 	return krl_answer_in_place(skb, conn, cookie);
 }
@@ -178,18 +182,19 @@ static __always_inline int krl_refuse_last(struct __sk_buff *skb, struct krl_con
 		return krl_answer(skb, conn, cookie, sk);
 	conn->phase = KRL_PHASE_DRAIN;
 	krl_send_event(cookie, KRL_EVENT_DRAIN);
-	return krl_drop(skb, sk);
+	return krl_drop(skb, conn, sk);
 }
 
 /* Bytes while an answer is on its way: the client did not wait for it. It becomes the last one; whoever
  * is later here, this program or the responder, has the connection ended. */
-static __always_inline int krl_not_waited(struct krl_conn *conn, __u64 cookie)
+static __always_inline int krl_not_waited(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					  struct sock *sk)
 {
 	conn->answer.close = 1;
 	conn->phase = KRL_PHASE_CLOSED;
 	if (!__sync_fetch_and_or(&conn->answer.queued, 0))
 		krl_send_event(cookie, KRL_EVENT_CLOSE);
-	return SK_DROP;
+	return krl_drop(skb, conn, sk);
 }
 
 /* What is not HTTP/1.1 cannot be judged: failurePolicy decides for the whole connection. */
@@ -240,7 +245,7 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 		return krl_answer(skb, conn, cookie, sk);
 	}
 	if (conn->http.state != KRL_HTTP_START)
-		return krl_drop(skb, sk);
+		return krl_drop(skb, conn, sk);
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	return krl_answer(skb, conn, cookie, sk);
 }
@@ -399,7 +404,7 @@ int krl_stream(struct __sk_buff *skb)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {
 		conn->late = KRL_LATE_TRIES;
-		return krl_drop(skb, sk);
+		return krl_drop(skb, conn, sk);
 	}
 	if (conn->phase == KRL_PHASE_JOINING) {
 		if (!krl_sock_answered(sk, conn->admit_seq))
@@ -407,7 +412,7 @@ int krl_stream(struct __sk_buff *skb)
 		conn->phase = KRL_PHASE_OPEN;
 	}
 	if (conn->answer.queued)
-		return krl_not_waited(conn, cookie);
+		return krl_not_waited(skb, conn, cookie, sk);
 	if (conn->phase == KRL_PHASE_SWALLOW)
 		return krl_swallow(skb, conn, cookie, sk);
 
@@ -436,6 +441,8 @@ int krl_stream(struct __sk_buff *skb)
 	} else {
 		krl_scan(skb, conn);
 	}
+	if (conn->scan.heads || conn->scan.event)
+		krl_look_at_reader(conn, sk);
 	conn->torn = conn->admitted && in_body;
 	nothing_owed = krl_nothing_owed(conn, sk);
 	if (conn->scan.failed || conn->scan.event) {
@@ -474,10 +481,9 @@ int krl_stream(struct __sk_buff *skb)
 	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
-	conn->blocks = krl_sock_blocks(sk);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
-		return krl_drop(skb, sk);
+		return krl_drop(skb, conn, sk);
 	}
 	return krl_answer(skb, conn, cookie, sk);
 ended:

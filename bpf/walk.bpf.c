@@ -40,7 +40,8 @@ int krl_enlist(struct bpf_iter__sockmap *ctx)
 }
 
 /* Connections whose endpoint is gone are let go, when nothing of them waits to be read: what is in the socket map's
- * queue then would be lost. Writes a byte for each that has to wait. The row in krl_conns stays, for a program that
+ * queue then would be lost. Nor when their server may wait in a blocking recv(), which would say EAGAIN: those stay until
+ * they close. Writes a byte for each that has to wait. The row in krl_conns stays, for a program that
  * runs on another CPU; the agent removes those in krl_loose whose socket is not enrolled. */
 SEC("iter/sockmap")
 int krl_release(struct bpf_iter__sockmap *ctx)
@@ -58,7 +59,7 @@ int krl_release(struct bpf_iter__sockmap *ctx)
 	if (!conn)
 		return 0;
 	endpoint = conn->endpoint;
-	if (krl_find_endpoint(&endpoint))
+	if (krl_find_endpoint(&endpoint) || krl_sock_blocks(sk))
 		return 0;
 	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING) ||
 	    conn->answer.queued || !krl_sock_unread_nothing(sk)) {

@@ -12,6 +12,7 @@ UNIT := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(wildcard test/unit/test_*.c)
 PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/prog/*.bpf.c))
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
 BENCH := $(B)/test/bench/steps
+BLOCKING := $(B)/test/bench/blocking
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
 # Network namespaces, cgroups and BPF need root. Python's caches stay out of the source tree.
@@ -46,6 +47,10 @@ $(BENCH): $(B)/obj/test/bench/steps.o $(B)/libkrl.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
+$(BLOCKING): $(B)/obj/test/bench/blocking.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lpthread -o $@
+
 $(B)/fuzz/obj/%.o: %.c VERSION | deps-fuzz $(SKEL)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)$(CLANG) $(CPPFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer-no-link $(PKG_CFLAGS) -MMD -MP -c $< -o $@
@@ -59,7 +64,7 @@ $(B)/test/fuzz/%: $(B)/fuzz/obj/test/fuzz/%.o $(B)/fuzz/libkrl.a
 
 .SECONDARY:
 
-tests: all $(UNIT) $(PROG) $(PROG_OBJ) # what the suites run
+tests: all $(UNIT) $(PROG) $(PROG_OBJ) $(BLOCKING) # what the suites run
 
 test: deps-test ## all tests; ends with one line of counts
 	$(Q)test/run.sh $(R) $(MAKE)
@@ -70,7 +75,7 @@ unit: $(UNIT) ## unit tests, under ASan and UBSan
 prog: $(PROG) $(PROG_OBJ) ## BPF programs loaded, their logic through test-run (root)
 	$(Q)$(ROOT) $(PYTHON) test/cmocka.py prog $(R) $(PROG) -- $(B)/test/prog
 
-e2e: all | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
+e2e: all $(BLOCKING) | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
 	$(Q)mkdir -p $(R)
 	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
 
@@ -91,10 +96,10 @@ crds: $(TOOL) $(CRDS) $(NPM_DONE) ## one mind of the agent and the CustomResourc
 	$(Q)node $(B)/test/crds/run.mjs $(TOOL) crds/kmesh.net_ratelimits.yaml test/crds $(R)/crds \
 		$(wildcard deploy/examples/*.yaml deploy/examples/*/*.yaml) -- $(wildcard test/fuzz/corpus/convert/*.yaml)
 
-test-kernels: all $(PROG) $(PROG_OBJ) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
+test-kernels: all $(PROG) $(PROG_OBJ) $(BLOCKING) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
 	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
 
-asan: $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl ## the end-to-end cases with both binaries under ASan (root)
+asan: $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl $(BLOCKING) ## the end-to-end cases with both binaries under ASan (root)
 	$(Q)$(ROOT) KRL_TIMEOUT_SCALE=2 $(PYTHON) test/e2e/run.py --build $(B)/asan $(if $(ONLY),--only $(ONLY))
 
 fuzz: $(FUZZ) ## each fuzz target for 30 s
@@ -108,4 +113,7 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 bench: all $(PROG_OBJ) $(BENCH) | deps-bench ## beside the unlimited server and nginx limit_req (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
 
-.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench
+bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over a million requests each (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/blocking.py --build $(B)
+
+.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-blocking

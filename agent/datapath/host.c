@@ -17,6 +17,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "internal.h"
 
 #define OLDEST_KERNEL_MAJOR 6
@@ -61,30 +62,35 @@ static int check_capabilities(struct krl_error *ret_error)
 			     "the container these capabilities", missing);
 }
 
+bool krl_host_kernel_is_old(const char *release)
+{
+	int major = 0, minor = 0;
+
+	return sscanf(release, "%d.%d", &major, &minor) == 2 &&
+	       (major < OLDEST_KERNEL_MAJOR || (major == OLDEST_KERNEL_MAJOR && minor < OLDEST_KERNEL_MINOR));
+}
+
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error)
 {
 	struct utsname name;
-	int major = 0, minor = 0, err;
+	int err;
 
 	err = check_capabilities(ret_error);
 	if (err)
 		return err;
 	uname(&name);
-	if (sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
-	    (major < OLDEST_KERNEL_MAJOR ||
-	     (major == OLDEST_KERNEL_MAJOR && minor < OLDEST_KERNEL_MINOR)))
+	if (krl_host_kernel_is_old(name.release))
 		return krl_error_set(ret_error, ENOTSUP,
 				     "kernel %s is too old: %d.%d or newer is needed", name.release,
 				     OLDEST_KERNEL_MAJOR, OLDEST_KERNEL_MINOR);
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
+	if (access(KRL_HOST_BTF, R_OK))
 		return krl_error_set(ret_error, ENOTSUP,
-				     "/sys/kernel/btf/vmlinux is missing: a kernel built with "
+				     KRL_HOST_BTF " is missing: a kernel built with "
 				     "CONFIG_DEBUG_INFO_BTF=y is needed");
 	return 0;
 }
 
-/* The first cgroup v2 mount, as /proc/mounts names it: not always /sys/fs/cgroup. */
-static int find_cgroup2(char *ret_path, size_t size)
+int krl_host_find_cgroup2(char *ret_path, size_t size)
 {
 	struct mntent *entry;
 	FILE *mounts;
@@ -111,7 +117,7 @@ int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_er
 	int fd;
 
 	if (!path) {
-		if (find_cgroup2(found, sizeof(found)))
+		if (krl_host_find_cgroup2(found, sizeof(found)))
 			return krl_error_set(ret_error, ENOENT,
 					     "no cgroup v2 file system is mounted: run `mount -t cgroup2 "
 					     "none /sys/fs/cgroup` or boot with systemd.unified_cgroup_hierarchy=1");
@@ -131,7 +137,7 @@ int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_er
 	return 0;
 }
 
-static bool is_bpffs(const char *path)
+bool krl_host_is_bpffs(const char *path)
 {
 	struct statfs fs;
 
@@ -143,7 +149,7 @@ int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_er
 	bool made;
 	int fd;
 
-	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !is_bpffs(BPF_MOUNT) &&
+	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !krl_host_is_bpffs(BPF_MOUNT) &&
 	    mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
 		return krl_error_set(ret_error, errno,
 				     "%s is not a BPF file system and mounting one failed (%s): run "
@@ -152,7 +158,7 @@ int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_er
 	made = !mkdir(bpffs, 0700);
 	if (!made && errno != EEXIST)
 		return krl_error_set(ret_error, errno, "cannot make %s: %s", bpffs, strerror(errno));
-	if (!is_bpffs(bpffs)) {
+	if (!krl_host_is_bpffs(bpffs)) {
 		if (made)
 			rmdir(bpffs);
 		return krl_error_set(ret_error, ENOENT,

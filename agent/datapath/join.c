@@ -22,8 +22,10 @@ static int join_one(struct krl_pass *p, const struct krl_open *open)
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &packet, .data_size_in = sizeof(packet), .repeat = 1);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(p->dp->skel->progs.krl_join), &opts);
 
-	if (!err && opts.retval)
+	if (!err && opts.retval == KRL_JOINED)
 		p->result.connections_joined++;
+	if (!err && opts.retval == KRL_JOINED_BLOCKS)
+		p->result.connections_left_out++;
 	return err;
 }
 

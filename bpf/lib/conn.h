@@ -131,14 +131,15 @@ struct krl_conn {
 	__u8 admitted;		/* some request was admitted */
 	__u8 pipelined;		/* requests were once sent without waiting for answers */
 	__u8 quiet;		/* tries in a row that found the server quiet */
-	__u8 blocks;		/* the server reads with blocking calls */
+	__u8 blocks;		/* the server reads with blocking calls; seen at the last request */
 	__u8 interim;		/* what the server wrote since may be a 1xx, not the answer */
 	__u8 late;		/* tries to end the connection that are still to be let go by, see KRL_LATE_TRIES */
 	__u8 torn;		/* this skb has the rest of an admitted request: dropped, the server waits in vain */
 	__u8 answered;		/* some answer from the kernel was decided, at answer_seq */
 	__u8 tracked;		/* next_seq is known */
 	__u8 joining;		/* skbs that were no request since the connection joined, and one more; 0: it is known */
-	__u8 pad[5];
+	__u8 blocks_counted;	/* as a blocking reader */
+	__u8 pad[4];
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_judge judge;
 	struct krl_scan scan;

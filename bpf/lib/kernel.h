@@ -144,8 +144,8 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk)
 	return sure < segment && !unsent ? segment : sure;
 }
 
-/* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when a request is
- * answered by the kernel (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser). */
+/* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when it is woken and there is
+ * nothing to read: it waits once, not in a loop (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser). */
 static __always_inline int krl_sock_blocks(struct sock *sk)
 {
 	struct socket *socket = sk->sk_socket;

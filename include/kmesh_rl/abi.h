@@ -248,6 +248,15 @@ struct krl_open {
 	__u32 pad;
 };
 
+/* What krl_join says of it. */
+enum krl_joined {
+	KRL_JOINED_NOT,		/* there is no such connection, or there was no room for it */
+	KRL_JOINED,
+	/* Its server may wait in a blocking recv(): that of before, which does not see what the verdict lets through.
+	 * It would wait for good. */
+	KRL_JOINED_BLOCKS,
+};
+
 /* A KRL_COMMAND_SWEEP. */
 #define KRL_SWEEP_KEYS 64
 

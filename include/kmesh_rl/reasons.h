@@ -27,7 +27,8 @@
 	X(JOIN_UNREAD, "join_unread", "no request was found on a connection that was open before the rule") \
 	X(HEADERS_LOST, "headers_lost", "no room to tell of the limit on an answer, which went without") \
 	X(REPLY_UNREAD, "reply_unread", "an answer could not be followed, nor be given header fields") \
-	X(BLOCKING_READER, "blocking_reader", "a 429 to a server that reads with blocking calls")
+	X(BLOCKING_READER, "blocking_reader", "a connection that its server reads with blocking calls") \
+	X(READER_WOKEN, "reader_woken", "a refused request that may have shown such a server EAGAIN")
 
 enum krl_reason {
 #define X(id, name, text) KRL_REASON_##id,

@@ -86,6 +86,7 @@ def base(stage, build, here):
                            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     for name in ("kmesh-rl-agent", "kmesh-rl"):
         stage.add_linked(os.path.join(build, name), f"/krl/build/{name}")
+    stage.add_linked(os.path.join(build, "test/bench/blocking"), "/krl/build/test/bench/blocking")
     for file in glob.glob(os.path.join(build, "test/prog/*")):
         name = f"/krl/build/test/prog/{os.path.basename(file)}"
         if file.endswith(".bpf.o"):

@@ -70,7 +70,7 @@ static void a_table_is_aligned_as_kubectl_does(void **state)
 	json_decref(stats);
 }
 
-static void a_wide_table_adds_the_settings(void **state)
+static void a_wide_table_adds_the_settings_and_reasons(void **state)
 {
 	json_t *stats = two_rules(), *one = krl_cli_select(stats, "default", NULL);
 
@@ -78,7 +78,8 @@ static void a_wide_table_adds_the_settings(void **state)
 	assert_printed("NAME   NAMESPACE   SERVICE    RULE    LIMIT             AVAILABLE   TOTAL   LIMITED   "
 		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS\n"
 		       "web    default     frontend   burst   10 per 1 minute   -3          15      5         "
-		       "Shadow   4          20    10     1m         1           2\n");
+		       "Shadow   4          20    10     1m         1           2\n"
+		       "\nREASON   COUNT\ntls      7\n");
 	json_decref(one);
 	json_decref(stats);
 }
@@ -236,7 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_table_is_aligned_as_kubectl_does, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_wide_table_adds_the_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wide_table_adds_the_settings_and_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_rows_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(characters_are_counted_not_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cell_cannot_steer_the_terminal, setup, teardown),

@@ -38,11 +38,12 @@ struct krl_cli_command {
 };
 
 extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[],
-	krl_cli_get_options[], krl_cli_validate_options[], krl_cli_version_options[];
+	krl_cli_diagnose_options[], krl_cli_get_options[], krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
 enum krl_cli_exit krl_cli_check(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_version(const struct krl_cli *cli);
@@ -67,7 +68,7 @@ int krl_cli_write(const json_t *value, enum krl_cli_output output, FILE *out);
  * A new reference, or NULL without memory or when @stats is not what krl_stats_json makes. */
 json_t *krl_cli_select(json_t *stats, const char *ns, const char *name);
 
-/* Print the items of @stats as a table. Returns 0 or -ENOMEM. */
+/* Print the items of @stats as a table; @wide: with more columns, and the reasons that were counted. Returns 0 or -ENOMEM. */
 int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out);
 
 /* Show the buckets of the rate limits in namespace @ns (NULL: any) that are called @name (NULL: any), from the

@@ -22,6 +22,8 @@ static const struct krl_cli_command commands[] = {
 	  "show which rules a request would meet, and why", krl_cli_check, krl_cli_check_options },
 	{ "convert", "-f FILE|-", "turn rate limits of other systems into RateLimit documents", krl_cli_convert,
 	  krl_cli_convert_options },
+	{ "diagnose", "rate-limit [-o table|json|yaml]", "look whether this node limits as it should",
+	  krl_cli_diagnose, krl_cli_diagnose_options },
 	{ "version", "[-o json|yaml]", "show the versions of this program and of the agent",
 	  krl_cli_version, krl_cli_version_options },
 	{ "help", "[COMMAND]", "show how a command is used", help, krl_cli_no_options },

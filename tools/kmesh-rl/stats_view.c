@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Choosing and showing statistics. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +54,33 @@ json_t *krl_cli_select(json_t *stats, const char *ns, const char *name)
 	return json_pack("{s:o, s:O}", "items", chosen, "reasons", reasons);
 }
 
+/* Behind the rules, what was counted on the whole node. */
+static int print_reasons(json_t *reasons, FILE *out)
+{
+	static const struct krl_column reason_columns[] = {
+		{ "REASON", "reason", KRL_COLUMN_TEXT, false },
+		{ "COUNT", "count", KRL_COLUMN_NUMBER, false },
+	};
+	json_t *items = json_array();
+	json_t *count;
+	const char *name;
+	int err = items ? 0 : -ENOMEM;
+
+	json_object_foreach(reasons, name, count)
+		if (!err && json_integer_value(count) &&
+		    json_array_append_new(items, json_pack("{s:s, s:O}", "reason", name, "count", count)))
+			err = -ENOMEM;
+	if (!err && json_array_size(items)) {
+		fputc('\n', out);
+		err = krl_table_print_items(reason_columns, 2, items, false, out);
+	}
+	json_decref(items);
+	return err;
+}
+
 int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out)
 {
-	return krl_table_print_items(columns, COLUMN_COUNT, json_object_get(stats, "items"), wide, out);
+	int err = krl_table_print_items(columns, COLUMN_COUNT, json_object_get(stats, "items"), wide, out);
+
+	return err || !wide ? err : print_reasons(json_object_get(stats, "reasons"), out);
 }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <kmesh_rl/pins.h>
+
+#include "bpf/lib/conn.h"
+#include "host.h"
+#include "pinned.h"
+
+static const struct krl_pinned conns_map = { "krl_conns", BPF_MAP_TYPE_HASH, 8, sizeof(struct krl_conn),
+					     KRL_MAX_CONNS };
+static const struct krl_pinned sockets_map = { "krl_sockets", BPF_MAP_TYPE_SOCKHASH, 8, 8, KRL_MAX_CONNS };
+
+int krl_inspect_kernel(char ret_release[KRL_INSPECT_RELEASE_BYTES])
+{
+	struct utsname name;
+
+	uname(&name);
+	snprintf(ret_release, KRL_INSPECT_RELEASE_BYTES, "%s", name.release);
+	if (krl_host_kernel_is_old(name.release))
+		return -ENOTSUP;
+	return access(KRL_HOST_BTF, R_OK) ? -ENODATA : 0;
+}
+
+int krl_inspect_bpffs(const char *bpffs)
+{
+	char path[KRL_INSPECT_PATH_BYTES], *slash;
+
+	if (snprintf(path, sizeof(path), "%s", bpffs) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	while (access(path, F_OK) && (slash = strrchr(path, '/')) && slash != path)
+		*slash = '\0';
+	return krl_host_is_bpffs(path) ? 0 : -ENOENT;
+}
+
+int krl_inspect_cgroup(char ret_path[KRL_INSPECT_PATH_BYTES])
+{
+	return krl_host_find_cgroup2(ret_path, KRL_INSPECT_PATH_BYTES);
+}
+
+int krl_inspect_pins(const char *bpffs)
+{
+	struct krl_config config;
+
+	return krl_pinned_config(bpffs, &config);
+}
+
+static int inspect_link(const char *bpffs)
+{
+	char path[KRL_INSPECT_PATH_BYTES];
+	struct bpf_link_info info = {};
+	__u32 bytes = sizeof(info);
+	int fd, err;
+
+	if (snprintf(path, sizeof(path), "%s/%s", bpffs, KRL_PIN_SOCKOPS_LINK) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &bytes);
+	close(fd);
+	/* A link whose cgroup was removed stays, and is attached to nothing (kernel/bpf/cgroup.c). */
+	return err ? err : info.cgroup.cgroup_id ? 0 : -ENOLINK;
+}
+
+static int inspect_verdict(const char *bpffs)
+{
+	__u32 ids[1], count = 1;
+	int fd = krl_pinned_open(bpffs, &sockets_map, 0), err;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_prog_query(fd, BPF_SK_SKB_VERDICT, 0, NULL, ids, &count);
+	close(fd);
+	return err ? err : count ? 0 : -ENOEXEC;
+}
+
+int krl_inspect_programs(const char *bpffs)
+{
+	int err = inspect_link(bpffs);
+
+	return err ? err : inspect_verdict(bpffs);
+}
+
+void krl_inspect_count(struct krl_inspect_conns *conns, const struct krl_endpoint_key *endpoint, bool blocks)
+{
+	size_t i;
+
+	conns->count++;
+	if (!blocks)
+		return;
+	conns->blocking++;
+	for (i = 0; i < conns->endpoint_count && memcmp(&conns->endpoints[i].key, endpoint, sizeof(*endpoint)); i++)
+		;
+	if (i == KRL_INSPECT_ENDPOINTS) {
+		conns->elsewhere++;
+		return;
+	}
+	if (i == conns->endpoint_count) {
+		conns->endpoints[i].key = *endpoint;
+		conns->endpoints[i].count = 0;
+		conns->endpoint_count++;
+	}
+	conns->endpoints[i].count++;
+}
+
+static void on_conn(void *arg, const void *key, const void *value)
+{
+	const struct krl_conn *conn = value;
+
+	krl_inspect_count(arg, &conn->endpoint, conn->blocks);
+}
+
+int krl_inspect_connections(const char *bpffs, struct krl_inspect_conns *ret)
+{
+	struct krl_inspect_conns conns = {};
+	int err = krl_pinned_each(bpffs, &conns_map, KRL_MAX_CONNS, on_conn, &conns);
+
+	if (!err)
+		*ret = conns;
+	return err;
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kmesh-rl diagnose rate-limit` on a node as it comes to be, works, and is left."""
+
+import json
+import os
+
+from client import equal, expect, expect_ok, get
+from harness import case, wait_for
+
+PORT = 8097  # no other case's: an agent takes in open connections of every network namespace
+ALL = ["kernel", "bpffs", "cgroup", "pins", "agent", "programs", "connections", "buckets", "blocking-readers", "judged"]
+
+
+def diagnosed(env, status=0):
+    """{name: (status, text)} of each check, in order; @status is the exit status to expect."""
+    result = env.tool("diagnose", "rate-limit", "-o", "json")
+    equal(result.returncode, status, f"exit status of diagnose ({result.stdout} {result.stderr})")
+    return {check["name"]: (check["status"], check["text"]) for check in json.loads(result.stdout)["checks"]}
+
+
+def levels(found):
+    return {name: level for name, (level, _) in found.items() if level != "ok"}
+
+
+@case
+def a_node_that_limits_is_ok(env):
+    env.server(port=PORT)
+    env.limit(PORT)
+    expect_ok(env.connect(PORT).ask(get()), "/")
+    found = diagnosed(env)
+    equal(list(found), ALL, "checks")
+    equal(levels(found), {}, f"checks that are not ok of {found}")
+    expect(found["connections"][1].startswith("1 of "), f"connections: {found['connections']}")
+    expect(found["buckets"][1].startswith("1 of "), f"buckets: {found['buckets']}")
+    text = env.tool("diagnose", "ratelimit")
+    equal([line.split()[:2] for line in text.stdout.splitlines()], [["ok", name] for name in ALL], "lines")
+
+
+@case
+def a_node_without_an_agent_fails(env):
+    equal(levels(diagnosed(env, status=1)), {"pins": "fail", "agent": "fail"}, "before the first agent")
+    agent = env.limit(PORT)
+    agent.kill()
+    found = diagnosed(env, status=1)
+    equal(levels(found), {"agent": "fail"}, "without an agent")
+    expect("start it" in found["agent"][1], f"agent: {found['agent']}")
+
+
+@case
+def a_program_that_is_not_attached_fails(env):
+    env.limit(PORT)
+    os.unlink(os.path.join(env.bpffs, "link_sockops"))
+    equal(levels(diagnosed(env, status=1)), {"programs": "fail"}, "without the link")
+
+
+@case
+def blocking_servers_are_told(env):
+    env.server("blocking", port=PORT)
+    env.limit(PORT)
+    conn = env.connect(PORT)
+    for _ in range(3):
+        expect_ok(conn.ask(get()), "/")
+    found = diagnosed(env)
+    equal(levels(found), {"blocking-readers": "warn"}, "checks that are not ok")
+    text = found["blocking-readers"][1]
+    expect("1 connections so far" in text and f"127.0.0.1:{PORT} (1)" in text, f"it says: {text}")
+
+
+@case
+def what_cannot_be_judged_is_told(env):
+    env.server(port=PORT)
+    env.limit(PORT)
+    conn = env.accepted(env.servers[0])
+    conn.send_segment(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    wait_for("it is counted", lambda: env.reasons()["tls"])
+    equal(levels(diagnosed(env)), {"judged": "warn"}, "checks that are not ok")

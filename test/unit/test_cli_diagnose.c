@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What `kmesh-rl diagnose` finds in the facts about a node. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tools/kmesh-rl/cli.h"
+#include "tools/kmesh-rl/diagnose.h"
+
+static struct krl_finding findings[KRL_DIAGNOSE_CHECKS];
+static size_t count;
+
+/* A node where all is well. */
+static struct krl_facts healthy(void)
+{
+	static json_t *about;
+	struct krl_facts facts = { .bpffs = "/sys/fs/bpf/x", .control_socket = "/run/x", .release = "6.1.0",
+				   .cgroup = "/sys/fs/cgroup", .connections = { .count = 3 } };
+
+	if (!about)
+		about = json_pack("{s:s, s:i, s:b, s:[]}", "version", KRL_VERSION, "pid", 7, "ready", 1, "errors");
+	facts.about = about;
+	return facts;
+}
+
+static const struct krl_finding *found(const struct krl_facts *facts, const char *name)
+{
+	size_t i;
+
+	count = krl_diagnose_judge(facts, findings);
+	for (i = 0; i < count; i++)
+		if (!strcmp(findings[i].name, name))
+			return &findings[i];
+	return NULL;
+}
+
+static void assert_found(const struct krl_facts *facts, const char *name, enum krl_finding_level level,
+			 const char *text)
+{
+	const struct krl_finding *finding = found(facts, name);
+
+	assert_non_null(finding);
+	if (finding->level != level || !strstr(finding->text, text))
+		fail_msg("%s: %s \"%s\", not %s with \"%s\"", name, krl_finding_levels[finding->level], finding->text,
+			 krl_finding_levels[level], text);
+}
+
+static void a_healthy_node_is_ok_throughout(void **state)
+{
+	struct krl_facts facts = healthy();
+	size_t i;
+
+	count = krl_diagnose_judge(&facts, findings);
+	assert_int_equal(count, KRL_DIAGNOSE_CHECKS);
+	for (i = 0; i < count; i++)
+		assert_int_equal(findings[i].level, KRL_FINDING_OK);
+}
+
+static void the_machine_is_looked_at(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.kernel = -ENOTSUP;
+	facts.bpffs_mount = -ENOENT;
+	facts.cgroup_mount = -ENOENT;
+	assert_found(&facts, "kernel", KRL_FINDING_FAIL, "6.1.0 is too old");
+	assert_found(&facts, "bpffs", KRL_FINDING_FAIL, "mount -t bpf");
+	assert_found(&facts, "cgroup", KRL_FINDING_FAIL, "mount -t cgroup2");
+	facts.kernel = -ENODATA;
+	assert_found(&facts, "kernel", KRL_FINDING_FAIL, "CONFIG_DEBUG_INFO_BTF");
+}
+
+static void without_pins_nothing_more_is_read_from_them(void **state)
+{
+	static const struct {
+		int err;
+		const char *text;
+	} cases[] = {
+		{ -ENOENT, "start the agent" }, { -EPERM, "run as root" }, { -EPROTO, "another version" },
+		{ -EIO, "Input/output error" },
+	};
+	struct krl_facts facts = healthy();
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		facts.pins = cases[i].err;
+		assert_found(&facts, "pins", KRL_FINDING_FAIL, cases[i].text);
+		assert_null(found(&facts, "programs"));
+		assert_null(found(&facts, "connections"));
+		assert_null(found(&facts, "buckets"));
+		assert_null(found(&facts, "blocking-readers"));
+		assert_null(found(&facts, "judged"));
+	}
+}
+
+static void an_agent_is_to_be_there_and_ready(void **state)
+{
+	struct krl_facts facts = healthy();
+	json_t *about;
+
+	facts.agent = -ECONNREFUSED;
+	facts.about = NULL;
+	assert_found(&facts, "agent", KRL_FINDING_FAIL, "no agent listens on /run/x");
+	facts.agent = -ETIMEDOUT;
+	assert_found(&facts, "agent", KRL_FINDING_FAIL, "does not answer");
+	facts.agent = 0;
+	about = json_pack("{s:s, s:i, s:b, s:[s]}", "version", "0.0.0", "pid", 7, "ready", 0, "errors",
+			  "a.yaml:3:5: spec.rules: missing");
+	facts.about = about;
+	assert_found(&facts, "agent", KRL_FINDING_WARN, "not in force");
+	assert_found(&facts, "agent", KRL_FINDING_WARN, "a.yaml:3:5: spec.rules: missing");
+	assert_found(&facts, "agent", KRL_FINDING_WARN, "this program is of version " KRL_VERSION);
+	json_decref(about);
+}
+
+static void programs_are_to_be_attached(void **state)
+{
+	static const int errors[] = { -ENOENT, -ENOLINK, -ENOEXEC, -EIO };
+	struct krl_facts facts = healthy();
+	size_t i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		facts.programs = errors[i];
+		assert_int_equal(found(&facts, "programs")->level, KRL_FINDING_FAIL);
+	}
+}
+
+static void full_maps_are_told(void **state)
+{
+	struct krl_stats_row row = { .bucket_count = KRL_MAX_BUCKETS };
+	struct krl_facts facts = healthy();
+
+	facts.connections.count = KRL_MAX_CONNS;
+	facts.stats.rows = &row;
+	facts.stats.count = 1;
+	assert_found(&facts, "connections", KRL_FINDING_WARN, "65536 of 65536 enrolled: nearly full");
+	assert_found(&facts, "buckets", KRL_FINDING_WARN, "1048576 of 1048576 used, 1 rules: nearly full");
+	facts = healthy();
+	facts.stats.reasons[KRL_REASON_CONN_TABLE_FULL] = 5;
+	facts.stats.reasons[KRL_REASON_BUCKET_OVERFLOW] = 6;
+	assert_found(&facts, "connections", KRL_FINDING_WARN, "5 found no room");
+	assert_found(&facts, "buckets", KRL_FINDING_WARN, "6 requests found no room");
+}
+
+static void blocking_readers_are_told_with_what_follows(void **state)
+{
+	struct krl_endpoint_key key = { .addr = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 }, .port = 8080 };
+	struct krl_facts facts = healthy();
+	size_t i;
+
+	facts.connections.count = 0;
+	for (i = 0; i < 2; i++)
+		krl_inspect_count(&facts.connections, &key, true);
+	krl_inspect_count(&facts.connections, &key, false);
+	facts.stats.reasons[KRL_REASON_BLOCKING_READER] = 12;
+	facts.stats.reasons[KRL_REASON_READER_WOKEN] = 3;
+	assert_int_equal(facts.connections.count, 3);
+	assert_found(&facts, "blocking-readers", KRL_FINDING_WARN, "12 connections so far");
+	assert_found(&facts, "blocking-readers", KRL_FINDING_WARN, "now at 127.0.0.1:8080 (2); 3 refused");
+	assert_found(&facts, "blocking-readers", KRL_FINDING_WARN, "keep the agent running");
+	for (i = 0; i < KRL_INSPECT_ENDPOINTS + 1; i++) {
+		key.port++;
+		krl_inspect_count(&facts.connections, &key, true);
+	}
+	assert_found(&facts, "blocking-readers", KRL_FINDING_WARN, "127.0.0.1:8083 (1) and others (2); ");
+}
+
+static void what_could_not_be_judged_is_told(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.stats.reasons[KRL_REASON_TLS] = 4;
+	facts.stats.reasons[KRL_REASON_READ_FAILED] = 5;
+	assert_found(&facts, "judged", KRL_FINDING_WARN, "tls 4, read_failed 5; ");
+}
+
+static void one_subject_is_known(void **state)
+{
+	struct krl_cli cli = {};
+
+	assert_int_equal(krl_cli_diagnose(&cli), KRL_CLI_USAGE);
+	krl_cli_list_add(&cli.words, "rate-limits");
+	assert_int_equal(krl_cli_diagnose(&cli), KRL_CLI_USAGE);
+	cli.words.words[0] = "ratelimit";
+	krl_cli_list_add(&cli.words, "web");
+	assert_int_equal(krl_cli_diagnose(&cli), KRL_CLI_USAGE);
+	krl_cli_list_free(&cli.words);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_healthy_node_is_ok_throughout),
+		cmocka_unit_test(the_machine_is_looked_at),
+		cmocka_unit_test(without_pins_nothing_more_is_read_from_them),
+		cmocka_unit_test(an_agent_is_to_be_there_and_ready),
+		cmocka_unit_test(programs_are_to_be_attached),
+		cmocka_unit_test(full_maps_are_told),
+		cmocka_unit_test(blocking_readers_are_told_with_what_follows),
+		cmocka_unit_test(what_could_not_be_judged_is_told),
+		cmocka_unit_test(one_subject_is_known),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
