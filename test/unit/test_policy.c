@@ -226,9 +226,12 @@ static void another_long_value(unsigned int number, struct krl_term *ret)
 	snprintf(ret->value, sizeof(ret->value), "%0*u", KRL_VALUE_BYTES, number);
 }
 
-static void the_same_value(unsigned int number, struct krl_term *ret)
+/* Of two terms each another pair, out of few values: a selector that stands twice in a rule is one. */
+static void another_pair(unsigned int number, struct krl_term *ret)
 {
-	another_value(0, ret);
+	unsigned int pair = number / 2;
+
+	another_value(number % 2 ? 16 + pair / 16 : pair % 16, ret);
 }
 
 static void another_set_of_methods(unsigned int number, struct krl_term *ret)
@@ -257,7 +260,7 @@ static void what_there_is_too_much_of_is_named(void **state)
 		{ another_header, 1, 1, KRL_MAX_FIELDS, "different headers and other fields in selectors" },
 		{ another_value, 8, 2, KRL_MAX_PREDICATES, "different values in selectors" },
 		{ another_long_value, 1, 4, KRL_VALUES_BYTES / KRL_VALUE_BYTES, "different values in selectors" },
-		{ the_same_value, 1, 16, KRL_MAX_ENTRIES, "selectors" },
+		{ another_pair, 2, 16, 2 * KRL_MAX_ENTRIES, "selectors" },
 		{ another_set_of_methods, 1, 2, KRL_MAX_METHOD_PREDICATES, "different values in selectors" },
 		{ another_range, 1, 8, KRL_MAX_CIDR_PREDICATES, "different values in selectors" },
 	};
