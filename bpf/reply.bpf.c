@@ -42,6 +42,18 @@ static __always_inline int krl_reply_pull(struct sk_msg_md *msg, struct krl_repl
 	return 0;
 }
 
+/* How far walk.off is behind the first byte that can be read, as a number that the verifier lets be added to the
+ * packet's start: the register that was compared is the one that is added. */
+static __always_inline __u32 krl_reply_at(const struct krl_reply_walk *w)
+{
+	__u32 at = w->off - w->base;
+
+	if (at > KRL_REPLY_REACH)
+		at = KRL_REPLY_REACH;
+	KRL_OPAQUE(at);
+	return at;
+}
+
 static long krl_reply_walk_step(__u32 i, void *ctx)
 {
 	struct sk_msg_md *msg = ((struct krl_replying *)ctx)->msg;
@@ -61,11 +73,7 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	}
 	data = (char *)(long)msg->data;
 	end = (char *)(long)msg->data_end;
-	at = w->off - w->base;
-	if (at > KRL_REPLY_REACH)
-		at = KRL_REPLY_REACH;
-	/* The register that was compared is the one that is added. */
-	KRL_OPAQUE(at);
+	at = krl_reply_at(w);
 	data += at;
 	if (at == KRL_REPLY_REACH || data + 1 > end) {
 		if ((at || !w->pulled) && !krl_reply_pull(msg, w))
@@ -97,10 +105,9 @@ static long krl_reply_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
-/* Write the text where the message can be read now, which is as long. */
-static __always_inline void krl_reply_copy(struct sk_msg_md *msg, const struct krl_answer_text *text)
+/* Write the text at @data, where there is room for it up to @end. */
+static __always_inline void krl_reply_copy(char *data, const char *end, const struct krl_answer_text *text)
 {
-	char *data = (char *)(long)msg->data, *end = (char *)(long)msg->data_end;
 	__u32 i, n;
 
 	for (i = 0; i < KRL_HEADERS_BYTES; i += 8) {
@@ -117,31 +124,45 @@ static __always_inline void krl_reply_copy(struct sk_msg_md *msg, const struct k
 	}
 }
 
+/* Is all up to walk.off in the first piece of the message? The program could read that from the start. */
+static __always_inline int krl_reply_is_first(const struct sk_msg_md *msg, const struct krl_reply_walk *w)
+{
+	return !w->pulled && w->off < KRL_REPLY_REACH &&
+	       (char *)(long)msg->data + krl_reply_at(w) <= (char *)(long)msg->data_end;
+}
+
 /* Put the text at walk.off, where a status line ended. Returns 0; or -1 with the message as it was, or with
  * walk.drops set when it is not. */
 static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_reply_walk *w,
 					    const struct krl_answer_text *text)
 {
 	__u32 len = w->len + text->len, end = w->off + text->len;
+	char *data, *data_end;
 
 	/* What comes before is made one piece: kernels without commit f72eed9b84fb lose bytes
 	 * when something is pushed into another piece than the first. */
-	if (text->len > KRL_HEADERS_BYTES || bpf_msg_pull_data(msg, 0, w->off, 0))
+	if (text->len > KRL_HEADERS_BYTES || (!krl_reply_is_first(msg, w) && bpf_msg_pull_data(msg, 0, w->off, 0)))
 		return -1;
 	w->base = 0;
+	w->pulled = 1;
 	if (bpf_msg_push_data(msg, w->off, text->len, 0))
 		return -1;
-	/* In one piece already: nothing is allocated that might be missing. */
-	if (bpf_msg_pull_data(msg, w->off, end, 0)) {
-		w->drops = 1;
-		return -1;
-	}
-	krl_reply_copy(msg, text);
-	w->base = w->off;
-	w->off = end;
 	w->len = len;
 	/* Each piece would leave as a segment of its own. */
-	if ((len <= KRL_REPLY_MERGED && !bpf_msg_pull_data(msg, 0, len, 0)) || !bpf_msg_pull_data(msg, 0, end, 0))
+	if (len > KRL_REPLY_MERGED || w->off > KRL_REPLY_REACH || bpf_msg_pull_data(msg, 0, len, 0)) {
+		/* What was pushed is one piece: nothing is allocated that might be missing. */
+		if (bpf_msg_pull_data(msg, w->off, end, 0)) {
+			w->drops = 1;
+			return -1;
+		}
+		w->base = w->off;
+	}
+	data = (char *)(long)msg->data;
+	data_end = (char *)(long)msg->data_end;
+	data += krl_reply_at(w);
+	krl_reply_copy(data, data_end, text);
+	w->off = end;
+	if (w->base && !bpf_msg_pull_data(msg, 0, end, 0))
 		w->base = 0;
 	return 0;
 }

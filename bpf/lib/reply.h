@@ -337,12 +337,30 @@ static __always_inline int krl_reply_field_byte(struct krl_reply *r, __u8 c)
 	return KRL_REPLY_NOTHING;
 }
 
+/* The status line that most answers have, whole at @data. Returns how many bytes, or 0. */
+static __always_inline __u32 krl_reply_ok(struct krl_reply *r, const char *data, const char *end)
+{
+	if (r->http.state != KRL_HTTP_START || r->line || data + 17 > end ||
+	    krl_load_word(data) != KRL_W('H', 'T', 'T', 'P', '/', '1', '.', '1') ||
+	    krl_load_word(data + 8) != KRL_W(' ', '2', '0', '0', ' ', 'O', 'K', '\r') || data[16] != '\n')
+		return 0;
+	r->http.flags = 0;
+	r->http.length = 0;
+	r->http.state = KRL_HTTP_FIELD_START;
+	r->status = 200;
+	return 17;
+}
+
 /* One step over the bytes from @data on, of which one at least lies before @end. Returns how many, with @ret_event
  * set; r->skip more are to be stepped over then. */
 static __always_inline __u32 krl_reply_step(struct krl_reply *r, const char *data, const char *end, int *ret_event)
 {
 	__u32 n;
 
+	*ret_event = KRL_REPLY_LINE;
+	n = krl_reply_ok(r, data, end);
+	if (n)
+		return n;
 	*ret_event = KRL_REPLY_NOTHING;
 	if (data + 8 <= end) {
 		n = krl_reply_words(r, krl_load_word(data), data, end);
