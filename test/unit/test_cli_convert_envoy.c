@@ -30,12 +30,11 @@ static void a_domain_becomes_tiers_most_specific_first(void **state)
 				 "  - name: remote_address\n    clientSelectors:\n"
 				 "    - sourceCIDR:\n        value: \"0.0.0.0/0\"\n        type: Distinct\n"
 				 "    - sourceCIDR:\n        value: \"::/0\"\n        type: Distinct\n"
+				 "        prefixLength: 128\n"
 				 "    limit:\n      requests: 10\n      unit: Second\n");
 	assert_string_equal(err, "in:1:9: a domain is no target, spec.service is to be filled in\n"
 				 "in:5:5: descriptors[1]: the client is the peer of the connection here, set "
-				 "spec.clientIP if that is a proxy\n"
-				 "in:3:5: descriptors[0]: not every IPv6 address is a client of its own here, a "
-				 "/64 is one\n");
+				 "spec.clientIP if that is a proxy\n");
 }
 
 static void other_keys_of_a_domain_count_apart(void **state)
@@ -203,6 +202,49 @@ static void the_bucket_of_a_route_is_found(void **state)
 	contains(err, "in:15:7: spec.configPatches[1]: holds no envoy.filters.http.local_ratelimit, it is left out\n");
 }
 
+static void what_a_refused_client_is_told_stays(void **state)
+{
+	convert(FILTER("{context: SIDECAR_INBOUND}", BUCKET IN_FORCE
+		       "              status: {code: ServiceUnavailable}\n"
+		       "              enable_x_ratelimit_headers: DRAFT_VERSION_03\n"
+		       "              response_headers_to_add:\n"
+		       "                - header: {key: x-local-rate-limit, value: 'true'}\n"
+		       "                  append_action: APPEND_IF_EXISTS_OR_ADD\n"
+		       "                - {append: false, header: {key: x-Where, value: here}}\n"
+		       "                - header: {key: x-where, value: there}\n"
+		       "                - header: {key: retry-after, value: '1'}\n"
+		       "                - header: {key: x-peer, value: '%DOWNSTREAM_REMOTE_ADDRESS%'}\n"));
+	contains(out, "  responseHeaders: Always\n  headerStyle: Envoy\n");
+	contains(out, "    response:\n      status: 503\n      headers:\n        x-local-rate-limit: \"true\"\n"
+		      "        x-Where: here\n");
+	lacks(out, "there");
+	lacks(out, "retry-after");
+	contains(err, "response_headers_to_add[2]: given twice, it is left out\n");
+	contains(err, "response_headers_to_add[3]: belongs to the answer itself and may not be given, it is left out\n");
+	contains(err, "response_headers_to_add[4]: % commands have no counterpart, it is left out\n");
+
+	convert(FILTER("{context: SIDECAR_INBOUND}", BUCKET IN_FORCE "              status: {code: OK}\n"
+		       "              enable_x_ratelimit_headers: 'OFF'\n"));
+	lacks(out, "response");
+	contains(err, "status: no status of a refusal, which is 429\n");
+}
+
+static void headers_that_fit_no_answer_are_left_out(void **state)
+{
+	static char text[32768];
+	size_t len = snprintf(text, sizeof(text), "%s", FILTER("{context: SIDECAR_INBOUND}", BUCKET IN_FORCE
+		       "              response_headers_to_add:\n")), i;
+
+	for (i = 0; i < 40; i++)
+		len += snprintf(text + len, sizeof(text) - len,
+				"                - header: {key: x-%zu, value: %0*d}\n", i, i % 2 ? 300 : 200, 7);
+	convert(text);
+	contains(out, "x-6: ");
+	lacks(out, "x-8: ");
+	contains(err, "response_headers_to_add[1]: expected 1 to 255 bytes of visible ASCII, space and tab, found");
+	contains(err, "response_headers_to_add[8]: headers of more than 1024 bytes, it is left out\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +260,8 @@ int main(void)
 		cmocka_unit_test_teardown(descriptors_of_istio_are_selectors, teardown),
 		cmocka_unit_test_teardown(a_key_that_is_no_header_leaves_its_descriptor_out, teardown),
 		cmocka_unit_test_teardown(the_bucket_of_a_route_is_found, teardown),
+		cmocka_unit_test_teardown(what_a_refused_client_is_told_stays, teardown),
+		cmocka_unit_test_teardown(headers_that_fit_no_answer_are_left_out, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

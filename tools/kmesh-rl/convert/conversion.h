@@ -42,6 +42,8 @@ struct krl_convert_limit {
 	json_t *services;	/* names, a borrowed array; NULL or empty: to be filled in */
 	unsigned int port;	/* 0: all */
 	const char *rule_match; /* NULL: as the default, which is First */
+	bool headers;		/* every answer tells of the limit, in Envoy's style */
+	json_t *response;	/* of each rule; NULL: the default */
 	struct krl_convert_rule *rules;
 	size_t count;
 };
@@ -95,6 +97,11 @@ struct krl_convert_match {
 	json_t *entry;
 	bool any_source; /* each address of both kinds is a caller of its own */
 };
+
+/* Would the agent read @value, which is taken, as the @field of a rule? False with a line that leaves out what
+ * stands at @node: what the agent says of @part, which begins as @field does. */
+bool krl_convert_is_read(struct krl_conversion *c, const yaml_node_t *node, const char *field,
+			 json_t *value, const char *part);
 
 /* Each adds a condition to @match, or returns false with a line that leaves the rule out. @type is
  * a header type of the resource; @value may be NULL where it needs none. */
@@ -157,6 +164,12 @@ void krl_convert_every(struct krl_convert_limit *limit);
  * complained about then. */
 bool krl_convert_rate(struct krl_conversion *c, const yaml_node_t *parent, yaml_node_t *requests,
 		      yaml_node_t *unit, struct krl_settings *ret);
+
+/* --- response.c: what a refused client is told --- */
+
+/* The response of a rule with Envoy's @status and the @headers that it adds, either of which may be NULL. NULL: the
+ * default. */
+json_t *krl_convert_response(struct krl_conversion *c, yaml_node_t *status, yaml_node_t *headers);
 
 /* --- the formats --- */
 

@@ -199,10 +199,13 @@ void krl_convert_local_ratelimit(struct krl_conversion *c, yaml_node_t *config,
 					     "rate_limits",
 					     "stage",
 					     "@type",
+					     "status",
+					     "response_headers_to_add",
+					     "enable_x_ratelimit_headers",
 					     NULL };
 	struct krl_convert_limit limit = *target;
 	bool shadow, by_default;
-	yaml_node_t *v[10];
+	yaml_node_t *v[13];
 	size_t i, len, item;
 
 	krl_convert_fields(c, config, names, false, v);
@@ -227,6 +230,8 @@ void krl_convert_local_ratelimit(struct krl_conversion *c, yaml_node_t *config,
 	c->left_out = LEFT_OUT;
 	if (v[0])
 		add_rule(c, v[0], "default", NULL, shadow, &limit);
+	limit.response = krl_convert_response(c, v[10], v[11]);
+	limit.headers = krl_convert_is(v[12], "DRAFT_VERSION_03") || krl_convert_is(v[12], "1");
 	if (by_default)
 		krl_convert_strictest(c, config, &limit);
 	else

@@ -69,6 +69,8 @@ static json_t *rules_json(struct krl_conversion *c, const struct krl_convert_lim
 		put_settings(c, json, rule);
 		if (rule->shadow)
 			krl_convert_put(c, json, "mode", json_string("Shadow"));
+		if (limit->response)
+			krl_convert_put(c, json, "response", json_incref(limit->response));
 		krl_convert_push(c, rules, json);
 	}
 	return rules;
@@ -137,6 +139,10 @@ static json_t *spec_json(struct krl_conversion *c, const struct krl_convert_limi
 	}
 	if (limit->rule_match)
 		krl_convert_put(c, spec, "ruleMatch", json_string(limit->rule_match));
+	if (limit->headers) {
+		krl_convert_put(c, spec, "responseHeaders", json_string("Always"));
+		krl_convert_put(c, spec, "headerStyle", json_string("Envoy"));
+	}
 	if (count < 2) {
 		krl_convert_put(c, spec, "rules", rules);
 		return spec;
@@ -172,6 +178,8 @@ void krl_convert_finish(struct krl_conversion *c, struct krl_convert_limit *limi
 	for (i = 0; i < limit->count; i++)
 		json_decref(limit->rules[i].selectors);
 	free(limit->rules);
+	json_decref(limit->response);
+	limit->response = NULL;
 	limit->rules = NULL;
 	limit->count = 0;
 	limit->rule_match = NULL;

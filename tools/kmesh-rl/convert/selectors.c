@@ -11,14 +11,16 @@
 #define ANY_V4 "0.0.0.0/0"
 #define ANY_V6 "::/0"
 
-/* Would the agent read the conditions of @match? Says at @node what it would complain about. */
-static bool check(struct krl_conversion *c, const yaml_node_t *node,
-		  const struct krl_convert_match *match)
+/* Elsewhere each IPv6 address is a client of its own. */
+#define WHOLE_V6 128
+
+bool krl_convert_is_read(struct krl_conversion *c, const yaml_node_t *node, const char *field,
+			 json_t *value, const char *part)
 {
-	json_t *json = json_pack("{s:s, s:s, s:{s:s}, s:{s:s, s:[{s:s, s:[O]}]}}", "apiVersion",
+	json_t *json = json_pack("{s:s, s:s, s:{s:s}, s:{s:s, s:[{s:s, s:o}]}}", "apiVersion",
 				 "kmesh.net/v1alpha1", "kind", "RateLimit", "metadata", "name",
 				 "check", "spec", "service", "check", "rules", "limit", "1/second",
-				 "clientSelectors", match->entry);
+				 field, value);
 	char *text = json_dumps(json, JSON_COMPACT), *said;
 	struct krl_decoded_file file = {};
 	struct krl_diags diags = {};
@@ -28,7 +30,7 @@ static bool check(struct krl_conversion *c, const yaml_node_t *node,
 		c->no_memory = true;
 	good = !diags.count;
 	if (!good) {
-		said = strstr(diags.lines[0], "clientSelectors[0]");
+		said = strstr(diags.lines[0], part);
 		said = said ? strstr(said, ": ") : NULL;
 		krl_convert_drop(c, node, "%s", said ? said + 2 : diags.lines[0]);
 	}
@@ -37,6 +39,14 @@ static bool check(struct krl_conversion *c, const yaml_node_t *node,
 	krl_decoded_file_clear(&file);
 	krl_diags_clear(&diags);
 	return good;
+}
+
+/* Would the agent read the conditions of @match? Says at @node what it would complain about. */
+static bool check(struct krl_conversion *c, const yaml_node_t *node,
+		  const struct krl_convert_match *match)
+{
+	return krl_convert_is_read(c, node, "clientSelectors", json_pack("[O]", match->entry),
+				   "clientSelectors[0]");
 }
 
 /* The list @key of the entry of @match, made when it is not there. */
@@ -108,6 +118,8 @@ bool krl_convert_add_source(struct krl_conversion *c, const yaml_node_t *node,
 	match->any_source = !value;
 	krl_convert_put(c, source, "value", json_string(value ? value : ANY_V4));
 	krl_convert_put(c, source, "type", json_string(distinct ? "Distinct" : "Exact"));
+	if (distinct && value && strchr(value, ':'))
+		krl_convert_put(c, source, "prefixLength", json_integer(WHOLE_V6));
 	if (!check(c, node, match))
 		return false;
 	if (krl_convert_first(c, "\nsource"))
@@ -115,10 +127,6 @@ bool krl_convert_add_source(struct krl_conversion *c, const yaml_node_t *node,
 			c, node,
 			"the client is the peer of the connection here, set spec.clientIP if "
 			"that is a proxy");
-	if (distinct && (!value || strchr(value, ':')) && krl_convert_first(c, "\nsource-v6"))
-		krl_convert_note(
-			c, node,
-			"not every IPv6 address is a client of its own here, a /64 is one");
 	return true;
 }
 
@@ -134,6 +142,8 @@ json_t *krl_convert_selectors(struct krl_conversion *c, struct krl_convert_match
 	if (match->any_source) {
 		krl_convert_put(c, json_object_get(other, "sourceCIDR"), "value",
 				json_string(ANY_V6));
+		krl_convert_put(c, json_object_get(other, "sourceCIDR"), "prefixLength",
+				json_integer(WHOLE_V6));
 		krl_convert_push(c, selectors, other);
 	}
 	*match = (struct krl_convert_match){};
@@ -148,8 +158,10 @@ void krl_convert_share(struct krl_conversion *c, json_t *selectors)
 	json_array_foreach(selectors, i, entry)
 	{
 		source = json_object_get(entry, "sourceCIDR");
-		if (source)
+		if (source) {
 			krl_convert_put(c, source, "type", json_string("Exact"));
+			json_object_del(source, "prefixLength");
+		}
 		json_array_foreach(
 			json_object_get(entry, "headers"), h,
 			header) if (!strcmp(json_string_value(json_object_get(header, "type")),
