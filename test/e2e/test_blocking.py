@@ -71,6 +71,7 @@ def they_are_counted(env):
         expect_ok(env.connect(PORT + 1).ask(get(f"/{number}")), f"/{number}")
     equal(env.reasons()["blocking_reader"], 1, "after four requests on one connection")
     expect_ok(one.ask(get("/one")), "/one")
+    equal(env.reasons()["blocking_reader"], 1, "after one request on the other, which no second look has confirmed")
     env.settled(blocking)
     env.settled(epoll)
     wait_for("the second is counted at its end", lambda: env.reasons()["blocking_reader"] == 2)
