@@ -7,9 +7,9 @@ import os
 
 from client import equal, expect, expect_limited, expect_ok, get, post
 from documents import ratelimit
-from harness import PORT, Skip, case, wait_for
+from harness import PORT, SCALE, Skip, case, wait_for
 
-REQUESTS = 50000
+REQUESTS = int(50000 / SCALE)
 
 
 def limit_now(env, **settings):
@@ -46,14 +46,14 @@ def admitted_requests_never_show_eagain(env):
     env.limit(limit="1000000/day")
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS), refused=0)
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10, "-k", 1), refused=0)
-    undisturbed(driven(env, "-c", 4, "-n", 400, "-b", 500000), refused=0)
-    undisturbed(driven(env, "-c", 4, "-n", 400, "-a", 500000), refused=0)
+    undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 125, "-b", 500000), refused=0)
+    undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 125, "-a", 500000), refused=0)
 
 
 @case(alone=True)
 def refused_requests_never_show_eagain(env):
-    env.limit(limit="1000/day")
-    undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10), admitted=1000)
+    env.limit(limit="500/day")
+    undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10), admitted=500)
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10, "-k", 1), admitted=0)
     undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 20, "-b", 5000), admitted=0)
     equal(env.reasons()["reader_woken"], 0, "refused requests that may have shown EAGAIN")
