@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -189,6 +190,7 @@ static void run_server(int listener)
 	pthread_t thread;
 	int fd;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		fd = accept(listener, NULL, NULL);
 		if (fd < 0)

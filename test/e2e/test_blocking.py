@@ -7,10 +7,9 @@ import os
 
 from client import equal, expect, expect_limited, expect_ok, get, post
 from documents import ratelimit
-from harness import Skip, case, wait_for
+from harness import PORT, SCALE, Skip, case, wait_for
 
-PORT = 8095  # no other case's: an agent takes in open connections of every network namespace
-REQUESTS = 50000
+REQUESTS = int(50000 / SCALE)
 
 
 def limit_now(env, **settings):
@@ -42,19 +41,19 @@ def ended_well(env, server):
     equal({event["why"] for event in env.settled(server).events("closed")}, {"eof"}, "how connections ended")
 
 
-@case
+@case(alone=True)
 def admitted_requests_never_show_eagain(env):
-    env.limit(PORT, limit="1000000/day")
+    env.limit(limit="1000000/day")
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS), refused=0)
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10, "-k", 1), refused=0)
-    undisturbed(driven(env, "-c", 4, "-n", 400, "-b", 500000), refused=0)
-    undisturbed(driven(env, "-c", 4, "-n", 400, "-a", 500000), refused=0)
+    undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 125, "-b", 500000), refused=0)
+    undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 125, "-a", 500000), refused=0)
 
 
-@case
+@case(alone=True)
 def refused_requests_never_show_eagain(env):
-    env.limit(PORT, limit="1000/day")
-    undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10), admitted=1000)
+    env.limit(limit="500/day")
+    undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10), admitted=500)
     undisturbed(driven(env, "-c", 16, "-n", REQUESTS // 10, "-k", 1), admitted=0)
     undisturbed(driven(env, "-c", 4, "-n", REQUESTS // 20, "-b", 5000), admitted=0)
     equal(env.reasons()["reader_woken"], 0, "refused requests that may have shown EAGAIN")
@@ -63,14 +62,15 @@ def refused_requests_never_show_eagain(env):
 @case
 def they_are_counted(env):
     """Once each connection, and no server that does not block."""
-    blocking, epoll = env.server("blocking", port=PORT), env.server(port=PORT + 1)
+    blocking, epoll = env.server("blocking"), env.server(port=PORT + 1)
     env.limit(PORT, PORT + 1, limit="6/day")
-    many, one = env.connect(PORT), env.connect(PORT)
+    many, one = env.connect(), env.connect()
     for number in range(4):
         expect_ok(many.ask(get(f"/{number}")), f"/{number}")
         expect_ok(env.connect(PORT + 1).ask(get(f"/{number}")), f"/{number}")
     equal(env.reasons()["blocking_reader"], 1, "after four requests on one connection")
     expect_ok(one.ask(get("/one")), "/one")
+    equal(env.reasons()["blocking_reader"], 1, "after one request on the other, which no second look has confirmed")
     env.settled(blocking)
     env.settled(epoll)
     wait_for("the second is counted at its end", lambda: env.reasons()["blocking_reader"] == 2)
@@ -78,9 +78,9 @@ def they_are_counted(env):
 
 @case
 def without_an_agent_eagain_is_counted(env):
-    env.server("blocking", port=PORT)
-    agent = env.limit(PORT, limit="1/day")
-    conn = env.connect(PORT)
+    env.server("blocking")
+    agent = env.limit(limit="1/day")
+    conn = env.connect()
     expect_ok(conn.ask(get("/first")), "/first")
     agent.kill()
     conn.send(get("/over", "X-Padding: " + "a" * 60))
@@ -93,24 +93,24 @@ def without_an_agent_eagain_is_counted(env):
 def a_connection_from_before_the_rule_is_never_stuck(env):
     """Its server waits in the recv() of a socket without rules, and would not see what the verdict lets through: the
     connection is left out, those that are new are limited."""
-    server = env.server("blocking", port=PORT)
-    conn = env.connect(PORT)
+    server = env.server("blocking")
+    conn = env.connect()
     expect_ok(conn.ask(get("/before")), "/before")
     agent = env.agent()
     limit_now(env, limit="1/day")
     for number in range(5):
         expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
     wait_for("the agent says so", lambda: "left out" in agent.text())
-    expect_ok(env.connect(PORT).ask(get("/new")), "/new")
-    expect_limited(env.connect(PORT).ask(get("/over")), limit=1, text="1 per 1 day")
+    expect_ok(env.connect().ask(get("/new")), "/new")
+    expect_limited(env.connect().ask(get("/over")), limit=1, text="1 per 1 day")
     ended_well(env, server)
 
 
 @case
 def a_rule_goes_without_eagain(env):
-    server = env.server("blocking", port=PORT)
-    env.limit(PORT, limit="2/day")
-    conn = env.connect(PORT)
+    server = env.server("blocking")
+    env.limit(limit="2/day")
+    conn = env.connect()
     expect_ok(conn.ask(get("/under")), "/under")
     os.unlink(os.path.join(env.config, "limit.yaml"))
     wait_for("the rule gone", lambda: not env.stats())

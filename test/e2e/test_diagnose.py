@@ -5,9 +5,8 @@ import json
 import os
 
 from client import equal, expect, expect_ok, get
-from harness import case, wait_for
+from harness import PORT, case, wait_for
 
-PORT = 8097  # no other case's: an agent takes in open connections of every network namespace
 ALL = ["kernel", "bpffs", "cgroup", "pins", "agent", "programs", "connections", "buckets", "blocking-readers", "judged"]
 
 
@@ -24,9 +23,9 @@ def levels(found):
 
 @case
 def a_node_that_limits_is_ok(env):
-    env.server(port=PORT)
-    env.limit(PORT)
-    expect_ok(env.connect(PORT).ask(get()), "/")
+    env.server()
+    env.limit()
+    expect_ok(env.connect().ask(get()), "/")
     found = diagnosed(env)
     equal(list(found), ALL, "checks")
     equal(levels(found), {}, f"checks that are not ok of {found}")
@@ -39,7 +38,7 @@ def a_node_that_limits_is_ok(env):
 @case
 def a_node_without_an_agent_fails(env):
     equal(levels(diagnosed(env, status=1)), {"pins": "fail", "agent": "fail"}, "before the first agent")
-    agent = env.limit(PORT)
+    agent = env.limit()
     agent.kill()
     found = diagnosed(env, status=1)
     equal(levels(found), {"agent": "fail"}, "without an agent")
@@ -48,16 +47,16 @@ def a_node_without_an_agent_fails(env):
 
 @case
 def a_program_that_is_not_attached_fails(env):
-    env.limit(PORT)
+    env.limit()
     os.unlink(os.path.join(env.bpffs, "link_sockops"))
     equal(levels(diagnosed(env, status=1)), {"programs": "fail"}, "without the link")
 
 
 @case
 def blocking_servers_are_told(env):
-    env.server("blocking", port=PORT)
-    env.limit(PORT)
-    conn = env.connect(PORT)
+    env.server("blocking")
+    env.limit()
+    conn = env.connect()
     for _ in range(3):
         expect_ok(conn.ask(get()), "/")
     found = diagnosed(env)
@@ -68,8 +67,8 @@ def blocking_servers_are_told(env):
 
 @case
 def what_cannot_be_judged_is_told(env):
-    env.server(port=PORT)
-    env.limit(PORT)
+    env.server()
+    env.limit()
     conn = env.accepted(env.servers[0])
     conn.send_segment(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
     wait_for("it is counted", lambda: env.reasons()["tls"])
