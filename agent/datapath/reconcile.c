@@ -14,7 +14,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "bpf/lib/bucket.h"
+#include "bpf/lib/gauge.h"
+#include "guard.h"
 #include "pass.h"
 #include "walk.h"
 
@@ -116,10 +117,10 @@ static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl
 }
 
 /* A row that is taken anew must not inherit the counters of the rule before; its overflow bucket starts
- * full, as every bucket. */
-static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_settings *settings)
+ * as every bucket does. */
+static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule *rule)
 {
-	struct krl_bucket overflow = krl_bucket_full(settings, boot_ns());
+	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, boot_ns());
 	void *zero;
 	int err;
 
@@ -164,7 +165,7 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 	p->slots[n] = slot;
 	p->keep[slot] = true;
 	value.id = p->dp->last_rule_id + 1;
-	err = clear_row(p, slot, &rule->settings);
+	err = clear_row(p, slot, rule);
 	if (!err)
 		err = write_info(p, slot, value.id, rule);
 	if (err)
@@ -247,6 +248,9 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
+	err = krl_guard_update(p->dp);
+	if (err)
+		return krl_error_set(ret_error, -err, "guarding network namespaces: %s", strerror(-err));
 	err = p->result.endpoints_added ? krl_pass_join(p) : 0;
 	if (!err && p->enlists)
 		err = krl_walk_enlist(p->dp);
