@@ -7,9 +7,6 @@
 
 #define KRL_TCP_LISTEN 10
 
-/* The cgroup whose sockets are covered; the agent sets it. */
-const volatile __u64 krl_cgroup_id;
-
 /* Writes a byte for each listener of those on a port of which connections count. */
 SEC("iter/tcp")
 int krl_listeners(struct bpf_iter__tcp *ctx)

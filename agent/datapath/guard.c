@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -17,10 +16,6 @@
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
 #include "netns.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 /* How often it is seen whether namespaces are gone, and how often those are looked for that no event told of. */
 #define LOOK_EVERY_MS 1000
@@ -139,26 +134,11 @@ static bool is_needed_here(const struct krl_datapath *dp)
 	return n > 0;
 }
 
-/* The cookie of the namespace that the agent is in now; 0 without one. */
-static __u64 cookie_here(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(__u64);
-	__u64 cookie = 0;
-
-	if (fd < 0)
-		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
-		cookie = 0;
-	close(fd);
-	return cookie;
-}
-
 /* What fails in one namespace is tried again by a later scan; the others do not wait for it. */
 static int scan_here(void *ctx)
 {
 	struct krl_datapath *dp = ctx;
-	__u64 cookie = cookie_here();
+	__u64 cookie = krl_netns_cookie();
 
 	if (cookie && !is_guarded(dp, cookie) && is_needed_here(dp))
 		guard_here(dp, cookie);
@@ -169,7 +149,7 @@ static int scan_here(void *ctx)
 static int prune_here(void *ctx)
 {
 	struct krl_datapath *dp = ctx;
-	__u64 cookie = cookie_here();
+	__u64 cookie = krl_netns_cookie();
 	__u8 one = 1;
 
 	if (!cookie || !is_guarded(dp, cookie))
@@ -196,6 +176,11 @@ static bool is_gone(const struct krl_datapath *dp, __u64 cookie)
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
 	close(fd);
 	return !err && !info.netns.netns_ino;
+}
+
+bool krl_guard_is_alive(const struct krl_datapath *dp, __u64 cookie)
+{
+	return is_guarded(dp, cookie) && !is_gone(dp, cookie);
 }
 
 /* Let go of the namespaces that are gone, or of all. */
@@ -280,7 +265,7 @@ void krl_guard_listens(struct krl_datapath *dp, __u64 cookie)
 static int guard_if_listening(void *ctx)
 {
 	struct krl_datapath *dp = ctx;
-	__u64 cookie = cookie_here();
+	__u64 cookie = krl_netns_cookie();
 	size_t i;
 
 	for (i = 0; i < dp->listening_count; i++)

@@ -18,6 +18,9 @@ int krl_guard_update(struct krl_datapath *datapath);
 void krl_guard_listens(struct krl_datapath *datapath, __u64 cookie);
 void krl_guard_listening(struct krl_datapath *datapath);
 
+/* Is the namespace with @cookie guarded, and not gone? */
+bool krl_guard_is_alive(const struct krl_datapath *datapath, __u64 cookie);
+
 /* On @loop until krl_guard_close(): let go of namespaces that are gone, and look for those that were missed. 0, or
  * -ENOMEM. */
 struct krl_guard;

@@ -18,6 +18,7 @@
 #include "guard.h"
 #include "internal.h"
 #include "pending.h"
+#include "recount.h"
 #include "sweep.h"
 #include "walk.h"
 
@@ -31,6 +32,7 @@ struct krl_responders {
 	struct krl_sweeper *sweeper;
 	struct krl_tidy *tidy;
 	struct krl_guard *guard;
+	struct krl_recounter *recounter;
 	__u64 events_lost;	/* of krl_load.events_lost, those that were made up for */
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
@@ -223,7 +225,8 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	if (!err && krl_sweeper_open(loop, bpf_map__fd(dp->skel->maps.krl_buckets), r->command[0], dp->rules,
 				     dp->load, &r->sweeper))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
-	if (!err && (krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard)))
+	if (!err && (krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard) ||
+		     krl_recounter_open(dp, loop, &r->recounter)))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (err) {
 		krl_responders_close(r);
@@ -255,6 +258,7 @@ void krl_responders_close(struct krl_responders *r)
 	krl_sweeper_close(r->sweeper);
 	krl_tidy_close(r->tidy);
 	krl_guard_close(r->guard);
+	krl_recounter_close(r->recounter);
 	krl_pending_clear(&r->pending);
 	close_handle(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)

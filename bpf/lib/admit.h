@@ -196,6 +196,14 @@ static long krl_judge_check(__u32 i, void *ctx)
 	return 0;
 }
 
+/* Write down as number @n of @held that the connection counts in the bucket of @rule. */
+static __always_inline void krl_judge_hold_note(struct krl_held *held, __u32 n, const struct krl_judged *rule)
+{
+	held->keys[KRL_MASKED(n, KRL_HELD_KEYS)] = rule->key;
+	held->overflow |= rule->overflow << n;
+	held->count = n + 1;
+}
+
 /* Count the connection in the bucket @b of @rule, which has maxConnections; in shadow mode above the limit too. As
  * krl_rule_take(). */
 static __always_inline int krl_judge_hold(struct krl_held *held, struct krl_bucket *b, const struct krl_judged *rule)
@@ -209,9 +217,7 @@ static __always_inline int krl_judge_hold(struct krl_held *held, struct krl_buck
 	refused = krl_gauge_take(b, &rule->settings);
 	if (refused && (!(rule->flags & KRL_RULE_SHADOW) || krl_gauge_hold(b)))
 		return refused;
-	held->keys[KRL_MASKED(n, KRL_HELD_KEYS)] = rule->key;
-	held->overflow |= rule->overflow << n;
-	held->count = n + 1;
+	krl_judge_hold_note(held, n, rule);
 	return refused;
 }
 

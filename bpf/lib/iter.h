@@ -20,4 +20,7 @@ struct bpf_iter__tcp {
 
 #pragma clang attribute pop
 
+/* The cgroup whose sockets are covered; see maps.bpf.c. */
+extern const volatile __u64 krl_cgroup_id;
+
 #endif

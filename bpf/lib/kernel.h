@@ -111,6 +111,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 mss_cache;
 	__u32 notsent_lowat;
+	__u8 bpf_sock_ops_cb_flags;
 };
 
 #pragma clang attribute pop

@@ -81,6 +81,7 @@ struct krl_rule_ref {
 enum {
 	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
 	KRL_ENDPOINT_HEADERS = 1U << 1,	/* some rule has header fields on the server's answers */
+	KRL_ENDPOINT_CONCURRENT = 1U << 2,	/* some rule has maxConnections */
 };
 
 struct krl_endpoint {
@@ -285,6 +286,22 @@ enum krl_joined {
 	KRL_JOINED_BLOCKS,
 };
 
+/* A connection and what it holds: from krl_counted to the agent, and on to krl_recount. */
+enum krl_counted_kind {
+	KRL_COUNTED_ELSEWHERE,	/* it goes out */
+	KRL_COUNTED_INCOMING,
+	KRL_COUNTED_MISSING,	/* ... and holds nothing */
+	KRL_COUNTED_HALF_OPEN,	/* no cookie: flow says which; to krl_recount: it is gone */
+	KRL_COUNTED_GONE,
+};
+
+struct krl_counted {
+	__u64 cookie;
+	struct krl_flow flow;
+	__u32 kind;		/* enum krl_counted_kind */
+	__u32 pad;
+};
+
 /* A KRL_COMMAND_SWEEP. */
 #define KRL_SWEEP_KEYS 64
 
@@ -300,6 +317,7 @@ _Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
 _Static_assert(sizeof(struct krl_flow) == 48, "ABI");
 _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
+_Static_assert(sizeof(struct krl_counted) == 64, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");

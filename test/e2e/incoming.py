@@ -4,6 +4,7 @@
 import errno
 import socket
 
+from client import equal
 from documents import ratelimit
 from harness import DEADLINE_S, PORT, wait_for
 
@@ -46,6 +47,12 @@ def dial(env, port=PORT, host="127.0.0.1", source=None):
 def opened(env, tries, **where):
     """How many of @tries connections are not refused."""
     return sum(dial(env, **where) is not None for _ in range(tries))
+
+
+def reached(server, count):
+    """The server has accepted @count connections, and no more come."""
+    wait_for(f"{count} connections at the server", lambda: len(server.events("accept")) >= count)
+    equal(len(server.events("accept")), count, "connections at the server")
 
 
 def hang_up(sock, reset=False):

@@ -9,13 +9,7 @@ import isolation
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
-from incoming import RULE, dial, guarded, limit, links, opened
-
-
-def reached(server, count):
-    """The server has accepted @count connections, and no more come."""
-    wait_for(f"{count} connections at the server", lambda: len(server.events("accept")) >= count)
-    equal(len(server.events("accept")), count, "connections at the server")
+from incoming import RULE, dial, guarded, limit, links, opened, reached
 
 
 def counted(env, total, limited, **which):
