@@ -5,36 +5,11 @@
  * sock_map_update_elem). */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/iter.h"
 #include "lib/kernel.h"
 
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE_WAIT 8
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
-
-struct bpf_iter__tcp {
-	struct bpf_iter_meta *meta;
-	struct sock_common *sk_common;
-};
-
-#pragma clang attribute pop
-
-/* An address of the socket, IPv4 as ::ffff:a.b.c.d. */
-static __always_inline void krl_put_ipv4(__u8 ret[16], __u32 addr)
-{
-	__u32 *words = (__u32 *)ret;
-
-	words[0] = 0;
-	words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = addr;
-}
 
 SEC("iter/tcp")
 int krl_find(struct bpf_iter__tcp *ctx)
@@ -53,8 +28,8 @@ int krl_find(struct bpf_iter__tcp *ctx)
 		bpf_probe_read_kernel(open.local, 16, &skc->skc_v6_rcv_saddr);
 		bpf_probe_read_kernel(open.remote, 16, &skc->skc_v6_daddr);
 	} else {
-		krl_put_ipv4(open.local, skc->skc_rcv_saddr);
-		krl_put_ipv4(open.remote, skc->skc_daddr);
+		krl_flow_put_ipv4(open.local, skc->skc_rcv_saddr);
+		krl_flow_put_ipv4(open.remote, skc->skc_daddr);
 	}
 	open.local_port = skc->skc_num;
 	open.remote_port = bpf_ntohs(skc->skc_dport);

@@ -10,4 +10,7 @@ struct {
 	__type(value, struct krl_rule_info);
 } krl_rule_info SEC(".maps");
 
+/* The cgroup whose sockets are covered; the agent sets it. */
+const volatile __u64 krl_cgroup_id = 0;
+
 char _license[] SEC("license") = "Dual BSD/GPL";

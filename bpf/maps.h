@@ -107,6 +107,63 @@ KRL_EXTERN struct {
 	__type(value, struct krl_taken);
 } krl_taken SEC(".maps");
 
+/* What connections count in, of rules with maxConnections: by socket cookie, and half-open ones by their ends. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_HELD);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct krl_held);
+} krl_held SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_HELD);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_flow);
+	__type(value, struct krl_held);
+} krl_reserved SEC(".maps");
+
+/* A bit for each port of connections that count as they come in. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536 / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_ports SEC(".maps");
+
+/* The network namespaces in which they are judged, by cookie. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_NETNS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} krl_guarded SEC(".maps");
+
+/* Where one judges it. In krl_netns is the cookie of the namespace, from the program that is attached there, which goes
+ * on with the one in krl_lookup_progs. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KRL_INCOMING_SLOTS);
+	__type(key, __u32);
+	__type(value, struct krl_incoming);
+} krl_incomings SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_netns SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} krl_lookup_progs SEC(".maps");
+
 /* Whose buckets those of values are, for people. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

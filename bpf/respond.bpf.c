@@ -4,7 +4,7 @@
  * the next answer of the queue, and those of a request that came in several pieces find it empty. */
 #include "maps.h"
 #include "lib/answer.h"
-#include "lib/bucket.h"
+#include "lib/gauge.h"
 #include "lib/kernel.h"
 #include "lib/rule.h"
 #include "lib/slot.h"
@@ -198,7 +198,7 @@ static long krl_sweep_key(__u32 i, void *ctx)
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	b = bpf_map_lookup_elem(&krl_buckets, &key);
 	if (rule && b && !krl_rule_read(rule, key.rule_id, &settings) &&
-	    !krl_bucket_bury(b, &settings, s->now_ns))
+	    !krl_rule_bucket_bury(b, &settings, KRL_READ_ONCE(rule->flags), s->now_ns))
 		bpf_map_delete_elem(&krl_buckets, &key);
 	return 0;
 }

@@ -1,46 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Enrols the accepted sockets of protected endpoints, and no others. */
+/* Enrols the accepted sockets of protected endpoints, and no others; sees connections end that are counted. */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/incoming.h"
 #include "lib/kernel.h"
 #include "lib/reader.h"
 
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE 7
 
-/* The local end as an endpoint key: IPv4 and v4-mapped IPv6 alike as ::ffff:a.b.c.d. */
-static __always_inline void krl_local_key(struct bpf_sock_ops *ops, struct krl_endpoint_key *key)
-{
-	__u32 *words = (__u32 *)key->addr;
-
-	if (ops->family == KRL_AF_INET6) {
-		words[0] = ops->local_ip6[0];
-		words[1] = ops->local_ip6[1];
-		words[2] = ops->local_ip6[2];
-		words[3] = ops->local_ip6[3];
-		/* Or clang joins the two loads of words[3] into one at a computed offset, which the
-		 * verifier refuses on a context. */
-		KRL_FORGET();
-	} else {
-		words[0] = 0;
-		words[1] = 0;
-		words[2] = bpf_htonl(0xffff);
-		words[3] = ops->local_ip4;
-	}
-	key->port = ops->local_port;
-}
-
 /* Too large for the stack. */
 static const struct krl_conn krl_new_conn;
 
-static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
+static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl_flow *flow)
 {
-	struct krl_endpoint_key key = {};
+	struct krl_endpoint_key key = { .port = flow->local_port };
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	__u64 cookie;
 
-	krl_local_key(ops, &key);
+	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
 	endpoint = krl_find_endpoint(&key);
 	if (!endpoint)
 		return;
@@ -52,7 +31,7 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops)
 		return;
 	}
 	conn->endpoint = key;
-	conn->judge.key.netns_cookie = bpf_get_netns_cookie(ops);
+	conn->judge.key.netns_cookie = flow->netns_cookie;
 	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
 	conn->judge.key.port = key.port;
 	/* The flag first: a socket that closes must always find its row removed. */
@@ -82,14 +61,75 @@ static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
 		krl_look_at_reader(conn, tcp);
 }
 
+/* A SYN is answered: what krl_incoming took for it is well taken. */
+static __always_inline void krl_incoming_begins(struct bpf_sock_ops *ops)
+{
+	struct krl_incoming *in;
+	struct krl_flow flow;
+
+	if (!krl_port_counts(ops->local_port))
+		return;
+	krl_flow_of_ops(ops, &flow);
+	in = krl_incoming_confirm(&flow);
+	if (in)
+		krl_held_reserve(&flow, &in->held);
+}
+
+/* An accepted connection, which krl_incoming has judged, if it could. */
+static __always_inline void krl_incoming_is_open(struct bpf_sock_ops *ops, const struct krl_flow *flow)
+{
+	struct krl_endpoint_key key = { .port = flow->local_port, .hook = KRL_HOOK_LOOKUP };
+	__u64 netns_cookie = flow->netns_cookie, cookie;
+	struct krl_incoming *in;
+
+	if (!krl_port_counts(flow->local_port))
+		return;
+	cookie = bpf_get_socket_cookie(ops);
+	/* After a SYN cookie, this is the first that is known of it. */
+	in = krl_incoming_confirm(flow);
+	if (in)
+		krl_held_keep(cookie, &in->held);
+	else
+		krl_held_move(flow, cookie);
+	krl_held_follow(ops);
+	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
+	if (!bpf_map_lookup_elem(&krl_guarded, &netns_cookie) && krl_find_endpoint(&key))
+		krl_count(KRL_REASON_UNGUARDED);
+}
+
+/* Somebody listens where the agent is to be. */
+static __always_inline void krl_listens(struct bpf_sock_ops *ops)
+{
+	__u64 netns_cookie;
+
+	if (!krl_port_counts(ops->local_port))
+		return;
+	netns_cookie = bpf_get_netns_cookie(ops);
+	if (!bpf_map_lookup_elem(&krl_guarded, &netns_cookie))
+		krl_send_event(netns_cookie, KRL_EVENT_LISTEN);
+}
+
 SEC("sockops")
 int krl_sockops(struct bpf_sock_ops *ops)
 {
+	struct krl_flow flow;
 	__u64 cookie;
 
 	switch (ops->op) {
+	case BPF_SOCK_OPS_RWND_INIT:
+		if (!ops->is_fullsock)
+			krl_incoming_begins(ops);
+		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		krl_enrol(ops);
+		krl_flow_of_ops(ops, &flow);
+		krl_incoming_is_open(ops, &flow);
+		krl_enrol(ops, &flow);
+		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		krl_listens(ops);
+		break;
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		krl_held_follow(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[0] == KRL_TCP_ESTABLISHED)
@@ -99,6 +139,7 @@ int krl_sockops(struct bpf_sock_ops *ops)
 		cookie = bpf_get_socket_cookie(ops);
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		bpf_map_delete_elem(&krl_matches, &cookie);
+		krl_held_drop(cookie);
 		break;
 	}
 	return 1;

@@ -8,7 +8,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/vec.h"
-#include "bpf/lib/bucket.h"
+#include "bpf/lib/gauge.h"
 #include "pinned.h"
 
 struct reader {
@@ -148,7 +148,7 @@ int krl_buckets_add(struct krl_buckets *b, const struct krl_bucket_key *key, con
 	/* One that is buried is about to be removed, because it was full. */
 	if (!row.rule || row.rule->id != key->rule_id || krl_bucket_is_buried(bucket))
 		return 0;
-	row.available = krl_bucket_peek(&copy, &row.rule->settings, now_ns);
+	row.available = krl_rule_bucket_available(&copy, &row.rule->settings, row.rule->flags, now_ns);
 	row.kept = find_kept(b, key->descriptor);
 	return add_row(b, &row);
 }
@@ -160,7 +160,7 @@ int krl_buckets_add_overflow(struct krl_buckets *b, __u32 slot, const struct krl
 
 	if (!row.rule)
 		return 0;
-	row.available = krl_bucket_peek(&copy, &row.rule->settings, now_ns);
+	row.available = krl_rule_bucket_available(&copy, &row.rule->settings, row.rule->flags, now_ns);
 	return row.available < (__s64)row.rule->settings.max_tokens ? add_row(b, &row) : 0;
 }
 

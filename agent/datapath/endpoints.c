@@ -128,16 +128,19 @@ static void append(struct draft *draft, const struct krl_endpoint *from, __u32 i
 	value->flags |= from->flags;
 }
 
-/* The selectors of what is together now, and whether its answers get header fields, which those of @old did
- * maybe not. */
+/* The selectors of what is together now, and what some rule of it has: header fields on answers, which those of
+ * @old did maybe not, or maxConnections. */
 static int join(struct krl_pass *p, const struct krl_endpoint *old, struct draft *draft)
 {
 	__u32 i;
 
-	draft->value.flags &= ~KRL_ENDPOINT_HEADERS;
-	for (i = 0; i < draft->value.rule_count; i++)
+	draft->value.flags &= ~(KRL_ENDPOINT_HEADERS | KRL_ENDPOINT_CONCURRENT);
+	for (i = 0; i < draft->value.rule_count; i++) {
 		if (p->dp->rules[draft->value.rules[i].slot].headers)
 			draft->value.flags |= KRL_ENDPOINT_HEADERS;
+		if (p->dp->rules[draft->value.rules[i].slot].flags & KRL_RULE_CONCURRENT)
+			draft->value.flags |= KRL_ENDPOINT_CONCURRENT;
+	}
 	p->enlists |= draft->value.flags & ~old->flags & KRL_ENDPOINT_HEADERS;
 	if (!draft->joined)
 		return 0;
@@ -207,6 +210,7 @@ static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *en
 		return err;
 	if (there && !memcmp(&old, &draft.value, sizeof(old)))
 		return 0;
+	p->recounts |= draft.value.flags & KRL_ENDPOINT_CONCURRENT;
 	if (there)
 		p->result.endpoints_changed++;
 	else

@@ -27,6 +27,13 @@ struct krl_datapath {
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */
+	char *bpffs;
+	__u64 ports[65536 / 64];	/* what krl_ports holds */
+	bool guards;			/* ... any */
+	bool recounts;			/* what connections hold is to be looked at */
+	bool scanned;			/* network namespaces were looked for since the start */
+	__u64 *listening;		/* cookies of network namespaces that wait to be guarded; owned */
+	size_t listening_count;
 };
 
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */

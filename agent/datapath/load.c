@@ -17,6 +17,7 @@
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/log.h"
+#include "guard.h"
 #include "internal.h"
 
 /* Maps that outlive the agent. The others are scratch space of one load. */
@@ -26,7 +27,9 @@ static const char *const pinned_maps[] = {
 	"krl_sockets",	 "krl_conns",	  "krl_bounce",	   "krl_responders",
 	"krl_commands",	 "krl_sink",	  "krl_answers",   "krl_events",
 	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
-	"krl_writers",	 "krl_loose",	  "krl_values",
+	"krl_writers",	 "krl_loose",	  "krl_values",	   "krl_held",
+	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
+	"krl_netns",	 "krl_lookup_progs",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -43,9 +46,10 @@ static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_li
 	return 0;
 }
 
-static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
+static int open_skeleton(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error)
 {
 	char path[PATH_MAX];
+	struct stat cgroup;
 	struct bpf_map *map;
 	size_t i;
 	int err;
@@ -54,6 +58,10 @@ static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_
 	dp->skel = kmesh_rl__open();
 	if (!dp->skel)
 		return krl_error_set(ret_error, errno, "opening the BPF programs: %s", strerror(errno));
+	if (fstat(cgroup_fd, &cgroup))
+		return krl_error_set(ret_error, errno, "cgroup: %s", strerror(errno));
+	/* Of cgroups, the number of the inode is the id (fs/kernfs/inode.c). */
+	dp->skel->rodata->krl_cgroup_id = cgroup.st_ino;
 	for (i = 0; i < sizeof(pinned_maps) / sizeof(*pinned_maps); i++) {
 		map = bpf_object__find_map_by_name(dp->skel->obj, pinned_maps[i]);
 		snprintf(path, sizeof(path), "%s/%s", bpffs, pinned_maps[i]);
@@ -210,13 +218,15 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = krl_host_check_owner(dp->lock_fd, options->bpffs, ret_error);
 	if (!err)
-		err = open_skeleton(dp, options->bpffs, ret_error);
+		err = open_skeleton(dp, options->bpffs, cgroup_fd, ret_error);
 	if (!err)
 		err = map_rows(dp, ret_error);
 	if (!err)
 		err = adopt_rules(dp, options->bpffs, ret_error);
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
+	if (!err)
+		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
 		err = attach_sockops(dp, options->bpffs, cgroup_fd, ret_error);
 	if (cgroup_fd >= 0)
@@ -243,6 +253,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
+	krl_guard_forget(dp);
 	free(dp->infos);
 	free(dp->stale_forms.keys);
 	free(dp->stale_policies.keys);
@@ -298,7 +309,8 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	dir = opendir(options->bpffs);
 	while (dir && (entry = readdir(dir))) {
 		/* Maps of other versions too, but nothing of others. */
-		if (strncmp(entry->d_name, "krl_", 4))
+		if (strncmp(entry->d_name, "krl_", 4) &&
+		    strncmp(entry->d_name, KRL_PIN_LOOKUP_LINK, strlen(KRL_PIN_LOOKUP_LINK)))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", options->bpffs, entry->d_name);
 		if (unlink(path))

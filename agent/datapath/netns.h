@@ -3,9 +3,14 @@
 #ifndef KMESH_RL_DATAPATH_NETNS_H
 #define KMESH_RL_DATAPATH_NETNS_H
 
+#include <linux/types.h>
+
 /* Call @fn with @ctx in each, the agent's own first, until it returns other than 0, which is returned. A namespace that
  * the agent may not enter (CAP_SYS_ADMIN) is left out. Ends the process when there is no way back. 0, -ENOMEM, or
  * -errno when /proc cannot be read. */
 int krl_netns_each(int (*fn)(void *ctx), void *ctx);
+
+/* The cookie of the namespace that the agent is in now, as programs have it; 0: it cannot be found out. */
+__u64 krl_netns_cookie(void);
 
 #endif

@@ -14,8 +14,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "bpf/lib/bucket.h"
+#include "bpf/lib/gauge.h"
+#include "guard.h"
 #include "pass.h"
+#include "recount.h"
 #include "walk.h"
 
 #define NO_SLOT UINT32_MAX
@@ -116,10 +118,10 @@ static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl
 }
 
 /* A row that is taken anew must not inherit the counters of the rule before; its overflow bucket starts
- * full, as every bucket. */
-static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_settings *settings)
+ * as every bucket does. */
+static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule *rule)
 {
-	struct krl_bucket overflow = krl_bucket_full(settings, boot_ns());
+	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, boot_ns());
 	void *zero;
 	int err;
 
@@ -134,6 +136,15 @@ static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_settings *
 	return err;
 }
 
+static void drop_rule(struct krl_pass *p, __u32 row)
+{
+	static const struct krl_rule none;
+
+	write_rule(&p->dp->rules[row], &none);
+	memset(&p->dp->infos[row], 0, sizeof(p->dp->infos[row]));
+	p->result.rules_removed++;
+}
+
 static int place_rule(struct krl_pass *p, size_t n, const struct row_index *index, __u32 *next_free)
 {
 	const struct krl_plan_rule *rule = &p->plan->rules[n];
@@ -146,6 +157,11 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 		err = krl_pass_form(p, &rule->headers, &value.headers);
 	if (err)
 		return err;
+	/* Its buckets say something else: another rule. */
+	if (slot != NO_SLOT && (p->dp->rules[slot].flags ^ value.flags) & KRL_RULE_CONCURRENT) {
+		drop_rule(p, slot);
+		slot = NO_SLOT;
+	}
 	if (slot != NO_SLOT) {
 		value.id = p->dp->rules[slot].id;
 		p->slots[n] = slot;
@@ -164,7 +180,7 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 	p->slots[n] = slot;
 	p->keep[slot] = true;
 	value.id = p->dp->last_rule_id + 1;
-	err = clear_row(p, slot, &rule->settings);
+	err = clear_row(p, slot, rule);
 	if (!err)
 		err = write_info(p, slot, value.id, rule);
 	if (err)
@@ -178,16 +194,11 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 /* Free the rows that nothing refers to any more. */
 static void drop_rules(struct krl_pass *p)
 {
-	static const struct krl_rule none;
 	__u32 row;
 
-	for (row = 0; row < KRL_MAX_RULES; row++) {
-		if (!p->dp->rules[row].id || p->keep[row])
-			continue;
-		write_rule(&p->dp->rules[row], &none);
-		memset(&p->dp->infos[row], 0, sizeof(p->dp->infos[row]));
-		p->result.rules_removed++;
-	}
+	for (row = 0; row < KRL_MAX_RULES; row++)
+		if (p->dp->rules[row].id && !p->keep[row])
+			drop_rule(p, row);
 }
 
 /* Is the rule of @bucket still where it is configured, at whatever hook? */
@@ -247,9 +258,14 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
+	err = krl_guard_update(p->dp);
+	if (err)
+		return krl_error_set(ret_error, -err, "guarding network namespaces: %s", strerror(-err));
 	err = p->result.endpoints_added ? krl_pass_join(p) : 0;
 	if (!err && p->enlists)
 		err = krl_walk_enlist(p->dp);
+	if (!err && p->recounts)
+		err = krl_recount(p->dp, true);
 	if (err)
 		return krl_error_set(ret_error, -err, "walking over open connections: %s", strerror(-err));
 	if (p->result.endpoints_removed)

@@ -15,8 +15,10 @@
 
 #include "agent/base/log.h"
 #include "carry.h"
+#include "guard.h"
 #include "internal.h"
 #include "pending.h"
+#include "recount.h"
 #include "sweep.h"
 #include "walk.h"
 
@@ -29,6 +31,8 @@ struct krl_responders {
 	struct krl_pending pending;
 	struct krl_sweeper *sweeper;
 	struct krl_tidy *tidy;
+	struct krl_guard *guard;
+	struct krl_recounter *recounter;
 	__u64 events_lost;	/* of krl_load.events_lost, those that were made up for */
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
@@ -101,6 +105,9 @@ static int on_event(void *ctx, void *data, size_t size)
 	case KRL_EVENT_DONE:
 		krl_pending_remove(&r->pending, event->cookie);
 		break;
+	case KRL_EVENT_LISTEN:
+		krl_guard_listens(r->dp, event->cookie);
+		break;
 	}
 	return 0;
 }
@@ -110,6 +117,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	struct krl_responders *r = poll->data;
 
 	ring_buffer__consume(r->events);
+	krl_guard_listening(r->dp);
 }
 
 static int open_pair(int pair[2], struct bpf_map *in, struct bpf_map *out, __u32 key,
@@ -217,7 +225,8 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	if (!err && krl_sweeper_open(loop, bpf_map__fd(dp->skel->maps.krl_buckets), r->command[0], dp->rules,
 				     dp->load, &r->sweeper))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
-	if (!err && krl_tidy_open(dp, loop, &r->tidy))
+	if (!err && (krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard) ||
+		     krl_recounter_open(dp, loop, &r->recounter)))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (err) {
 		krl_responders_close(r);
@@ -248,6 +257,8 @@ void krl_responders_close(struct krl_responders *r)
 	close_handle(r->carry.timer);
 	krl_sweeper_close(r->sweeper);
 	krl_tidy_close(r->tidy);
+	krl_guard_close(r->guard);
+	krl_recounter_close(r->recounter);
 	krl_pending_clear(&r->pending);
 	close_handle(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)

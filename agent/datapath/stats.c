@@ -10,7 +10,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "bpf/lib/bucket.h"
+#include "bpf/lib/gauge.h"
 #include "pinned.h"
 #include "stats.h"
 
@@ -120,13 +120,13 @@ void krl_stats_count_bucket(struct krl_stats *stats, const struct krl_bucket_key
 
 	/* About to be removed, because it was full. */
 	if (row && !krl_bucket_is_buried(bucket))
-		add_bucket(row, krl_bucket_peek(&copy, &row->settings, now_ns));
+		add_bucket(row, krl_rule_bucket_available(&copy, &row->settings, row->flags, now_ns));
 }
 
 void krl_stats_count_overflow(struct krl_stats_row *row, const struct krl_bucket *bucket, __u64 now_ns)
 {
 	struct krl_bucket copy = *bucket;
-	__s64 available = krl_bucket_peek(&copy, &row->settings, now_ns);
+	__s64 available = krl_rule_bucket_available(&copy, &row->settings, row->flags, now_ns);
 
 	if (available < (__s64)row->settings.max_tokens)
 		add_bucket(row, available);

@@ -9,7 +9,7 @@
 
 #include <bpf/bpf.h>
 
-#include "bpf/lib/bucket.h"
+#include "bpf/lib/gauge.h"
 
 /* A walk over the map begins so often; with the map half full, ten times as often. */
 #define WALK_EVERY_MS 10000
@@ -50,7 +50,7 @@ static void send_message(struct krl_sweeper *s)
 	s->message.command.count = 0;
 }
 
-/* Would @bucket be full, had it been filled up to now? Its rule may be changing: the kernel looks again. */
+/* Would @bucket be full, had it been filled up to now, or is nothing open? Its rule may be changing: the kernel looks again. */
 static bool is_full(const struct krl_sweeper *s, const struct krl_bucket_key *key, struct krl_bucket bucket,
 		    __u64 now_ns)
 {
@@ -59,7 +59,7 @@ static bool is_full(const struct krl_sweeper *s, const struct krl_bucket_key *ke
 
 	if (rule->id != key->rule_id || !settings.tokens_per_fill || !settings.fill_interval_ns)
 		return false;
-	return krl_bucket_peek(&bucket, &settings, now_ns) >= (__s64)settings.max_tokens;
+	return krl_rule_bucket_available(&bucket, &settings, rule->flags, now_ns) >= (__s64)settings.max_tokens;
 }
 
 static void look_at(struct krl_sweeper *s, __u32 count)

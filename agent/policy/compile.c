@@ -297,7 +297,7 @@ void krl_compiler_refuse(struct krl_compiler *c, bool *refused, __u32 rule, cons
 /* What goes past a limit of the maps is refused, RateLimits that sort later first. */
 static void refuse_excess(struct krl_compiler *c, bool *refused)
 {
-	size_t i, run = 0, endpoints = 0;
+	size_t i, run = 0, concurrent = 0, endpoints = 0;
 	char why[64];
 
 	snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
@@ -310,9 +310,13 @@ static void refuse_excess(struct krl_compiler *c, bool *refused)
 		if (same && c->placements[i].rule == c->placements[i - 1].rule)
 			continue;
 		run = same ? run + 1 : 1;
+		concurrent = (same ? concurrent : 0) + c->origins[c->placements[i].rule].spec->concurrent;
 		endpoints += !same;
 		snprintf(why, sizeof(why), "more than %d rules on one endpoint", KRL_MAX_ENDPOINT_RULES);
 		if (run > KRL_MAX_ENDPOINT_RULES)
+			krl_compiler_refuse(c, refused, c->placements[i].rule, why);
+		snprintf(why, sizeof(why), "more than %d rules with maxConnections on one endpoint", KRL_HELD_KEYS);
+		if (concurrent > KRL_HELD_KEYS)
 			krl_compiler_refuse(c, refused, c->placements[i].rule, why);
 		snprintf(why, sizeof(why), "more than %d endpoints", KRL_MAX_ENDPOINTS);
 		if (endpoints > KRL_MAX_ENDPOINTS)

@@ -4,7 +4,8 @@
 #define KMESH_RL_ADMIT_H
 
 #include "../maps.h"
-#include "bucket.h"
+#include "gauge.h"
+#include "held.h"
 #include "kept.h"
 #include "rule.h"
 
@@ -15,24 +16,25 @@ struct krl_judging {
 	struct krl_judge *judge;
 	const struct krl_policy *policy;	/* with match, or NULL: no descriptors */
 	struct krl_match *match;
+	struct krl_held *held;		/* of a connection, or NULL: what it took of rules with maxConnections */
 };
 
 /* The three functions that follow are global so that the verifier walks their loops once, not once
  * for every path that leads to them; it wants a check of each pointer. */
 
-__noinline int krl_rule_settings(const struct krl_rule *rule, __u32 id, struct krl_settings *ret)
+KRL_GLOBAL int krl_rule_settings(const struct krl_rule *rule, __u32 id, struct krl_settings *ret)
 {
 	return rule && ret ? krl_rule_read(rule, id, ret) : -1;
 }
 
-__noinline int krl_rule_take(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns, __u64 n)
+KRL_GLOBAL int krl_rule_take(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns, __u64 n)
 {
 	if (!b || !s || !s->tokens_per_fill || !s->fill_interval_ns)
 		return 0;
 	return krl_bucket_take(b, s, now_ns, n);
 }
 
-__noinline int krl_rule_give_back(struct krl_bucket *b, const struct krl_settings *s, __u64 n)
+KRL_GLOBAL int krl_rule_give_back(struct krl_bucket *b, const struct krl_settings *s, __u64 n)
 {
 	if (b && s && s->tokens_per_fill)
 		krl_bucket_give_back(b, s, n);
@@ -49,11 +51,12 @@ static __always_inline void krl_judge_bucket_made(void)
 		__sync_fetch_and_add(&load->buckets_made, 1);
 }
 
-/* Make a bucket under @key, full. NULL: there is no room for one more. */
+/* Make a bucket under @key, full, or with nothing open. NULL: there is no room for one more. */
 static __always_inline struct krl_bucket *krl_bucket_make(const struct krl_bucket_key *key,
-							  const struct krl_settings *s, __u64 now_ns)
+							  const struct krl_settings *s, __u32 flags,
+							  __u64 now_ns)
 {
-	struct krl_bucket fresh = krl_bucket_full(s, now_ns), *b;
+	struct krl_bucket fresh = krl_rule_bucket_new(s, flags, now_ns), *b;
 
 	if (!bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST) && key->descriptor[0])
 		krl_judge_bucket_made();
@@ -74,9 +77,12 @@ static __always_inline void krl_judge_keep(struct krl_judging *ctx, const struct
 /* One rule of the endpoint while it is judged. */
 struct krl_judged {
 	struct krl_settings settings;
+	struct krl_bucket_key key;
 	__u64 headers;		/* as struct krl_rule */
 	__u32 slot;
 	__u32 flags;		/* KRL_RULE_... */
+	__u32 overflow;		/* the bucket is the rule's overflow bucket */
+	__u32 pad;
 };
 
 /* The bucket of the @i-th rule of the endpoint, created full when it is missing, and the rule; the rule's
@@ -86,7 +92,6 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 							   struct krl_judged *ret)
 {
 	struct krl_judge *j = ctx->judge;
-	struct krl_bucket_key key;
 	struct krl_rule_ref ref;
 	struct krl_rule *rule;
 	__u32 slot, tier = 0;
@@ -102,29 +107,31 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	ret->slot = slot;
 	ret->flags = KRL_READ_ONCE(rule->flags);
 	ret->headers = KRL_READ_ONCE(rule->headers);
-	key = j->key;
-	key.rule_id = ref.id;
-	key.slot = slot;
+	ret->overflow = 0;
+	ret->key = j->key;
+	ret->key.rule_id = ref.id;
+	ret->key.slot = slot;
 	if (ctx->policy && ctx->match) {
 		tier = ctx->policy->tier_of[i & (KRL_MAX_ENDPOINT_RULES - 1)] & (KRL_MAX_TIERS - 1);
-		key.descriptor[0] = ctx->match->descriptors[tier][0];
-		key.descriptor[1] = ctx->match->descriptors[tier][1];
+		ret->key.descriptor[0] = ctx->match->descriptors[tier][0];
+		ret->key.descriptor[1] = ctx->match->descriptors[tier][1];
 	}
 	if (ref.scope != KRL_SCOPE_EXACT)
-		__builtin_memset(key.addr, 0, sizeof(key.addr));
+		__builtin_memset(ret->key.addr, 0, sizeof(ret->key.addr));
 	if (ref.scope == KRL_SCOPE_ANY_IPV4)
-		key.addr[10] = key.addr[11] = 0xff;
-	b = bpf_map_lookup_elem(&krl_buckets, &key);
+		ret->key.addr[10] = ret->key.addr[11] = 0xff;
+	b = bpf_map_lookup_elem(&krl_buckets, &ret->key);
 	if (KRL_LIKELY(b && KRL_READ_ONCE(b->tokens) > 0))
 		return b;
 	if (!b || krl_bucket_is_buried(b))
-		b = krl_bucket_make(&key, &ret->settings, j->now_ns);
+		b = krl_bucket_make(&ret->key, &ret->settings, ret->flags, j->now_ns);
 	if (!b) {
 		krl_count(KRL_REASON_BUCKET_OVERFLOW);
+		ret->overflow = 1;
 		return bpf_map_lookup_elem(&krl_overflow, &slot);
 	}
 	/* New, or empty: one that people ask about, and few of the requests to the others. */
-	krl_judge_keep(ctx, &key, tier);
+	krl_judge_keep(ctx, &ret->key, tier);
 	return b;
 }
 
@@ -183,10 +190,43 @@ static long krl_judge_check(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
-	tokens = krl_bucket_peek(b, &rule.settings, j->now_ns);
+	tokens = krl_rule_bucket_available(b, &rule.settings, rule.flags, j->now_ns);
 	if (tokens < (__s64)j->n && tokens > KRL_BUCKET_BURIED_MAX)
 		krl_judge_refuse(j, b, &rule, tokens);
 	return 0;
+}
+
+/* Write down as number @n of @held that the connection counts in the bucket of @rule. */
+static __always_inline void krl_judge_hold_note(struct krl_held *held, __u32 n, const struct krl_judged *rule)
+{
+	held->keys[KRL_MASKED(n, KRL_HELD_KEYS)] = rule->key;
+	held->overflow |= rule->overflow << n;
+	held->count = n + 1;
+}
+
+/* Count the connection in the bucket @b of @rule, which has maxConnections; in shadow mode above the limit too. As
+ * krl_rule_take(). */
+static __always_inline int krl_judge_hold(struct krl_held *held, struct krl_bucket *b, const struct krl_judged *rule)
+{
+	__u32 n = held ? held->count : KRL_HELD_KEYS;
+	int refused;
+
+	/* More are not placed on an endpoint: it is so while what stays of another plan is there. */
+	if (!held || n >= KRL_HELD_KEYS)
+		return 0;
+	refused = krl_gauge_take(b, &rule->settings);
+	if (refused && (!(rule->flags & KRL_RULE_SHADOW) || krl_gauge_hold(b)))
+		return refused;
+	krl_judge_hold_note(held, n, rule);
+	return refused;
+}
+
+static __always_inline int krl_judge_take_of(struct krl_judging *ctx, struct krl_bucket *b,
+					     const struct krl_judged *rule)
+{
+	if (rule->flags & KRL_RULE_CONCURRENT)
+		return krl_judge_hold(ctx->held, b, rule);
+	return krl_rule_take(b, &rule->settings, ctx->judge->now_ns, ctx->judge->n);
 }
 
 static long krl_judge_take(__u32 i, void *ctx)
@@ -202,13 +242,13 @@ static long krl_judge_take(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
-	refused = krl_rule_take(b, &rule.settings, j->now_ns, j->n);
+	refused = krl_judge_take_of(ctx, b, &rule);
 	if (refused && krl_bucket_is_buried(b)) {
 		/* Since it was looked up; now there is another. */
 		b = krl_judge_bucket(ctx, i, &rule);
 		if (!b)
 			return 0;
-		refused = krl_rule_take(b, &rule.settings, j->now_ns, j->n);
+		refused = krl_judge_take_of(ctx, b, &rule);
 	}
 	if (!refused) {
 		j->taken |= bit;
@@ -236,18 +276,32 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
-	if (j->taken & bit)
+	if (j->taken & bit && !(rule.flags & KRL_RULE_CONCURRENT))
 		krl_rule_give_back(b, &rule.settings, j->n);
 	krl_judge_count(rule.slot, -j->n, 0, j->shadowed & bit ? -j->n : 0);
 	return 0;
 }
 
+/* Give back all that krl_admit() took with @judging; what it counted is not counted any more. */
+static __always_inline void krl_judge_undo(struct krl_judging *judging)
+{
+	bpf_loop(judging->endpoint->rule_count, krl_judge_give_back, judging, 0);
+	judging->judge->taken = 0;
+	judging->judge->shadowed = 0;
+	if (!judging->held)
+		return;
+	krl_held_put(judging->held);
+	judging->held->count = 0;
+}
+
 /* Judge judge->n requests against the rules of the endpoint that count: all of them, or with a policy those that
- * the match says. Returns 0 admitted; else -KRL_EAGAIN with the refusing rule in the judge, and nothing taken. */
+ * the match says. Of a connection n is 1, and held says what it holds by then. Returns 0 admitted; else -KRL_EAGAIN with
+ * the refusing rule in the judge, and nothing taken. */
 static __always_inline int krl_admit(struct krl_judging *judging)
 {
 	const struct krl_match *match = judging->match;
 	__u32 rules = judging->endpoint->rule_count;
+	struct krl_held *held = judging->held;
 	struct krl_judge *j = judging->judge;
 
 	j->counts = match ? match->rules : ~0ULL;
@@ -256,15 +310,19 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	j->headers = 0;
 	j->taken = 0;
 	j->shadowed = 0;
+	if (held) {
+		held->since_ns = j->now_ns;
+		held->count = 0;
+		held->followed = 0;
+		held->overflow = 0;
+	}
 	if (rules > 1 && j->counts & (j->counts - 1))
 		bpf_loop(rules, krl_judge_check, judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, judging, 0);
 		if (!j->wait_ns)
 			return 0;
-		bpf_loop(rules, krl_judge_give_back, judging, 0);
-		j->taken = 0;
-		j->shadowed = 0;
+		krl_judge_undo(judging);
 	}
 	krl_judge_count(j->refused_slot, 0, j->n, 0);
 	return -KRL_EAGAIN;

@@ -6,6 +6,7 @@
 #include <kmesh_rl/abi.h>
 
 #include "reply.h"
+#include "request.h"
 
 enum krl_phase {
 	KRL_PHASE_OPEN,		/* requests are framed and judged */
@@ -55,6 +56,20 @@ struct krl_judge {
 	__u64 headers;		/* of the rule with the fewest tokens left, of those that tell: key of krl_forms */
 	__u64 left;		/* its tokens */
 	__u64 left_wait_ns;	/* its next fill */
+};
+
+/* A connection that comes in, while it is judged; see incoming.h. */
+struct krl_incoming {
+	__u64 busy;		/* somebody is at it */
+	__u64 taken;		/* what is to be given back unless it turns out to be a connection */
+	struct krl_flow flow;
+	struct krl_endpoint_key endpoint;	/* as configured, wildcards included */
+	__u64 policy;		/* as its endpoint had it */
+	__u32 rule_count;
+	__u32 pad;
+	struct krl_judge judge;
+	struct krl_held held;
+	struct krl_match match;
 };
 
 /* What a walk over one skb found; see scan.h. */

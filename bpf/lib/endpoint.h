@@ -4,9 +4,7 @@
 #define KMESH_RL_ENDPOINT_H
 
 #include "../maps.h"
-#include <bpf/bpf_endian.h>
-
-#define KRL_AF_INET6 10
+#include "flow.h"
 
 /* Find the endpoint as it was configured: the address itself, else any IPv4, else any at all.
  * Leaves @key as configured. NULL: there is none. */

@@ -64,8 +64,29 @@ struct sk_psock {
 	struct list_head ingress_msg;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	struct socket *sk_socket;
 	struct sk_buff_head sk_receive_queue;
 	void *sk_user_data;
@@ -90,6 +111,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 mss_cache;
 	__u32 notsent_lowat;
+	__u8 bpf_sock_ops_cb_flags;
 };
 
 #pragma clang attribute pop
@@ -164,6 +186,25 @@ static __always_inline int krl_sock_unread_nothing(struct sock *sk)
 	if (!psock || sk->sk_receive_queue.qlen || bpf_probe_read_kernel(&next, sizeof(next), &list->next))
 		return 0;
 	return next == list;
+}
+
+/* More than levels of cgroups are ever nested. */
+#define KRL_CGROUP_LEVELS 64
+
+/* Is @sk in the cgroup with this id, or below it? */
+static __always_inline int krl_sock_is_in(struct sock *sk, __u64 cgroup_id)
+{
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	struct cgroup_subsys_state *parent;
+	int i;
+
+	for (i = 0; i < KRL_CGROUP_LEVELS && cgroup; i++) {
+		if (cgroup->kn->id == cgroup_id)
+			return 1;
+		parent = cgroup->self.parent;
+		cgroup = parent ? parent->cgroup : 0;
+	}
+	return 0;
 }
 
 /* skbs that wait behind the one being judged. */

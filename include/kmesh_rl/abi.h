@@ -26,6 +26,11 @@ enum {
 	KRL_KEPT_VALUES = 4,		/* ... of those that pick one bucket together */
 	KRL_KEPT_BYTES = 64,		/* ... of each */
 	KRL_KEPT_NAME_BYTES = 32,	/* ... of the name of its header */
+	KRL_MAX_HELD = 1 << 17,		/* connections that count in rules with maxConnections, on one node */
+	KRL_HELD_KEYS = 4,		/* ... rules of one connection */
+	KRL_MAX_NETNS = 16384,		/* network namespaces whose connections are judged as they come in */
+	KRL_INCOMING_SLOTS = 4,		/* connections that a CPU judges at once, see bpf/lib/incoming.h */
+	KRL_MAX_CPUS = 4096,
 };
 
 /* Parameters of a token bucket; see docs/bucket.md. */
@@ -36,7 +41,7 @@ struct krl_settings {
 };
 
 /* last_topup_ns is CLOCK_BOOTTIME with flags in its two top bits. tokens may be negative (debt). Only
- * the functions of bpf/lib/bucket.h read or write the two. */
+ * the functions of bpf/lib/bucket.h read or write the two, of a rule with maxConnections those of bpf/lib/gauge.h. */
 struct krl_bucket {
 	__u64 last_topup_ns;
 	__s64 tokens;
@@ -76,6 +81,7 @@ struct krl_rule_ref {
 enum {
 	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
 	KRL_ENDPOINT_HEADERS = 1U << 1,	/* some rule has header fields on the server's answers */
+	KRL_ENDPOINT_CONCURRENT = 1U << 2,	/* some rule has maxConnections */
 };
 
 struct krl_endpoint {
@@ -93,6 +99,27 @@ struct krl_bucket_key {
 	__u32 rule_id;
 	__u16 port;
 	__u16 slot;		/* the rule's row */
+};
+
+/* The two ends of a connection. */
+struct krl_flow {
+	__u64 netns_cookie;
+	__u8 local[16];
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 pad;
+};
+
+/* What a connection counts in of rules with maxConnections: row of krl_held by the cookie of its socket, of
+ * krl_reserved by its ends while it is half open. */
+struct krl_held {
+	__u64 since_ns;		/* CLOCK_BOOTTIME */
+	__u32 count;		/* of keys */
+	__u32 followed;		/* sockops is told when the socket closes */
+	__u32 overflow;		/* a bit for each key: it is the rule's overflow bucket */
+	__u32 pad;
+	struct krl_bucket_key keys[KRL_HELD_KEYS];
 };
 
 /* One of the values that pick a bucket, for people. */
@@ -154,7 +181,7 @@ struct krl_form {
 
 enum {
 	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
-	KRL_RULE_CONCURRENT = 1U << 1,	/* maxConnections: its bucket holds what is not open now, and is never filled */
+	KRL_RULE_CONCURRENT = 1U << 1,	/* maxConnections: its bucket says what is open now, see bpf/lib/gauge.h */
 	KRL_RULE_EPERM = 1U << 2,	/* onLimit: EPERM */
 };
 
@@ -205,6 +232,7 @@ struct krl_load {
 	__u64 left;		/* of those, left to the agent to carry */
 	__u64 events_lost;	/* krl_events was full */
 	__u64 buckets_made;	/* for values that had none */
+	__u64 settled_ns;	/* CLOCK_BOOTTIME, when bpf/lib/incoming.h last looked at all CPUs */
 };
 
 /* From the kernel to the agent through krl_events. */
@@ -213,6 +241,7 @@ enum krl_event_kind {
 	KRL_EVENT_DRAIN = 2,	/* an answer must wait until the server wrote what it owes */
 	KRL_EVENT_CARRY = 3,	/* an answer was left to the agent, which sleeps */
 	KRL_EVENT_DONE = 4,	/* the connection needs no command any more */
+	KRL_EVENT_LISTEN = 5,	/* somebody listens in a network namespace, whose cookie it has, that is not guarded */
 };
 
 struct krl_event {
@@ -257,6 +286,22 @@ enum krl_joined {
 	KRL_JOINED_BLOCKS,
 };
 
+/* A connection and what it holds: from krl_counted to the agent, and on to krl_recount. */
+enum krl_counted_kind {
+	KRL_COUNTED_ELSEWHERE,	/* it goes out */
+	KRL_COUNTED_INCOMING,
+	KRL_COUNTED_MISSING,	/* ... and holds nothing */
+	KRL_COUNTED_HALF_OPEN,	/* no cookie: flow says which; to krl_recount: it is gone */
+	KRL_COUNTED_GONE,
+};
+
+struct krl_counted {
+	__u64 cookie;
+	struct krl_flow flow;
+	__u32 kind;		/* enum krl_counted_kind */
+	__u32 pad;
+};
+
 /* A KRL_COMMAND_SWEEP. */
 #define KRL_SWEEP_KEYS 64
 
@@ -270,12 +315,15 @@ _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
 _Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "ABI");
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
+_Static_assert(sizeof(struct krl_flow) == 48, "ABI");
+_Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
+_Static_assert(sizeof(struct krl_counted) == 64, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 48, "ABI");
-_Static_assert(sizeof(struct krl_load) == 32, "ABI");
+_Static_assert(sizeof(struct krl_load) == 40, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 _Static_assert(sizeof(struct krl_open) == 56, "ABI");

@@ -8,4 +8,7 @@
 
 #define KRL_PIN_SOCKOPS_LINK "link_sockops"
 
+/* Behind it the cookie of the network namespace, 16 hexadecimal digits. */
+#define KRL_PIN_LOOKUP_LINK "link_lookup_"
+
 #endif

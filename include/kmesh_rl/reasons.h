@@ -27,6 +27,8 @@
 	X(JOIN_UNREAD, "join_unread", "no request was found on a connection that was open before the rule") \
 	X(HEADERS_LOST, "headers_lost", "no room to tell of the limit on an answer, which went without") \
 	X(REPLY_UNREAD, "reply_unread", "an answer could not be followed, nor be given header fields") \
+	X(UNGUARDED, "unguarded", "a connection came in before the agent was in its network namespace, not judged") \
+	X(NOT_JUDGED, "not_judged", "a connection came in while too many others were judged on its CPU, not judged") \
 	X(BLOCKING_READER, "blocking_reader", "a connection that its server reads with blocking calls") \
 	X(READER_WOKEN, "reader_woken", "a refused request that may have shown such a server EAGAIN")
 

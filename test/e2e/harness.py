@@ -204,6 +204,9 @@ class Env:
         self.write("limit.yaml", ratelimit("limit", *ports or (PORT,), **settings))
         return self.agent("limit")
 
+    def pins(self):
+        return os.listdir(self.bpffs) if os.path.exists(self.bpffs) else []
+
     def detach(self):
         return self.run([self.agent_path(), "--detach", "--bpffs", self.bpffs, "--cgroup", self.cgroup])
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "recount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/base/log.h"
+#include "agent/base/vec.h"
+#include "guard.h"
+#include "netns.h"
+
+/* What is younger may be on its way. */
+#define OLD_NS 1000000000ULL
+
+#define LOOK_EVERY_MS 1000
+#define LOOK_AT_ALL_EVERY 10
+
+#define BATCH 512
+
+/* A row of one of the two maps that is old enough. */
+struct row {
+	__u64 cookie;		/* of krl_held */
+	struct krl_flow flow;	/* of krl_reserved; its namespace, of both */
+};
+
+struct recount {
+	struct krl_datapath *dp;
+	bool edited;
+	__u64 now_ns;
+	struct row *rows;
+	size_t row_count;
+	size_t loose;		/* those whose end sockops is not told */
+	struct row *seen;
+	size_t seen_count;
+	__u64 *visited;		/* cookies of the namespaces that were walked through */
+	size_t visited_count;
+	size_t taken_in, given_back;
+};
+
+static __u64 boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct row));
+}
+
+static int run(const struct krl_datapath *dp, const struct krl_counted *counted)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = counted, .data_size_in = sizeof(*counted), .repeat = 1);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(dp->skel->progs.krl_recount), &opts);
+}
+
+/* A row of a map, whose key has @key_bytes. 0, or -ENOMEM. */
+static int add_row(struct recount *r, const void *key, size_t key_bytes, const struct krl_held *held)
+{
+	struct row *row;
+
+	r->loose += key_bytes == sizeof(row->cookie) && !held->followed;
+	if (held->since_ns + OLD_NS > r->now_ns)
+		return 0;
+	row = krl_vec_add(&r->rows, &r->row_count);
+	if (!row)
+		return -ENOMEM;
+	memset(row, 0, sizeof(*row));
+	if (key_bytes == sizeof(row->cookie)) {
+		memcpy(&row->cookie, key, sizeof(row->cookie));
+		row->flow.netns_cookie = held->keys[0].netns_cookie;
+	} else {
+		memcpy(&row->flow, key, sizeof(row->flow));
+	}
+	return 0;
+}
+
+/* Add the rows of @map. 0, or -errno. */
+static int add_rows(struct recount *r, const struct bpf_map *map)
+{
+	size_t key_bytes = bpf_map__key_size(map);
+	struct krl_held *values = malloc(BATCH * sizeof(*values));
+	char *keys = malloc(BATCH * key_bytes);
+	__u32 place = 0, count, i;
+	bool first = true;
+	int err = values && keys ? 0 : -ENOMEM;
+
+	while (!err) {
+		count = BATCH;
+		err = bpf_map_lookup_batch(bpf_map__fd(map), first ? NULL : &place, &place, keys, values, &count, NULL);
+		/* ENOENT comes with the last rows. */
+		for (i = 0; (!err || err == -ENOENT) && i < count; i++)
+			if (add_row(r, keys + i * key_bytes, key_bytes, &values[i]))
+				err = -ENOMEM;
+		first = false;
+	}
+	free(values);
+	free(keys);
+	return err == -ENOENT ? 0 : err;
+}
+
+static int on_counted(struct recount *r, const struct krl_counted *counted)
+{
+	struct row *seen = krl_vec_add(&r->seen, &r->seen_count);
+	int err = 0;
+
+	if (!seen)
+		return -ENOMEM;
+	memset(seen, 0, sizeof(*seen));
+	seen->cookie = counted->cookie;
+	if (counted->kind == KRL_COUNTED_HALF_OPEN)
+		seen->flow = counted->flow;
+	if (counted->kind == KRL_COUNTED_MISSING || (counted->kind == KRL_COUNTED_INCOMING && r->edited)) {
+		err = run(r->dp, counted);
+		r->taken_in++;
+	}
+	return err;
+}
+
+/* What krl_counted wrote, whole records each time. */
+static int read_counted(struct recount *r, int fd)
+{
+	struct krl_counted counted[64];
+	ssize_t n, i;
+	int err = 0;
+
+	while (!err) {
+		n = read(fd, counted, sizeof(counted));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		for (i = 0; !err && i < n / (ssize_t)sizeof(*counted); i++)
+			err = on_counted(r, &counted[i]);
+	}
+	return err;
+}
+
+/* In the network namespace that the agent is in now. */
+static int walk_here(void *ctx)
+{
+	struct recount *r = ctx;
+	__u64 *visited = krl_vec_add(&r->visited, &r->visited_count);
+	struct bpf_link *link;
+	int fd, err;
+
+	if (!visited)
+		return -ENOMEM;
+	*visited = krl_netns_cookie();
+	link = bpf_program__attach_iter(r->dp->skel->progs.krl_counted, NULL);
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	err = fd < 0 ? fd : read_counted(r, fd);
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return err;
+}
+
+/* Is the namespace gone, or was it walked through? In others, what was not seen may be there. */
+static bool is_known(const struct recount *r, __u64 netns_cookie)
+{
+	size_t i;
+
+	for (i = 0; i < r->visited_count; i++)
+		if (r->visited[i] == netns_cookie)
+			return true;
+	return !krl_guard_is_alive(r->dp, netns_cookie);
+}
+
+/* Give back what the rows hold whose connection was not seen. */
+static void give_back(struct recount *r)
+{
+	struct krl_counted counted = { 0 };
+	struct row wanted;
+	size_t i;
+
+	if (r->seen_count)
+		qsort(r->seen, r->seen_count, sizeof(*r->seen), compare_rows);
+	for (i = 0; i < r->row_count; i++) {
+		wanted = r->rows[i];
+		if (wanted.cookie)
+			memset(&wanted.flow, 0, sizeof(wanted.flow));
+		if ((r->seen_count && bsearch(&wanted, r->seen, r->seen_count, sizeof(wanted), compare_rows)) ||
+		    !is_known(r, r->rows[i].flow.netns_cookie))
+			continue;
+		counted.cookie = wanted.cookie;
+		counted.flow = wanted.flow;
+		counted.kind = wanted.cookie ? KRL_COUNTED_GONE : KRL_COUNTED_HALF_OPEN;
+		if (!run(r->dp, &counted))
+			r->given_back++;
+	}
+}
+
+int krl_recount(struct krl_datapath *dp, bool edited)
+{
+	struct recount r = { .dp = dp, .edited = edited, .now_ns = boot_ns() };
+	int err;
+
+	err = add_rows(&r, dp->skel->maps.krl_held);
+	if (!err)
+		err = add_rows(&r, dp->skel->maps.krl_reserved);
+	if (!err)
+		err = krl_netns_each(walk_here, &r);
+	if (!err)
+		give_back(&r);
+	/* Who was taken in, or could not be followed, is looked at again; so is all after a failure. */
+	dp->recounts = err || r.taken_in || r.loose;
+	if (r.taken_in || r.given_back)
+		krl_log_debug("connections counted anew", "changes", "+%zu -%zu", r.taken_in, r.given_back);
+	free(r.rows);
+	free(r.seen);
+	free(r.visited);
+	return err;
+}
+
+struct krl_recounter {
+	struct krl_datapath *dp;
+	uv_timer_t *timer;
+	unsigned int looks;
+};
+
+/* Is there a row in @map that waits for a walk? */
+static bool is_waiting(struct krl_datapath *dp, const struct bpf_map *map, bool loose_alone)
+{
+	struct recount r = { .dp = dp, .now_ns = boot_ns() };
+	bool waiting;
+
+	add_rows(&r, map);
+	waiting = loose_alone ? r.loose : r.row_count;
+	free(r.rows);
+	return waiting;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct krl_recounter *recounter = timer->data;
+	struct krl_datapath *dp = recounter->dp;
+
+	if (dp->recounts || is_waiting(dp, dp->skel->maps.krl_reserved, false) ||
+	    (++recounter->looks % LOOK_AT_ALL_EVERY == 0 && is_waiting(dp, dp->skel->maps.krl_held, true)))
+		krl_recount(dp, false);
+}
+
+int krl_recounter_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_recounter **ret)
+{
+	struct krl_recounter *recounter = calloc(1, sizeof(*recounter));
+
+	if (recounter)
+		recounter->timer = malloc(sizeof(*recounter->timer));
+	if (!recounter || !recounter->timer) {
+		free(recounter);
+		return -ENOMEM;
+	}
+	recounter->dp = dp;
+	/* What happened without an agent. */
+	dp->recounts = true;
+	uv_timer_init(loop, recounter->timer);
+	recounter->timer->data = recounter;
+	uv_timer_start(recounter->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
+	*ret = recounter;
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+void krl_recounter_close(struct krl_recounter *recounter)
+{
+	if (!recounter)
+		return;
+	uv_close((uv_handle_t *)recounter->timer, on_closed);
+	free(recounter);
+}

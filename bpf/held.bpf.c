@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The agent's looks at what connections hold of maxConnections: krl_counted walks over the TCP sockets of a network
+ * namespace and says which hold something, or should; krl_recount, run for one of them, makes it so. */
+#include "maps.h"
+#include "lib/endpoint.h"
+#include "lib/incoming_match.h"
+#include "lib/iter.h"
+#include "lib/kernel.h"
+
+#define KRL_TCP_TIME_WAIT 6
+#define KRL_TCP_CLOSE 7
+#define KRL_TCP_LISTEN 10
+#define KRL_TCP_NEW_SYN_RECV 12
+
+#define KRL_SOL_TCP 6
+#define KRL_TCP_BPF_SOCK_OPS_CB_FLAGS 1008
+
+static __always_inline void krl_flow_of_sock(struct sock_common *skc, struct krl_flow *ret)
+{
+	if (skc->skc_family == KRL_AF_INET6) {
+		bpf_probe_read_kernel(ret->local, 16, &skc->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(ret->remote, 16, &skc->skc_v6_daddr);
+	} else {
+		krl_flow_put_ipv4(ret->local, skc->skc_rcv_saddr);
+		krl_flow_put_ipv4(ret->remote, skc->skc_daddr);
+	}
+	ret->local_port = skc->skc_num;
+	ret->remote_port = bpf_ntohs(skc->skc_dport);
+	ret->netns_cookie = skc->skc_net.net->net_cookie;
+}
+
+/* Have sockops told when @tp closes: kernels from 6.12 on let an iterator (net/core/filter.c, sol_tcp_sockopt). For
+ * those before, the agent walks again. */
+static __always_inline void krl_counted_follow(struct tcp_sock *tp, struct krl_held *held)
+{
+	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+
+	if (!held->followed &&
+	    !bpf_setsockopt(tp, KRL_SOL_TCP, KRL_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+		held->followed = 1;
+}
+
+/* Is @tp one that @flow's endpoint counts? */
+static __always_inline int krl_counted_here(struct tcp_sock *tp, const struct krl_flow *flow)
+{
+	struct krl_endpoint_key key = { .port = flow->local_port, .hook = KRL_HOOK_LOOKUP };
+	struct krl_endpoint *endpoint;
+
+	if (!krl_port_counts(flow->local_port))
+		return 0;
+	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
+	endpoint = krl_find_endpoint(&key);
+	return endpoint && endpoint->flags & KRL_ENDPOINT_CONCURRENT &&
+	       krl_sock_is_in((struct sock *)tp, krl_cgroup_id);
+}
+
+SEC("iter/tcp")
+int krl_counted(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct krl_counted counted = {};
+	struct krl_held *held;
+	struct tcp_sock *tp;
+	int state;
+
+	if (!skc)
+		return 0;
+	state = skc->skc_state;
+	if (state == KRL_TCP_TIME_WAIT || state == KRL_TCP_CLOSE || state == KRL_TCP_LISTEN)
+		return 0;
+	krl_flow_of_sock(skc, &counted.flow);
+	if (state == KRL_TCP_NEW_SYN_RECV) {
+		counted.kind = KRL_COUNTED_HALF_OPEN;
+		if (bpf_map_lookup_elem(&krl_reserved, &counted.flow))
+			bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
+		return 0;
+	}
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	counted.cookie = bpf_get_socket_cookie(skc);
+	held = bpf_map_lookup_elem(&krl_held, &counted.cookie);
+	if (held)
+		krl_counted_follow(tp, held);
+	if (krl_counted_here(tp, &counted.flow))
+		counted.kind = held ? KRL_COUNTED_INCOMING : KRL_COUNTED_MISSING;
+	else if (!held)
+		return 0;
+	bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
+	return 0;
+}
+
+static __always_inline int krl_held_has(const struct krl_held *held, __u32 rule_id)
+{
+	__u32 i;
+
+	for (i = 0; i < KRL_HELD_KEYS; i++)
+		if (i < held->count && held->keys[i].rule_id == rule_id)
+			return 1;
+	return 0;
+}
+
+static long krl_recount_rule(__u32 i, void *ctx)
+{
+	struct krl_judging *judging = ctx;
+	struct krl_held *held = judging->held;
+	struct krl_judged rule;
+	struct krl_bucket *b;
+	__u32 n;
+
+	if (!krl_judge_counts(judging->judge, i))
+		return 0;
+	b = krl_judge_bucket(ctx, i, &rule);
+	n = held->count;
+	if (!b || !(rule.flags & KRL_RULE_CONCURRENT) || n >= KRL_HELD_KEYS || krl_held_has(held, rule.key.rule_id))
+		return 0;
+	if (!krl_gauge_hold(b))
+		krl_judge_hold_note(held, n, &rule);
+	return 0;
+}
+
+/* A connection that was open before a rule counts in it, above the limit too. Its row is out of krl_held meanwhile; that
+ * the socket is still there when it is back, the agent sees by its next walk. */
+static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cookie)
+{
+	struct krl_endpoint *endpoint = krl_incoming_endpoint(in);
+	struct krl_judging judging = {};
+	struct krl_held *row;
+
+	if (!endpoint || krl_incoming_match(in, endpoint, &judging))
+		return;
+	in->judge.counts = judging.match ? in->match.rules : ~0ULL;
+	in->held.count = 0;
+	in->held.overflow = 0;
+	in->held.followed = 0;
+	in->held.since_ns = in->judge.now_ns;
+	row = bpf_map_lookup_elem(&krl_held, &cookie);
+	if (row) {
+		in->held = *row;
+		if (bpf_map_delete_elem(&krl_held, &cookie))
+			return;
+	}
+	bpf_loop(endpoint->rule_count, krl_recount_rule, &judging, 0);
+	krl_held_keep(cookie, &in->held);
+}
+
+/* Run by the agent with a struct krl_counted as the packet. */
+SEC("tc")
+int krl_recount(struct __sk_buff *skb)
+{
+	struct krl_counted counted;
+	struct krl_incoming *in;
+
+	if (bpf_skb_load_bytes(skb, 0, &counted, sizeof(counted)))
+		return 0;
+	switch (counted.kind) {
+	case KRL_COUNTED_GONE:
+		krl_held_drop(counted.cookie);
+		break;
+	case KRL_COUNTED_HALF_OPEN:
+		krl_held_unreserve(&counted.flow);
+		break;
+	case KRL_COUNTED_INCOMING:
+	case KRL_COUNTED_MISSING:
+		in = krl_incoming_take();
+		if (!in)
+			break;
+		in->flow = counted.flow;
+		krl_recount_open(in, counted.cookie);
+		krl_incoming_unlock(in);
+		break;
+	}
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

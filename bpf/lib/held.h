@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What connections hold of maxConnections. Who admits a connection gives krl_admit() a struct krl_held, as held of
+ * struct krl_judging, to write down what it took, and keeps that with krl_held_keep() under the cookie of the socket.
+ * From then on sockops sees to it: krl_held_follow() asks to be told when the socket closes, and krl_held_drop() gives
+ * back. A row that is not followed a second later is one whose connection never began: the agent drops it.
+ *
+ *	cgroup/connect: if (krl_admit(&judging))
+ *				refuse;
+ *			krl_held_keep(bpf_get_socket_cookie(ctx), judging.held);
+ *	sockops:	BPF_SOCK_OPS_TCP_CONNECT_CB: krl_held_follow(ops);
+ *			TCP_CLOSE: krl_held_drop(cookie);
+ *
+ * held is best in a map: it has KRL_HELD_KEYS keys. Whoever gives up a connection that was admitted, before it is
+ * kept, gives back with krl_held_put().
+ */
+#ifndef KMESH_RL_HELD_H
+#define KMESH_RL_HELD_H
+
+#include "../maps.h"
+#include "gauge.h"
+
+static __always_inline struct krl_bucket *krl_held_bucket(const struct krl_bucket_key *key, __u32 overflow)
+{
+	__u32 slot = key->slot;
+
+	return overflow ? bpf_map_lookup_elem(&krl_overflow, &slot) : bpf_map_lookup_elem(&krl_buckets, key);
+}
+
+/* Give back what @held says. A bucket that is gone went with its rule. */
+KRL_GLOBAL int krl_held_put(const struct krl_held *held)
+{
+	struct krl_bucket_key key;
+	struct krl_bucket *b;
+	__u32 i;
+
+	if (!held)
+		return 0;
+	for (i = 0; i < KRL_HELD_KEYS; i++) {
+		if (i >= held->count)
+			break;
+		key = held->keys[i];
+		b = krl_held_bucket(&key, held->overflow >> i & 1);
+		if (b && !krl_bucket_is_buried(b))
+			krl_gauge_put(b);
+	}
+	return 0;
+}
+
+/* The socket @cookie is closed, or was never opened. Its row is copied, since the memory of one that is removed may be
+ * another's at once; whoever removes it gives back. */
+KRL_GLOBAL int krl_held_drop(__u64 cookie)
+{
+	struct krl_held *row = bpf_map_lookup_elem(&krl_held, &cookie), held;
+
+	if (!row)
+		return 0;
+	held = *row;
+	if (!bpf_map_delete_elem(&krl_held, &cookie))
+		krl_held_put(&held);
+	return 0;
+}
+
+/* The half-open connection of @flow is no more. */
+KRL_GLOBAL int krl_held_unreserve(const struct krl_flow *flow)
+{
+	struct krl_held *row, held;
+	struct krl_flow key;
+
+	if (!flow)
+		return 0;
+	key = *flow;
+	row = bpf_map_lookup_elem(&krl_reserved, &key);
+	if (!row)
+		return 0;
+	held = *row;
+	if (!bpf_map_delete_elem(&krl_reserved, &key))
+		krl_held_put(&held);
+	return 0;
+}
+
+static __always_inline void krl_held_no_room(const struct krl_held *held)
+{
+	krl_held_put(held);
+	krl_count(KRL_REASON_CONN_TABLE_FULL);
+}
+
+/* The socket @cookie holds what @held says, which krl_admit() wrote. Without room it holds nothing. */
+static __always_inline void krl_held_keep(__u64 cookie, struct krl_held *held)
+{
+	if (!held->count)
+		return;
+	/* Of a connection that came to nothing. */
+	if (bpf_map_lookup_elem(&krl_held, &cookie))
+		krl_held_drop(cookie);
+	if (bpf_map_update_elem(&krl_held, &cookie, held, BPF_NOEXIST))
+		krl_held_no_room(held);
+}
+
+/* So does the half-open connection of @flow. */
+static __always_inline void krl_held_reserve(const struct krl_flow *flow, struct krl_held *held)
+{
+	if (!held->count)
+		return;
+	if (bpf_map_lookup_elem(&krl_reserved, flow))
+		krl_held_unreserve(flow);
+	if (bpf_map_update_elem(&krl_reserved, flow, held, BPF_NOEXIST))
+		krl_held_no_room(held);
+}
+
+/* What the half-open connection of @flow holds goes over to its socket, @cookie. */
+KRL_GLOBAL int krl_held_move(const struct krl_flow *flow, __u64 cookie)
+{
+	struct krl_held *row, held;
+	struct krl_flow key;
+
+	if (!flow)
+		return 0;
+	key = *flow;
+	row = bpf_map_lookup_elem(&krl_reserved, &key);
+	if (!row)
+		return 0;
+	held = *row;
+	if (!bpf_map_delete_elem(&krl_reserved, &key) &&
+	    bpf_map_update_elem(&krl_held, &cookie, &held, BPF_NOEXIST))
+		krl_held_no_room(&held);
+	return 0;
+}
+
+/* In sockops: be told when the socket of @ops closes, if it holds anything. */
+static __always_inline void krl_held_follow(struct bpf_sock_ops *ops)
+{
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct krl_held *held = bpf_map_lookup_elem(&krl_held, &cookie);
+
+	if (held && !bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG))
+		held->followed = 1;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The context of an iterator over TCP sockets (net/ipv4/tcp_ipv4.c, bpf_iter__tcp). */
+#ifndef KMESH_RL_ITER_H
+#define KMESH_RL_ITER_H
+
+#include "kernel.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
+
+#pragma clang attribute pop
+
+/* The cgroup whose sockets are covered; see maps.bpf.c. */
+extern const volatile __u64 krl_cgroup_id;
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Judges connections that come in, before there is a socket: over the limit the kernel answers with RST, and connect()
+ * fails with ECONNREFUSED. The agent attaches to each network namespace a program that notes in krl_netns which one it
+ * is, since there is no helper for it here, and calls this one by krl_lookup_progs. */
+#include "maps.h"
+#include "lib/endpoint.h"
+#include "lib/incoming_match.h"
+
+#define KRL_IPPROTO_TCP 6
+
+/* Judge the connection of @in, which is locked, by @endpoint. Returns whether it is refused. */
+KRL_GLOBAL int krl_incoming_judge(struct krl_incoming *in, const struct krl_endpoint *endpoint)
+{
+	struct krl_judging judging = {};
+
+	if (!in || !endpoint || krl_incoming_match(in, endpoint, &judging))
+		return 0;
+	if (krl_admit(&judging))
+		return 1;
+	in->taken = in->judge.taken || in->judge.shadowed;
+	return 0;
+}
+
+SEC("sk_lookup")
+int krl_incoming(struct bpf_sk_lookup *ctx)
+{
+	struct krl_endpoint *endpoint;
+	struct krl_incoming *in;
+	__u32 zero = 0;
+	__u64 *netns;
+	int refused;
+
+	if (ctx->protocol != KRL_IPPROTO_TCP || !krl_port_counts(ctx->local_port))
+		return SK_PASS;
+	netns = bpf_map_lookup_elem(&krl_netns, &zero);
+	in = krl_incoming_take();
+	if (!netns || !in) {
+		krl_count(KRL_REASON_NOT_JUDGED);
+		return SK_PASS;
+	}
+	krl_flow_of_lookup(ctx, &in->flow);
+	in->flow.netns_cookie = *netns;
+	endpoint = krl_incoming_endpoint(in);
+	refused = endpoint && krl_incoming_judge(in, endpoint);
+	if (refused && krl_incoming_settle_old(in->judge.now_ns)) {
+		krl_judge_count(in->judge.refused_slot, 0, -in->judge.n, 0);
+		endpoint = bpf_map_lookup_elem(&krl_endpoints, &in->endpoint);
+		refused = endpoint && krl_incoming_judge(in, endpoint);
+	}
+	krl_incoming_unlock(in);
+	return refused ? SK_DROP : SK_PASS;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP segments as nobody's stack sends them: for raw sockets."""
+
+import socket
+import struct
+
+SYN, RST, ACK, FIN, PSH = 2, 4, 16, 1, 8
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def segment(source, target, source_port, target_port, flags=SYN, seq=1, ack=0):
+    """An IPv4 packet, without data."""
+    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    tcp = struct.pack("!HHIIBBHHH", source_port, target_port, seq, ack, 5 << 4, flags, 65535, 0, 0)
+    total = checksum(addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp)) + tcp)
+    tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
+    return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, socket.IPPROTO_TCP, 0) + addresses + tcp
+
+
+def send(target, *packets):
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        for packet in packets:
+            raw.sendto(packet, (target, 0))

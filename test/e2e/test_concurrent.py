@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""maxConnections: how many connections are open at once."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import bpfmap
+import syn
+from client import equal, expect, expect_limited, expect_ok, get
+from documents import ratelimit
+from harness import PORT, case, wait_for
+from incoming import guarded, hang_up, limit, opened, reached
+
+
+def at_once(count, name="all", more=""):
+    return f"{{name: {name}, maxConnections: {count}{more}}}"
+
+
+def room(env, count, **which):
+    wait_for(f"room for {count} (found {env.tokens(**which)})", lambda: env.tokens(**which) == count)
+
+
+def nothing_is_held(env):
+    for name, size in (("krl_held", 8), ("krl_reserved", 48)):
+        wait_for(f"{name} empty", lambda: not bpfmap.keys(os.path.join(env.bpffs, name), size))
+
+
+def end(env, sock, reset=False):
+    env.conns.remove(sock)
+    hang_up(sock, reset)
+
+
+@case
+def three_at_once_and_the_next_when_one_ends(env):
+    server = env.server()
+    limit(env, rules=[at_once(3)])
+    guarded(env)
+    equal(env.tokens(), 3, "room before")
+    equal(opened(env, 5), 3, "connections let in")
+    equal(env.tokens(), 0, "room with three open")
+    for reset in (False, True):
+        end(env, env.conns[0], reset)
+        room(env, 1)
+        equal(opened(env, 2), 1, "connections let in after one ended")
+    item = env.item()
+    equal((item["totalRequests"], item["rateLimitedRequests"]), (9, 4), "connections judged and refused")
+    reached(server, 5)
+    env.close_conns()
+    room(env, 3)
+    nothing_is_held(env)
+
+
+@case
+def one_in_time_wait_is_not_open(env):
+    server = env.server()
+    limit(env, rules=[at_once(1)])
+    guarded(env)
+    conn = env.connect()
+    expect_ok(conn.ask(get("/", "Connection: close")), "/")
+    # The server closed first: its end stays in TIME_WAIT.
+    conn.close()
+    room(env, 1)
+    equal(opened(env, 2), 1, "connections let in")
+    reached(server, 2)
+
+
+@case
+def a_server_that_is_killed_lets_go_of_all(env):
+    server = env.server()
+    limit(env, rules=[at_once(4)])
+    guarded(env)
+    equal(opened(env, 5), 4, "connections let in")
+    os.kill(server.pid, signal.SIGKILL)
+    room(env, 4)
+    nothing_is_held(env)
+    env.close_conns()
+    env.server()
+    equal(opened(env, 5), 4, "connections to the next server let in")
+
+
+@case
+def sources_are_counted_apart(env):
+    env.server(host="0.0.0.0")
+    limit(env, rules=[at_once(2, more=", clientSelectors: [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]")])
+    guarded(env)
+    for source in ("127.0.0.5", "127.0.0.6"):
+        equal(opened(env, 3, source=(source, 0)), 2, f"connections from {source} let in")
+    env.close_conns()
+    nothing_is_held(env)
+
+
+@case
+def a_rate_and_a_number_all_or_none(env):
+    env.server()
+    limit(env, rules=["{name: both, count: Connections, limit: 5/day, maxConnections: 3}"])
+    guarded(env)
+    equal(opened(env, 4), 3, "connections let in at once")
+    env.close_conns()
+    wait_for("room", lambda: max(item["availableTokens"] for item in env.stats()) == 3)
+    equal(opened(env, 4), 2, "connections let in by the rate")
+
+
+@case
+def shadow_mode_counts_what_is_open(env):
+    env.server()
+    limit(env, rules=[at_once(2, more=", mode: Shadow")])
+    guarded(env)
+    equal(opened(env, 5), 5, "connections let in")
+    equal((env.tokens(), env.item()["shadowLimitedRequests"]), (-3, 3), "room, and what would have been refused")
+    env.close_conns()
+    room(env, 2)
+
+
+@case
+def a_limit_that_changes_keeps_the_count(env):
+    env.server()
+    limit(env, rules=[at_once(4)])
+    guarded(env)
+    equal(opened(env, 5), 4, "connections let in")
+    for count, left, more in ((2, -2, 0), (6, 2, 2)):
+        env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(count)]))
+        room(env, left)
+        equal(opened(env, 4), more, f"connections let in with {count} at once")
+
+
+@case
+def connections_from_before_the_rule_count(env):
+    env.server(host="::", dual=True)
+    agent = env.agent()
+    equal(opened(env, 2) + opened(env, 2, host="::1"), 4, "connections without a rule")
+    env.write("limit.yaml", ratelimit("limit", PORT, ip="::", rules=[at_once(5)]))
+    wait_for("the rule", lambda: env.lists("limit"))
+    room(env, 1)
+    equal(opened(env, 3), 1, "connections let in beside those of before")
+    env.write("limit.yaml", ratelimit("limit", PORT, ip="::", rules=[at_once(5), at_once(8, "more")]))
+    wait_for("the second rule", lambda: len(env.stats()) == 2)
+    room(env, 3, rule="more")
+    equal(env.tokens(rule="all"), 0, "room of the rule that stayed")
+    for sock in list(env.conns):
+        end(env, sock)
+    room(env, 5, rule="all")
+    room(env, 8, rule="more")
+    nothing_is_held(env)
+    expect(agent.process.poll() is None, "the agent ended")
+
+
+@case
+def the_next_agent_goes_on_with_the_count(env):
+    env.server()
+    agent = limit(env, rules=[at_once(4)])
+    guarded(env)
+    equal(opened(env, 3), 3, "connections let in")
+    agent.kill()
+    end(env, env.conns[0])
+    room(env, 2)
+    equal(opened(env, 3), 2, "connections let in without an agent")
+    env.agent("limit")
+    equal((env.tokens(), opened(env, 1)), (0, 0), "room, and connections let in by the next")
+    env.close_conns()
+    room(env, 4)
+    nothing_is_held(env)
+
+
+@case
+def one_that_never_gets_beyond_its_syn_is_given_back(env):
+    server = env.server()
+    with open("/proc/sys/net/ipv4/tcp_synack_retries", "w", encoding="ascii") as retries:
+        retries.write("1")
+    limit(env, rules=[at_once(2)])
+    guarded(env)
+    # From an address that nobody answers for: the SYN-ACK is lost.
+    syn.send("127.0.0.1", *(syn.segment("127.0.0.9", "127.0.0.1", port, PORT) for port in (40001, 40002)))
+    wait_for("the two half open", lambda: env.tokens() == 0)
+    equal(opened(env, 1), 0, "connections let in beside two half-open ones")
+    room(env, 2)
+    nothing_is_held(env)
+    equal(opened(env, 3), 2, "connections let in after that")
+    reached(server, 2)
+
+
+SERVER = """
+import resource, selectors, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", %d))
+listener.listen(4096)
+print("ready", flush=True)
+held = []
+while True:
+    held.append(listener.accept()[0])
+""" % PORT
+
+CLIENT = """
+import resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+held = [socket.create_connection(("127.0.0.1", %d)) for _ in range(10000)]
+print("ready", flush=True)
+time.sleep(1000)
+""" % PORT
+
+
+def python(env, code):
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    env.processes.append(process)
+    equal(process.stdout.readline(), b"ready\n", "what the process says")
+    return process
+
+
+@case
+def ten_thousand_opened_and_killed(env):
+    for name, value in (("core/somaxconn", "4096"), ("ipv4/ip_local_port_range", "10000 65000")):
+        with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as setting:
+            setting.write(value)
+    limit(env, rules=[at_once(10001)])
+    for victim in range(2):
+        processes = [python(env, SERVER)]
+        guarded(env)
+        processes.append(python(env, CLIENT))
+        equal(env.tokens(), 1, "room with 10,000 open")
+        equal(opened(env, 2), 1, "connections let in beside them")
+        processes[victim].kill()
+        processes[victim].wait()
+        processes[1 - victim].kill()
+        processes[1 - victim].wait()
+        env.close_conns()
+        room(env, 10001)
+        nothing_is_held(env)
+
+
+@case
+def requests_are_limited_beside(env):
+    env.server()
+    limit(env, rules=[at_once(1), "{name: requests, limit: 1/day}"])
+    guarded(env)
+    conn = env.connect()
+    expect_ok(conn.ask(get()), "/")
+    expect_limited(conn.ask(get()), 1, "1 per 1 day")
+    equal(opened(env, 1), 0, "connections let in beside it")

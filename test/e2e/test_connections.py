@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules that count connections that come in."""
+
+import os
+import socket
+import struct
+
+import isolation
+from client import equal, expect
+from documents import ratelimit
+from harness import PORT, case, wait_for
+from incoming import RULE, dial, guarded, limit, links, opened, reached
+
+
+def counted(env, total, limited, **which):
+    item = env.item(**which)
+    equal((item["totalRequests"], item["rateLimitedRequests"]), (total, limited), "connections judged and refused")
+
+
+@case
+def ten_are_let_in_and_no_more(env):
+    server = env.server()
+    limit(env)
+    guarded(env)
+    equal(opened(env, 25), 10, "connections let in")
+    reached(server, 10)
+    counted(env, 25, 15)
+    equal(env.tokens(), 0, "tokens left")
+
+
+@case
+def they_come_back_with_time(env):
+    env.server()
+    limit(env, rules=["{name: all, count: Connections, maxTokens: 3, tokensPerFill: 3, fillInterval: 300ms}"])
+    guarded(env)
+    equal(opened(env, 3), 3, "connections let in at first")
+    wait_for("a connection is let in again", lambda: opened(env, 1) == 1)
+
+
+@case
+def over_ipv6_and_ipv4_to_one_listener(env):
+    server = env.server(host="::", dual=True)
+    limit(env, ip="::")
+    guarded(env)
+    equal(opened(env, 5, host="127.0.0.1") + opened(env, 10, host="::1"), 10, "connections let in")
+    equal(opened(env, 1, host="::ffff:127.0.0.1"), 0, "connections to the mapped address let in")
+    reached(server, 10)
+
+
+@case
+def an_address_of_its_own_beside_the_wildcard(env):
+    env.server(host="::", dual=True)
+    env.write("one.yaml", ratelimit("one", PORT, rules=["{name: all, count: Connections, limit: 2/day}"]))
+    limit(env, ip="0.0.0.0", rules=["{name: all, count: Connections, limit: 5/day}"])
+    guarded(env)
+    equal(opened(env, 4), 2, "connections to 127.0.0.1 let in")
+    equal(opened(env, 6, host="127.0.0.2"), 3, "connections to 127.0.0.2 let in")
+    equal(opened(env, 3, host="::1"), 3, "connections over IPv6 let in, to which no rule applies")
+
+
+@case
+def several_limits_all_or_none(env):
+    env.server()
+    limit(env, rules=["{name: few, count: Connections, limit: 3/day}",
+                      "{name: many, count: Connections, limit: 10/day}"])
+    guarded(env)
+    equal(opened(env, 5), 3, "connections let in")
+    equal(env.tokens(rule="many"), 7, "tokens of the rule that did not refuse")
+    counted(env, 3, 0, rule="many")
+    counted(env, 5, 2, rule="few")
+
+
+@case
+def shadow_mode_lets_in_and_counts(env):
+    server = env.server()
+    limit(env, rules=["{name: all, count: Connections, limit: 2/day, mode: Shadow}"])
+    guarded(env)
+    equal(opened(env, 5), 5, "connections let in")
+    reached(server, 5)
+    item = env.item()
+    equal((item["totalRequests"], item["rateLimitedRequests"], item["shadowLimitedRequests"]), (5, 0, 3), "counters")
+
+
+@case
+def sources_have_buckets_of_their_own(env):
+    env.server(host="0.0.0.0")
+    limit(env, rules=["{name: each, count: Connections, limit: 2/day, clientSelectors:"
+                      " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
+    guarded(env)
+    for source in ("127.0.0.5", "127.0.0.6"):
+        equal(opened(env, 3, source=(source, 0)), 2, f"connections from {source} let in")
+    shown = env.buckets()["items"]
+    equal(len(shown), 2, "buckets shown")
+
+
+@case
+def only_the_selected_source_is_limited(env):
+    env.server(host="0.0.0.0")
+    limit(env, rules=["{name: one, count: Connections, limit: 1/day, clientSelectors:"
+                      " [{sourceIP: {value: 127.0.0.5}}]}"])
+    guarded(env)
+    equal(opened(env, 3, source=("127.0.0.5", 0)), 1, "connections of the source that is selected let in")
+    equal(opened(env, 3, source=("127.0.0.6", 0)), 3, "connections of another let in")
+    counted(env, 3, 2)
+
+
+@case
+def a_port_that_is_used_again_pays_again(env):
+    env.server()
+    limit(env)
+    guarded(env)
+    where = ("127.0.0.1", 45678)
+    for left in (9, 8, 7):
+        sock = dial(env, source=where)
+        expect(sock, "refused below the limit")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        env.conns.remove(sock)
+        equal(env.tokens(), left, "tokens left")
+
+
+@case
+def an_edit_and_its_end_reach_the_kernel(env):
+    env.server()
+    limit(env, rules=["{name: all, count: Connections, limit: 2/day}"])
+    guarded(env)
+    equal(opened(env, 3), 2, "connections let in")
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=[RULE, "{name: b, count: Connections, limit: 3/day}"]))
+    wait_for("the edit", lambda: len(env.stats()) == 2)
+    equal(opened(env, 5), 0, "connections let in, of tokens that an edit does not bring back")
+    os.unlink(os.path.join(env.config, "limit.yaml"))
+    wait_for("the namespace let go", lambda: not links(env))
+    equal(opened(env, 3), 3, "connections let in without a rule")
+
+
+@case
+def a_listener_that_comes_is_covered(env):
+    limit(env, rules=["{name: all, count: Connections, limit: 2/day}"])
+    equal(links(env), [], "namespaces guarded without a listener")
+    env.server()
+    guarded(env)
+    equal(opened(env, 3), 2, "connections let in")
+
+
+@case
+def it_holds_without_the_agent_and_with_the_next(env):
+    env.server()
+    agent = limit(env, rules=["{name: all, count: Connections, limit: 4/day}"])
+    guarded(env)
+    equal(opened(env, 2), 2, "connections let in")
+    agent.kill()
+    equal(opened(env, 1), 1, "connections let in without an agent")
+    env.agent("limit")
+    guarded(env)
+    equal(opened(env, 3), 1, "connections let in by the next")
+
+
+@case
+def namespaces_with_one_address_have_buckets_of_their_own(env):
+    servers = [env.server(new_network=True) for _ in range(2)]
+    limit(env, rules=["{name: all, count: Connections, limit: 2/day}"])
+    guarded(env, 2)
+    for server in servers:
+        with isolation.Inside(server.pid):
+            equal(opened(env, 3), 2, "connections let in")
+        reached(server, 2)
+    equal(env.item()["buckets"], 2, "buckets")
