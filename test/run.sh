@@ -6,23 +6,53 @@ results=$1
 shift
 rm -rf "$results"
 mkdir -p "$results"
+kernels=
+suite=
+
+# make hands a SIGTERM on to what it started; a SIGINT does not reach what runs in the background.
+ending() {
+	trap '' INT TERM HUP
+	for pid in $suite $kernels; do
+		kill -TERM "$pid" 2>/dev/null
+		wait "$pid"
+	done
+	exit "$1"
+}
+trap 'ending 130' INT
+trap 'ending 143' TERM
+trap 'ending 129' HUP
+
+ended() { # NAME STATUS: a suite that broke down before it wrote a failure is one
+	if [ "$2" -ne 0 ] && ! grep -qs '^fail' "$results/$1"; then
+		printf 'fail\t%s\t(all)\tended with status %s\n' "$1" "$2" >>"$results/$1"
+	elif [ ! -s "$results/$1" ]; then
+		printf 'fail\t%s\t(all)\tran nothing\n' "$1" >>"$results/$1"
+	fi
+}
 
 # Everything is built before the first suite: an error in it is no test result.
 jobs=-j$(nproc)
 case ${MAKEFLAGS:-} in *jobserver*) jobs= ;; esac
 "$@" --no-print-directory $jobs tests || exit
 
-for suite in lint unit crds prog e2e test-kernels; do
-	echo "== $suite"
-	"$@" --no-print-directory "$suite"
-	status=$?
-	# A suite that broke down before it wrote a failure is one.
-	if [ $status -ne 0 ] && ! grep -qs '^fail' "$results/$suite"; then
-		printf 'fail\t%s\t(all)\tended with status %s\n' "$suite" $status >>"$results/$suite"
-	elif [ ! -s "$results/$suite" ]; then
-		printf 'fail\t%s\t(all)\tran nothing\n' "$suite" >>"$results/$suite"
-	fi
+# The guests take what the other suites leave of the CPUs: those wait for most of their time.
+"$@" --no-print-directory test-kernels >"$results/test-kernels.log" 2>&1 &
+kernels=$!
+for name in lint unit crds prog e2e; do
+	echo "== $name"
+	"$@" --no-print-directory $name <&0 &
+	suite=$!
+	wait $suite
+	ended $name $?
+	suite=
 done
+echo "== test-kernels"
+wait $kernels
+status=$?
+kernels=
+cat "$results/test-kernels.log"
+rm "$results/test-kernels.log"
+ended test-kernels $status
 
 echo "== summary"
 awk -F'\t' '

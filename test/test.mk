@@ -70,10 +70,10 @@ test: deps-test ## all tests; ends with one line of counts
 	$(Q)test/run.sh $(R) $(MAKE)
 
 unit: $(UNIT) ## unit tests, under ASan and UBSan
-	$(Q)$(PYTHON) test/cmocka.py unit $(R) $(UNIT)
+	$(Q)$(PYTHON) test/cmocka.py unit $(R) $$(nproc) $(UNIT)
 
 prog: $(PROG) $(PROG_OBJ) ## BPF programs loaded, their logic through test-run (root)
-	$(Q)$(ROOT) $(PYTHON) test/cmocka.py prog $(R) $(PROG) -- $(B)/test/prog
+	$(Q)$(ROOT) $(PYTHON) test/cmocka.py prog $(R) 1 $(PROG) -- $(B)/test/prog
 
 e2e: all $(BLOCKING) | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
 	$(Q)mkdir -p $(R)
