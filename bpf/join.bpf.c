@@ -35,7 +35,7 @@ int krl_find(struct bpf_iter__tcp *ctx)
 	open.remote_port = bpf_ntohs(skc->skc_dport);
 	__builtin_memcpy(key.addr, open.local, sizeof(key.addr));
 	key.port = open.local_port;
-	if (!krl_find_endpoint(&key))
+	if (!krl_find_endpoint(&key) || !krl_sock_is_in((struct sock *)tp, krl_cgroup_id))
 		return 0;
 	open.netns_cookie = skc->skc_net.net->net_cookie;
 	open.cookie = bpf_get_socket_cookie(skc);

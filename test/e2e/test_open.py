@@ -186,3 +186,19 @@ def they_are_taken_in_in_every_network_namespace(env):
     own = env.server()
     is_limited(env.connect())
     equal(len(own.requests()), 1, "requests at the server in the agent's own namespace")
+
+
+@case
+def those_outside_the_agents_cgroup_are_not(env):
+    env.server()
+    conn = env.connect()
+    expect_ok(conn.ask(get()), "/")
+    env.cgroup = os.path.join(env.cgroup, "inside")
+    os.mkdir(env.cgroup)
+    try:
+        env.limit(**ONE_A_DAY)
+        equal(enrolled(env), [], "enrolled sockets")
+        for _ in range(3):
+            expect_ok(conn.ask(get()), "/")
+    finally:
+        os.rmdir(env.cgroup)
