@@ -77,6 +77,7 @@ want() { # GROUP
 		want_file python3 /usr/bin/python3
 		want_command nginx nginx-light
 		want_command wrk wrk
+		want_command nft nftables
 		;;
 	*)
 		echo "no group $1" >&2
