@@ -25,7 +25,7 @@ static void compile(const char *text)
 	decode(text);
 	assert_in_range(file.count, 1, MAX_DOCUMENTS);
 	for (i = 0; i < file.count; i++)
-		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
+		documents[i] = (struct krl_source_document){ .file = "f.yaml", .document = file.documents[i].document };
 	assert_int_equal(krl_compile(documents, file.count, 0, &plan, &errors, &notes), 0);
 	assert_int_equal(errors.count, 0);
 	assert_int_equal(notes.count, 0);
