@@ -254,6 +254,15 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_writers SEC(".maps");
 
+/* The endpoint that a socket dialled, where requests to that are counted: hook is KRL_HOOK_SEND, the address as
+ * configured, wildcards included. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct krl_endpoint_key);
+} krl_dialled SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connections that go out, when a socket of this node dials: what it dialled is known here alone, before any
+ * translation of addresses. */
+#include "maps.h"
+#include "lib/endpoint.h"
+
+#define KRL_AF_INET 2
+#define KRL_SOCK_STREAM 1
+#define KRL_IPPROTO_TCP 6
+
+/* Of a subflow of MPTCP too the protocol is TCP. */
+static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
+{
+	return ctx->type == KRL_SOCK_STREAM && ctx->protocol == KRL_IPPROTO_TCP;
+}
+
+/* Note where @ctx dialled to if requests that go there are counted, for the program that is told when the
+ * connection is established: its peer may be another address then. */
+static __always_inline void krl_note_dialled(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
+{
+	struct krl_endpoint_key *noted;
+
+	dialled.hook = KRL_HOOK_SEND;
+	if (!krl_find_endpoint(&dialled)) {
+		/* The socket may have dialled before. */
+		bpf_sk_storage_delete(&krl_dialled, ctx->sk);
+		return;
+	}
+	noted = bpf_sk_storage_get(&krl_dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (noted)
+		*noted = dialled;
+	else
+		krl_count(KRL_REASON_CONN_TABLE_FULL);
+}
+
+/* The kernel takes no address for itself: of IPv4 for the one that the socket is bound to, if it is
+ * (net/ipv4/route.c, ip_route_output_key_hash_rcu; net/ipv6/tcp_ipv6.c, tcp_v6_connect). */
+static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32 words[4])
+{
+	if (words[3] || words[0] || words[1])
+		return;
+	if (!words[2])
+		words[3] = bpf_htonl(1);
+	if (words[2] != bpf_htonl(0xffff))
+		return;
+	words[3] = ctx->sk->src_ip4;
+	if (!words[3])
+		words[3] = bpf_htonl(0x7f000001);
+}
+
+static __always_inline int krl_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key *dialled)
+{
+	dialled->port = bpf_ntohs(ctx->user_port);
+	krl_dialled_address(ctx, (__u32 *)dialled->addr);
+	krl_note_dialled(ctx, *dialled);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int krl_connect4(struct bpf_sock_addr *ctx)
+{
+	struct krl_endpoint_key dialled = {};
+	__u32 *words = (__u32 *)dialled.addr;
+
+	if (!krl_is_tcp(ctx) || ctx->user_family != KRL_AF_INET)
+		return 1;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ctx->user_ip4;
+	return krl_dial(ctx, &dialled);
+}
+
+SEC("cgroup/connect6")
+int krl_connect6(struct bpf_sock_addr *ctx)
+{
+	struct krl_endpoint_key dialled = {};
+	__u32 *words = (__u32 *)dialled.addr;
+
+	if (!krl_is_tcp(ctx) || ctx->user_family != KRL_AF_INET6)
+		return 1;
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+	KRL_FORGET();	/* as in sockops.bpf.c */
+	return krl_dial(ctx, &dialled);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
