@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Connections that go out, when a socket of this node dials: what it dialled is known here alone, before any
- * translation of addresses. */
+ * translation of addresses. The kernel comes here once for each attempt, under the socket's lock
+ * (net/ipv4/af_inet.c, __inet_stream_connect). */
 #include "maps.h"
+#include "lib/admit.h"
 #include "lib/endpoint.h"
 
 #define KRL_AF_INET 2
 #define KRL_SOCK_STREAM 1
 #define KRL_IPPROTO_TCP 6
+#define KRL_EPERM 1
+#define KRL_ECONNREFUSED 111
+
+/* Room to judge in. Not per CPU: a task that dials may be preempted by another that does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct krl_judge);
+} krl_dials SEC(".maps");
 
 /* Of a subflow of MPTCP too the protocol is TCP. */
 static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
@@ -48,10 +60,50 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 		words[3] = bpf_htonl(0x7f000001);
 }
 
+/* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
+static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
+{
+	const struct krl_endpoint *endpoint;
+	const struct krl_rule *rule;
+	struct krl_judge *j;
+	__u32 slot;
+
+	dialled.hook = KRL_HOOK_CONNECT;
+	endpoint = krl_find_endpoint(&dialled);
+	if (KRL_LIKELY(!endpoint))
+		return 0;
+	j = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!j) {
+		krl_count(KRL_REASON_CONN_TABLE_FULL);
+		return 0;
+	}
+	j->key.netns_cookie = bpf_get_netns_cookie(ctx);
+	__builtin_memcpy(j->key.addr, dialled.addr, sizeof(j->key.addr));
+	j->key.port = dialled.port;
+	j->now_ns = bpf_ktime_get_boot_ns();
+	j->n = 1;
+	if (!krl_admit(endpoint, j, 0, 0))
+		return 0;
+	slot = j->refused_slot;
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	return rule && KRL_READ_ONCE(rule->flags) & KRL_RULE_EPERM ? -KRL_EPERM : -KRL_ECONNREFUSED;
+}
+
+/* Returns 1, or 0: connect() fails. */
 static __always_inline int krl_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key *dialled)
 {
+	int refused;
+
+	/* By a program that ran before: the others run all the same (kernel/bpf/cgroup.c, bpf_prog_run_array_cg). */
+	if (bpf_get_retval() < 0)
+		return 1;
 	dialled->port = bpf_ntohs(ctx->user_port);
 	krl_dialled_address(ctx, (__u32 *)dialled->addr);
+	refused = krl_judge_dial(ctx, *dialled);
+	if (refused) {
+		bpf_set_retval(refused);
+		return 0;
+	}
 	krl_note_dialled(ctx, *dialled);
 	return 1;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <kmesh_rl/pins.h>
 
@@ -29,6 +30,20 @@ static struct bpf_program *program_of(const struct kmesh_rl *skel, enum krl_link
 	}
 }
 
+/* BPF_F_BEFORE, which older headers do not have. */
+#define KRL_LINK_BEFORE (1U << 3)
+
+/* A link to @cgroup_fd, and its file descriptor, or -errno: before all others there where the kernel can, which is
+ * from 6.17 on. What a socket dialled counts, not what another program made of it. */
+static int make(const struct bpf_program *program, int cgroup_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, before, .flags = KRL_LINK_BEFORE);
+	enum bpf_attach_type type = bpf_program__expected_attach_type(program);
+	int fd = bpf_link_create(bpf_program__fd(program), cgroup_fd, type, &before);
+
+	return fd == -EINVAL ? bpf_link_create(bpf_program__fd(program), cgroup_fd, type, NULL) : fd;
+}
+
 /* The pinned link is switched to the new program, or made. */
 static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpffs, int cgroup_fd,
 		  struct krl_error *ret_error)
@@ -36,7 +51,7 @@ static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpff
 	struct bpf_program *program = program_of(dp->skel, which);
 	struct bpf_link **link = &dp->links[which];
 	char path[PATH_MAX];
-	int err;
+	int fd, err;
 
 	snprintf(path, sizeof(path), "%s/%s", bpffs, pins[which]);
 	*link = bpf_link__open(path);
@@ -49,14 +64,17 @@ static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpff
 		bpf_link__destroy(*link);
 		*link = NULL;
 	}
-	*link = bpf_program__attach_cgroup(program, cgroup_fd);
-	if (!*link)
-		return krl_error_set(ret_error, errno, "attaching %s to the cgroup: %s",
-				     bpf_program__name(program), strerror(errno));
-	err = bpf_link__pin(*link, path);
-	if (err)
-		return krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err));
-	return 0;
+	fd = make(program, cgroup_fd);
+	if (fd < 0)
+		return krl_error_set(ret_error, -fd, "attaching %s to the cgroup: %s", bpf_program__name(program),
+				     strerror(-fd));
+	err = bpf_obj_pin(fd, path);
+	if (!err)
+		*link = bpf_link__open(path);
+	if (!err && !*link)
+		err = -errno;
+	close(fd);
+	return err ? krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err)) : 0;
 }
 
 int krl_links_attach(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error)
