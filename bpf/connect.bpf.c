@@ -12,14 +12,6 @@
 #define KRL_EPERM 1
 #define KRL_ECONNREFUSED 111
 
-/* Room to judge in. Not per CPU: a task that dials may be preempted by another that does. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct krl_judge);
-} krl_dials SEC(".maps");
-
 /* Of a subflow of MPTCP too the protocol is TCP. */
 static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
 {
@@ -60,30 +52,54 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 		words[3] = bpf_htonl(0x7f000001);
 }
 
+/* The two that follow are functions of their own since a struct krl_held is most of a stack. */
+
+/* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program refused
+ * it, sockops was not told of its end. */
+static __noinline int krl_forget_attempt(struct krl_dial *dial, __u64 cookie)
+{
+	if (dial->held.count)
+		krl_held_drop(cookie);
+	dial->held.count = 0;
+	return 0;
+}
+
+static __noinline int krl_keep_attempt(struct krl_dial *dial, __u64 cookie)
+{
+	krl_held_keep(cookie, &dial->held);
+	return 0;
+}
+
 /* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
 static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
+	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, 0);
 	const struct krl_endpoint *endpoint;
 	const struct krl_rule *rule;
 	struct krl_judge *j;
 	__u32 slot;
 
+	if (dial)
+		krl_forget_attempt(dial, bpf_get_socket_cookie(ctx));
 	dialled.hook = KRL_HOOK_CONNECT;
 	endpoint = krl_find_endpoint(&dialled);
 	if (KRL_LIKELY(!endpoint))
 		return 0;
-	j = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!j) {
+	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!dial) {
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return 0;
 	}
+	j = &dial->judge;
 	j->key.netns_cookie = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(j->key.addr, dialled.addr, sizeof(j->key.addr));
 	j->key.port = dialled.port;
 	j->now_ns = bpf_ktime_get_boot_ns();
 	j->n = 1;
-	if (!krl_admit(endpoint, j, 0, 0))
+	if (!krl_admit_held(endpoint, j, 0, 0, &dial->held)) {
+		krl_keep_attempt(dial, bpf_get_socket_cookie(ctx));
 		return 0;
+	}
 	slot = j->refused_slot;
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	return rule && KRL_READ_ONCE(rule->flags) & KRL_RULE_EPERM ? -KRL_EPERM : -KRL_ECONNREFUSED;
@@ -135,6 +151,23 @@ int krl_connect6(struct bpf_sock_addr *ctx)
 	words[3] = ctx->user_ip6[3];
 	KRL_FORGET();	/* as in sockops.bpf.c */
 	return krl_dial(ctx, &dialled);
+}
+
+/* A socket is closed: one whose last attempt did not even become a packet is not told of to sockops. */
+SEC("cgroup/sock_release")
+int krl_release_dial(struct bpf_sock *sk)
+{
+	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, sk, 0, 0);
+	struct krl_held *held;
+	__u64 cookie;
+
+	if (KRL_LIKELY(!dial) || !dial->held.count)
+		return 1;
+	cookie = bpf_get_socket_cookie(sk);
+	held = bpf_map_lookup_elem(&krl_held, &cookie);
+	if (held && !held->followed)
+		krl_held_drop(cookie);
+	return 1;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -263,6 +263,20 @@ KRL_EXTERN struct {
 	__type(value, struct krl_endpoint_key);
 } krl_dialled SEC(".maps");
 
+/* The last connect() of a socket to an endpoint whose connections are counted: room to judge in, and what it held then.
+ * Not per CPU: a task that dials may be preempted by another that does. */
+struct krl_dial {
+	struct krl_judge judge;
+	struct krl_held held;
+};
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct krl_dial);
+} krl_dials SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

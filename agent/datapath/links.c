@@ -16,6 +16,7 @@ static const char *const pins[KRL_LINK_COUNT] = {
 	[KRL_LINK_SOCKOPS] = KRL_PIN_SOCKOPS_LINK,
 	[KRL_LINK_CONNECT4] = KRL_PIN_CONNECT4_LINK,
 	[KRL_LINK_CONNECT6] = KRL_PIN_CONNECT6_LINK,
+	[KRL_LINK_RELEASE] = KRL_PIN_RELEASE_LINK,
 };
 
 static struct bpf_program *program_of(const struct kmesh_rl *skel, enum krl_link which)
@@ -25,6 +26,8 @@ static struct bpf_program *program_of(const struct kmesh_rl *skel, enum krl_link
 		return skel->progs.krl_connect4;
 	case KRL_LINK_CONNECT6:
 		return skel->progs.krl_connect6;
+	case KRL_LINK_RELEASE:
+		return skel->progs.krl_release_dial;
 	default:
 		return skel->progs.krl_sockops;
 	}
