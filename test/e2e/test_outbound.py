@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 import subprocess
+import sys
 
 import bpfmap
 import foreign
@@ -306,7 +307,7 @@ def requests_and_connections_are_apart(env):
 
 @case
 def another_program_may_send_it_elsewhere(env):
-    """What was dialled counts, not where it went, when the other program came later (from 6.17 on: always)."""
+    """What was dialled counts, not where it went."""
     with listener(port=PORT + 1):
         outbound(env)
         link = foreign.rewriting(env.cgroup, LOOPBACK, PORT + 1)
@@ -316,16 +317,41 @@ def another_program_may_send_it_elsewhere(env):
 
 
 @case
-def what_another_program_refuses_takes_nothing(env):
-    """When it came first, and the kernel does not let ours run before it."""
-    link = foreign.refusing(env.cgroup)
-    with listener():
-        agent = outbound(env)
-        equal(outcomes(3), [errno.EPERM] * 3, "what connect() said")
+def another_program_that_was_there_first(env):
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 17):
+        raise Skip("the kernel runs programs on a cgroup in the order in which they came")
+    with listener(port=PORT + 1):
+        link = foreign.rewriting(env.cgroup, LOOPBACK, PORT + 1)
+        outbound(env)
+        is_ten(outcomes(12))
         os.close(link)
-        kernel = tuple(int(part) for part in os.uname().release.split(".")[:2])
-        is_ten([0] * (3 if kernel >= (6, 17) else 0) + outcomes(11))
-        agent.terminate()
+
+
+DIALLER = """
+import os, socket, sys
+with open(os.path.join(sys.argv[1], "cgroup.procs"), "w") as procs:
+    procs.write("0")
+for _ in range(3):
+    with socket.socket() as sock:
+        print(sock.connect_ex((sys.argv[2], int(sys.argv[3]))))
+"""
+
+
+@case
+def what_another_program_refuses_takes_nothing(env):
+    """Programs on a cgroup below run before."""
+    inner = os.path.join(env.cgroup, "inner")
+    os.mkdir(inner)
+    try:
+        link = foreign.refusing(inner)
+        with listener():
+            outbound(env)
+            done = env.run([sys.executable, "-c", DIALLER, inner, LOOPBACK, str(PORT)])
+            equal(done.stdout.split(), [str(errno.EPERM)] * 3, "what connect() said")
+            is_ten(outcomes(11))
+        os.close(link)
+    finally:
+        os.rmdir(inner)
 
 
 SERVICE_IP = "10.96.0.10"
