@@ -52,38 +52,24 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 		words[3] = bpf_htonl(0x7f000001);
 }
 
-/* The two that follow are functions of their own since a struct krl_held is most of a stack. */
-
-/* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program refused
- * it, sockops was not told of its end. */
-static __noinline int krl_forget_attempt(struct krl_dial *dial, __u64 cookie)
-{
-	if (dial->held.count)
-		krl_held_drop(cookie);
-	dial->held.count = 0;
-	return 0;
-}
-
-static __noinline int krl_keep_attempt(struct krl_dial *dial, __u64 cookie)
-{
-	krl_held_keep(cookie, &dial->held);
-	return 0;
-}
-
 /* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
 static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
 	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, 0);
-	const struct krl_endpoint *endpoint;
+	struct krl_judging judging = {};
 	const struct krl_rule *rule;
 	struct krl_judge *j;
 	__u32 slot;
 
-	if (dial)
-		krl_forget_attempt(dial, bpf_get_socket_cookie(ctx));
+	/* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program
+	 * refused it, sockops was not told of its end. */
+	if (dial && dial->held.count) {
+		krl_held_drop(bpf_get_socket_cookie(ctx));
+		dial->held.count = 0;
+	}
 	dialled.hook = KRL_HOOK_CONNECT;
-	endpoint = krl_find_endpoint(&dialled);
-	if (KRL_LIKELY(!endpoint))
+	judging.endpoint = krl_find_endpoint(&dialled);
+	if (KRL_LIKELY(!judging.endpoint))
 		return 0;
 	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!dial) {
@@ -96,8 +82,10 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	j->key.port = dialled.port;
 	j->now_ns = bpf_ktime_get_boot_ns();
 	j->n = 1;
-	if (!krl_admit_held(endpoint, j, 0, 0, &dial->held)) {
-		krl_keep_attempt(dial, bpf_get_socket_cookie(ctx));
+	judging.judge = j;
+	judging.held = &dial->held;
+	if (!krl_admit(&judging)) {
+		krl_held_keep(bpf_get_socket_cookie(ctx), &dial->held);
 		return 0;
 	}
 	slot = j->refused_slot;

@@ -14,6 +14,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <kmesh_rl/pins.h>
 
 #include "agent/base/log.h"
 #include "guard.h"
