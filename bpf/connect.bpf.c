@@ -18,6 +18,28 @@ static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
 	return ctx->type == KRL_SOCK_STREAM && ctx->protocol == KRL_IPPROTO_TCP;
 }
 
+/* Are connections to the port counted, or requests on them? */
+static __always_inline int krl_port_is_dialled(__u32 port)
+{
+	__u32 word = (port & 0xffff) / 64;
+	__u64 *bits = bpf_map_lookup_elem(&krl_dialled_ports, &word);
+
+	return bits && *bits >> (port & 63) & 1;
+}
+
+/* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program refused
+ * it, sockops was not told of its end. */
+static __always_inline void krl_forget_attempt(struct bpf_sock_addr *ctx)
+{
+	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, 0);
+
+	bpf_sk_storage_delete(&krl_dialled, ctx->sk);
+	if (KRL_LIKELY(!dial) || !dial->held.count)
+		return;
+	krl_held_drop(bpf_get_socket_cookie(ctx));
+	dial->held.count = 0;
+}
+
 /* Note where @ctx dialled to if requests that go there are counted, for the program that is told when the
  * connection is established: its peer may be another address then. */
 static __always_inline void krl_note_dialled(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
@@ -25,11 +47,8 @@ static __always_inline void krl_note_dialled(struct bpf_sock_addr *ctx, struct k
 	struct krl_endpoint_key *noted;
 
 	dialled.hook = KRL_HOOK_SEND;
-	if (!krl_find_endpoint(&dialled)) {
-		/* The socket may have dialled before. */
-		bpf_sk_storage_delete(&krl_dialled, ctx->sk);
+	if (!krl_find_endpoint(&dialled))
 		return;
-	}
 	noted = bpf_sk_storage_get(&krl_dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (noted)
 		*noted = dialled;
@@ -55,21 +74,15 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 /* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
 static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
-	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, 0);
 	struct krl_judging judging = {};
 	const struct krl_rule *rule;
+	struct krl_dial *dial;
 	struct krl_judge *j;
 	__u32 slot;
 
-	/* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program
-	 * refused it, sockops was not told of its end. */
-	if (dial && dial->held.count) {
-		krl_held_drop(bpf_get_socket_cookie(ctx));
-		dial->held.count = 0;
-	}
 	dialled.hook = KRL_HOOK_CONNECT;
 	judging.endpoint = krl_find_endpoint(&dialled);
-	if (KRL_LIKELY(!judging.endpoint))
+	if (!judging.endpoint)
 		return 0;
 	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!dial) {
@@ -101,7 +114,10 @@ static __always_inline int krl_dial(struct bpf_sock_addr *ctx, struct krl_endpoi
 	/* By a program that ran before: the others run all the same (kernel/bpf/cgroup.c, bpf_prog_run_array_cg). */
 	if (bpf_get_retval() < 0)
 		return 1;
+	krl_forget_attempt(ctx);
 	dialled->port = bpf_ntohs(ctx->user_port);
+	if (KRL_LIKELY(!krl_port_is_dialled(dialled->port)))
+		return 1;
 	krl_dialled_address(ctx, (__u32 *)dialled->addr);
 	refused = krl_judge_dial(ctx, *dialled);
 	if (refused) {

@@ -254,6 +254,16 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_writers SEC(".maps");
 
+/* A bit for each port to which connections that go out are counted, or requests on them: what is dialled elsewhere
+ * pays for a look at it. The agent writes it after krl_endpoints. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KRL_PORT_WORDS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_dialled_ports SEC(".maps");
+
 /* The endpoint that a socket dialled, where requests to that are counted: hook is KRL_HOOK_SEND, the address as
  * configured, wildcards included. */
 KRL_EXTERN struct {

@@ -31,6 +31,7 @@ struct krl_datapath {
 	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
 	struct krl_config *config;	/* krl_config, mapped */
 	const struct krl_load *load;	/* krl_load, mapped */
+	__u64 *dialled_ports;		/* krl_dialled_ports, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	struct krl_stale stale_forms, stale_policies;
 	int lock_fd;			/* the pin directory, flocked */

@@ -29,7 +29,8 @@ static const char *const pinned_maps[] = {
 	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
 	"krl_writers",	 "krl_loose",	  "krl_values",	   "krl_held",
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
-	"krl_netns",	 "krl_lookup_progs", "krl_dialled",  "krl_dials",
+	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
+	"krl_dialled_ports",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -113,6 +114,11 @@ static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
 	if (err)
 		return err;
 	dp->load = at;
+	err = map_array(skel->maps.krl_dialled_ports, sizeof(__u64) * KRL_PORT_WORDS, PROT_READ | PROT_WRITE, &at,
+			ret_error);
+	if (err)
+		return err;
+	dp->dialled_ports = at;
 	return 0;
 }
 
@@ -222,6 +228,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 		munmap((void *)dp->load, sizeof(struct krl_load));
 	if (dp->config)
 		munmap(dp->config, sizeof(struct krl_config));
+	if (dp->dialled_ports)
+		munmap(dp->dialled_ports, sizeof(__u64) * KRL_PORT_WORDS);
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
