@@ -26,6 +26,7 @@ enum {
 	KRL_KEPT_VALUES = 4,		/* ... of those that pick one bucket together */
 	KRL_KEPT_BYTES = 64,		/* ... of each */
 	KRL_KEPT_NAME_BYTES = 32,	/* ... of the name of its header */
+	KRL_PORT_WORDS = 65536 / 64,	/* of a bit for each port */
 	KRL_MAX_HELD = 1 << 17,		/* connections that count in rules with maxConnections, on one node */
 	KRL_HELD_KEYS = 4,		/* ... rules of one connection */
 	KRL_MAX_NETNS = 16384,		/* network namespaces whose connections are judged as they come in */
