@@ -254,6 +254,14 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_writers SEC(".maps");
 
+/* The sockets of clients whose requests are limited, by cookie: what they write goes through krl_send. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_senders SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

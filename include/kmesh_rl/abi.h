@@ -274,15 +274,15 @@ struct krl_open {
 	__u8 remote[16];
 	__u16 local_port;
 	__u16 remote_port;
-	__u32 pad;
+	__u32 hook;		/* KRL_HOOK_STREAM, or KRL_HOOK_SEND: it was connected to where requests are limited */
 };
 
 /* What krl_join says of it. */
 enum krl_joined {
 	KRL_JOINED_NOT,		/* there is no such connection, or there was no room for it */
 	KRL_JOINED,
-	/* Its server may wait in a blocking recv(): that of before, which does not see what the verdict lets through.
-	 * It would wait for good. */
+	/* Its server, or client, may wait in a blocking recv(): that of before, which does not see what the verdict lets
+	 * through, or what the kernel answers. It would wait for good. */
 	KRL_JOINED_BLOCKS,
 };
 
