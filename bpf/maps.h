@@ -262,6 +262,14 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_senders SEC(".maps");
 
+/* Those of krl_senders that need a verdict on what they receive, see receive.bpf.c. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_receivers SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -62,6 +62,23 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
+/* A client that blocks would get EAGAIN by a verdict on what it receives (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser);
+ * one that does not is served by it. */
+static __always_inline void krl_enrol_receiver(struct bpf_sock_ops *ops, __u64 cookie)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct krl_config *config;
+	struct sock *tcp;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	if (!config || !(config->flags & KRL_CONFIG_RECEIVERS))
+		return;
+	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+	if (tcp && !krl_sock_blocks(tcp))
+		bpf_sock_hash_update(ops, &krl_receivers, &cookie, BPF_NOEXIST);
+}
+
 static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const struct krl_flow *flow)
 {
 	struct krl_endpoint_key key = { .port = flow->remote_port, .hook = KRL_HOOK_SEND };
@@ -78,6 +95,8 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const 
 	conn->sending.at_seq = ops->snd_nxt;
 	if (bpf_sock_hash_update(ops, &krl_senders, &cookie, BPF_NOEXIST))
 		krl_not_enrolled(cookie);
+	else
+		krl_enrol_receiver(ops, cookie);
 }
 
 /* The connection ends, and the server has it still: after a single request, this is the second look. */

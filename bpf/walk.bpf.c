@@ -52,6 +52,7 @@ static __always_inline int krl_release_sender(struct seq_file *seq, const struct
 		return 0;
 	}
 	bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY);
+	bpf_map_delete_elem(&krl_receivers, &cookie);
 	bpf_map_delete_elem(&krl_senders, &cookie);
 	return 0;
 }

@@ -3,12 +3,14 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import select
 import shutil
 import socket
 import struct
 import subprocess
+import termios
 from random import Random
 
 import bpfmap
@@ -440,3 +442,17 @@ def the_rest_of_a_pipeline_is_refused_when_the_buffer_is_full(env):
     expect_limited(conn.response(), 5, "5 per 1 day", close=True)
     equal([target for _, target in env.settled(server).requests()], [f"/{number}" for number in range(5)],
           "requests at the server")
+
+
+@case
+def who_asks_how_much_there_is_to_read_is_told(env):
+    """FIONREAD, of a client that does not block: nginx reads no more of a large answer when it is told 0."""
+    env.server()
+    env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    for number in range(4):
+        conn.send(get(f"/{number}"))
+        wait_for("the answer", conn.has_answer)
+        waiting = struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, b"\0" * 4))[0]
+        conn.response()
+        expect(waiting > 0, "FIONREAD says that nothing waits")
