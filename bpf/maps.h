@@ -287,6 +287,22 @@ KRL_EXTERN struct {
 	__type(value, struct krl_dial);
 } krl_dials SEC(".maps");
 
+/* The sockets of clients whose requests are limited, by cookie: what they write goes through krl_send. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_senders SEC(".maps");
+
+/* Those of krl_senders that need a verdict on what they receive, see receive.bpf.c. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_receivers SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

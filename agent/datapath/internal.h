@@ -58,6 +58,10 @@ void krl_links_close(struct krl_datapath *dp);
 /* Remove the pins of links below @bpffs, and with the last holder the links. */
 void krl_links_unpin(const char *bpffs);
 
+/* Is what waits to be read told of sockets in krl_senders (FIONREAD), to which krl_send is attached? false also when
+ * that could not be found out. */
+bool krl_fionread_is_known(struct krl_datapath *dp);
+
 /* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
  * directory to attach to, opened; the caller closes it. */
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error);

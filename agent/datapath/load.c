@@ -31,6 +31,7 @@ static const char *const pinned_maps[] = {
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
 	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
 	"krl_dialled_ports",
+	"krl_senders",	 "krl_receivers",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -172,6 +173,10 @@ static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
 		err = attach_verdict(skel->progs.krl_reply, skel->maps.krl_writers, BPF_SK_MSG_VERDICT,
 				     ret_error);
 	if (!err)
+		err = attach_verdict(skel->progs.krl_send, skel->maps.krl_senders, BPF_SK_MSG_VERDICT, ret_error);
+	if (!err)
+		err = attach_verdict(skel->progs.krl_receive, skel->maps.krl_receivers, BPF_SK_SKB_VERDICT, ret_error);
+	if (!err)
 		err = attach_verdict(skel->progs.krl_stream, skel->maps.krl_sockets, BPF_SK_SKB_VERDICT,
 				     ret_error);
 	return err;
@@ -203,6 +208,8 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 		err = adopt_rules(dp, options->bpffs, ret_error);
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
+	if (!err)
+		dp->config->flags = krl_fionread_is_known(dp) ? 0 : KRL_CONFIG_RECEIVERS;
 	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
@@ -281,6 +288,8 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 	krl_links_unpin(options->bpffs);
 	empty_sockhash(options->bpffs, "krl_sockets", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_writers", BPF_SK_MSG_VERDICT);
+	empty_sockhash(options->bpffs, "krl_senders", BPF_SK_MSG_VERDICT);
+	empty_sockhash(options->bpffs, "krl_receivers", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_bounce", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_responders", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_commands", BPF_SK_SKB_VERDICT);
