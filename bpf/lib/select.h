@@ -43,8 +43,8 @@ static long krl_judge_head(__u32 i, void *ctx)
 }
 
 /* Walk the skb, judging each head as it ends; when one is refused, or malformed, what those before it took is given
- * back. */
-static __noinline int krl_scan_judging(struct krl_judging_heads *h)
+ * back. A function of its own would be one call too deep for 6.1, which has 512 bytes of stack for all of them. */
+static __always_inline int krl_scan_judging(struct krl_judging_heads *h)
 {
 	struct krl_conn *conn = h->scanning.conn;
 	int bad;
