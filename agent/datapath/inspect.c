@@ -52,14 +52,17 @@ int krl_inspect_pins(const char *bpffs)
 	return krl_pinned_config(bpffs, &config);
 }
 
-static int inspect_link(const char *bpffs)
+static const char *const links[] = { KRL_PIN_SOCKOPS_LINK, KRL_PIN_CONNECT4_LINK, KRL_PIN_CONNECT6_LINK,
+				     KRL_PIN_RELEASE_LINK };
+
+static int inspect_link(const char *bpffs, const char *link)
 {
 	char path[KRL_INSPECT_PATH_BYTES];
 	struct bpf_link_info info = {};
 	__u32 bytes = sizeof(info);
 	int fd, err;
 
-	if (snprintf(path, sizeof(path), "%s/%s", bpffs, KRL_PIN_SOCKOPS_LINK) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/%s", bpffs, link) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -84,8 +87,11 @@ static int inspect_verdict(const char *bpffs)
 
 int krl_inspect_programs(const char *bpffs)
 {
-	int err = inspect_link(bpffs);
+	int err = 0;
+	size_t i;
 
+	for (i = 0; !err && i < sizeof(links) / sizeof(*links); i++)
+		err = inspect_link(bpffs, links[i]);
 	return err ? err : inspect_verdict(bpffs);
 }
 

@@ -25,8 +25,8 @@ int krl_inspect_cgroup(char ret_path[KRL_INSPECT_PATH_BYTES]);
 /* Are there maps of this version below @bpffs? 0, -ENOENT (none), -EPERM, or -EPROTO (of another version). */
 int krl_inspect_pins(const char *bpffs);
 
-/* Is the sockops program attached by its pinned link, and a verdict program to the enrolled sockets? 0, -ENOENT
- * (no link), -ENOLINK (its cgroup is gone), -ENOEXEC (no verdict), or -errno. */
+/* Are the programs on the cgroup attached by their pinned links, and a verdict program to the enrolled sockets? 0,
+ * -ENOENT (no link), -ENOLINK (its cgroup is gone), -ENOEXEC (no verdict), or -errno. */
 int krl_inspect_programs(const char *bpffs);
 
 /* The enrolled connections. */

@@ -48,8 +48,13 @@ def a_node_without_an_agent_fails(env):
 @case
 def a_program_that_is_not_attached_fails(env):
     env.limit()
-    os.unlink(os.path.join(env.bpffs, "link_sockops"))
-    equal(levels(diagnosed(env, status=1)), {"programs": "fail"}, "without the link")
+    away = os.path.join(env.bpffs, "krl_away")
+    for name in ("sockops", "connect4", "connect6", "release"):
+        link = os.path.join(env.bpffs, f"link_{name}")
+        os.rename(link, away)
+        equal(levels(diagnosed(env, status=1)), {"programs": "fail"}, f"without the link of {name}")
+        os.rename(away, link)
+    equal(levels(diagnosed(env)), {}, "checks that are not ok")
 
 
 @case

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that go out: connect() fails over the limit of what was dialled."""
 
+import concurrent.futures
 import ctypes
 import errno
 import os
@@ -137,6 +138,16 @@ def no_address_means_the_loopback_one(env):
         with dialling() as bound:
             bound.bind(("127.0.0.2", 0))
             equal(bound.connect_ex(("0.0.0.0", PORT)), 0, "connect() to itself of a socket that is bound elsewhere")
+
+
+@case
+def as_many_when_they_dial_at_once(env):
+    with listener(), concurrent.futures.ThreadPoolExecutor(16) as pool:
+        outbound(env, "{name: all, count: Connections, limit: 100/day}")
+        answers = sum(pool.map(outcomes, [20] * 16), [])
+    equal((answers.count(0), answers.count(errno.ECONNREFUSED)), (100, 220), "admitted and refused")
+    item = env.item()
+    equal((item["totalRequests"], item["rateLimitedRequests"]), (320, 220), "all, and limited")
 
 
 @case
