@@ -130,6 +130,8 @@ def a_syn_that_is_sent_again_pays_once(env):
         syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT))
     equal(env.tokens(), 9, "tokens after three times the same SYN")
     counted(env, 1, 0)
+    # What it took is not taken for that of a segment of no connection.
+    equal(opened(env, 10), 9, "connections let in beside it")
 
 
 @case
