@@ -5,7 +5,6 @@ import asyncio
 import errno
 import fcntl
 import os
-import select
 import shutil
 import socket
 import struct
@@ -416,8 +415,14 @@ def no_request_slips_by_while_the_send_buffer_is_full(env):
             at += sent
             if not sent:
                 fulls += 1
-                server.command("go-on" if fulls % 2 else "rest")
-                select.select([], [conn.sock], [], 0.02)
+                if fulls % 2:
+                    read = server.bytes()
+                    server.command("go-on")
+                    wait_for("the server reads on", lambda: server.bytes() > read)
+                else:
+                    rests = len(server.events("rests"))
+                    server.command("rest")
+                    wait_for("the server rests", lambda: len(server.events("rests")) > rests)
                 # Half of a body that is sent twice is a body; half of a head is what a client never sends again.
                 data = data if at < data.index(b"\r\n\r\n") + 4 else data[:at] + data[at:].replace(b"x", b"y")
         number += 1
