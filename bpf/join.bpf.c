@@ -116,8 +116,10 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
 	conn->judge.key.port = key.port;
 	conn->phase = krl_sock_rests(tcp) ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
-	conn->joining = 1;
-	conn->http.flags = KRL_HTTP_NOT_FIRST;
+	if (((struct tcp_sock *)tcp)->bytes_received) {
+		conn->joining = 1;
+		conn->http.flags = KRL_HTTP_NOT_FIRST;
+	}
 	conn->admit_seq = krl_sock_write_seq(tcp);
 	if (bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);

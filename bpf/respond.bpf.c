@@ -28,6 +28,20 @@ static long krl_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
+/* What an HTTP/2 connection is told. */
+static __always_inline void krl_write_http2(struct krl_answer_text *t, struct krl_conn *conn)
+{
+	struct krl_h2 *h = &conn->h2;
+
+	t->len = krl_h2_write(h, t->bytes, __sync_lock_test_and_set(&h->lost, 0), 0);
+	if (!h->told)
+		krl_count(KRL_REASON_HTTP2_GOAWAY);
+	h->told = 1;
+	h->asked = 0;
+	/* Its place is looked at when it is written, where the server's frames are followed. */
+	h->underway = conn->reply.state == KRL_REPLY_HTTP2 ? t->len : 0;
+}
+
 /* Write conn->answer into @t: as the compact one when its rule was changed and the form is gone. */
 static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_conn *conn)
 {
@@ -38,6 +52,10 @@ static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_con
 	t->at = 0;
 	if (conn->answer.kind == KRL_ANSWER_BAD_REQUEST) {
 		krl_answer_bad_request(t, &conn->answer);
+		return 0;
+	}
+	if (conn->answer.kind == KRL_ANSWER_HTTP2) {
+		krl_write_http2(t, conn);
 		return 0;
 	}
 	writing.form = bpf_map_lookup_elem(&krl_forms, &key);
@@ -135,6 +153,44 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 	return conn->quiet >= KRL_DRAIN_QUIET;
 }
 
+/* May an HTTP/2 connection be told now? Where the server's frames are followed, between two of them: at once when no
+ * stream is open; else, as when they are not followed, when nothing came for a while. */
+static __always_inline int krl_h2_rested(struct krl_conn *conn, __u64 cookie)
+{
+	int followed = conn->reply.state == KRL_REPLY_HTTP2, acked;
+	__u32 write_seq;
+
+	if (krl_written(cookie, &write_seq, &acked) || !acked)
+		return 0;
+	if (followed && (!krl_h2_between(&conn->h2) ||
+			 write_seq != conn->reply.at_seq + (__u32)conn->reply.skip))
+		return 0;
+	if (followed && krl_h2_ring_empty(&conn->h2.open))
+		return 1;
+	if (write_seq != conn->drain_seq || !conn->quiet) {
+		conn->drain_seq = write_seq;
+		conn->quiet = 1;
+		return 0;
+	}
+	conn->quiet++;
+	return conn->quiet > KRL_DRAIN_QUIET;
+}
+
+static __always_inline int krl_h2_try(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	if (!krl_h2_wants(&conn->h2)) {
+		krl_send_event(cookie, KRL_EVENT_DONE);
+		return SK_DROP;
+	}
+	if (!krl_h2_rested(conn, cookie))
+		return SK_DROP;
+	krl_send_event(cookie, KRL_EVENT_DONE);
+	conn->quiet = 0;
+	conn->answer.kind = KRL_ANSWER_HTTP2;
+	conn->answer.close = 0;
+	return krl_send_answer(skb, conn, cookie);
+}
+
 /* May the connection be ended? Not before its last answer is written: the agent may be told of it
  * before the worker that carries it comes to that, and asks again then. -1: its socket is gone. */
 static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
@@ -148,6 +204,9 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)
 		return 1;
+	/* Where the client cannot be told, since it is not known where the server's frames end. */
+	if (conn->phase == KRL_PHASE_H2)
+		return krl_h2_wants(&conn->h2) && conn->reply.state != KRL_REPLY_HTTP2 ? 1 : -1;
 	if (krl_written(cookie, &write_seq, &acked))
 		return -1;
 	return conn->phase == KRL_PHASE_CLOSED && write_seq != conn->answer_seq;
@@ -171,7 +230,7 @@ static long krl_recall(const void *map, const void *key, void *value, void *ctx)
 {
 	const struct krl_conn *conn = value;
 
-	if (conn->phase == KRL_PHASE_DRAIN)
+	if (conn->phase == KRL_PHASE_DRAIN || (conn->phase == KRL_PHASE_H2 && krl_h2_wants(&conn->h2)))
 		krl_send_event(*(const __u64 *)key, KRL_EVENT_DRAIN);
 	else if (conn->phase == KRL_PHASE_CLOSED)
 		krl_send_event(*(const __u64 *)key, KRL_EVENT_CLOSE);
@@ -240,6 +299,8 @@ int krl_command(struct __sk_buff *skb)
 			krl_send_event(command.cookie, KRL_EVENT_DONE);
 		return SK_DROP;
 	case KRL_COMMAND_DRAIN:
+		if (conn->phase == KRL_PHASE_H2)
+			return krl_h2_try(skb, conn, command.cookie);
 		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))
 			return SK_DROP;
 		if (conn->torn)

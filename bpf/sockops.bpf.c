@@ -5,6 +5,7 @@
 #include "lib/incoming.h"
 #include "lib/kernel.h"
 #include "lib/reader.h"
+#include "lib/protocols.h"
 
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE 7
@@ -41,9 +42,16 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl
 		krl_count(KRL_REASON_NOT_ENROLLED);
 		return;
 	}
-	if (endpoint->flags & KRL_ENDPOINT_HEADERS &&
-	    bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
-		krl_count(KRL_REASON_HEADERS_LOST);
+	if (!krl_protocols_follow(conn) && !(endpoint->flags & KRL_ENDPOINT_HEADERS))
+		return;
+	/* Nothing is written yet. */
+	krl_reply_begin(&conn->reply, ops->snd_nxt);
+	conn->reply.state = KRL_REPLY_HTTP2;
+	if (bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST)) {
+		conn->reply.state = KRL_REPLY_UNKNOWN;
+		if (endpoint->flags & KRL_ENDPOINT_HEADERS)
+			krl_count(KRL_REASON_HEADERS_LOST);
+	}
 }
 
 /* The connection ends, and the server has it still: after a single request, this is the second look. */
@@ -113,6 +121,7 @@ SEC("sockops")
 int krl_sockops(struct bpf_sock_ops *ops)
 {
 	struct krl_flow flow;
+	struct krl_conn *conn;
 	__u64 cookie;
 
 	switch (ops->op) {
@@ -137,6 +146,9 @@ int krl_sockops(struct bpf_sock_ops *ops)
 		if (ops->args[1] != KRL_TCP_CLOSE)
 			break;
 		cookie = bpf_get_socket_cookie(ops);
+		conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+		if (conn)
+			krl_protocols_ended(conn);
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		bpf_map_delete_elem(&krl_matches, &cookie);
 		krl_held_drop(cookie);

@@ -30,6 +30,7 @@ static const char *const pinned_maps[] = {
 	"krl_writers",	 "krl_loose",	  "krl_values",	   "krl_held",
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
 	"krl_netns",	 "krl_lookup_progs",
+	"krl_protocols",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
