@@ -157,8 +157,8 @@ static __noinline int krl_h2_tell(struct __sk_buff *skb, struct krl_conn *conn, 
 	__u32 zero = 0;
 
 	if (krl_h2_still(conn, sk)) {
-		if (refused_alone && !conn->h2.told && skb->len >= KRL_H2_TELL_BYTES &&
-		    skb->len <= KRL_H2_FRAME_MAX && !krl_sock_blocks(sk))
+		if (refused_alone && !conn->h2.told && skb->len <= KRL_H2_FRAME_MAX &&
+		    skb->len >= (conn->h2.lost ? KRL_H2_TELL_BYTES : KRL_H2_GOAWAY_BYTES) && !krl_sock_blocks(sk))
 			return krl_h2_tell_in_place(skb, conn, cookie);
 		config = bpf_map_lookup_elem(&krl_config, &zero);
 		if (config && krl_agent_awake(config, conn->judge.now_ns) && !krl_queue_answer(conn, cookie)) {
