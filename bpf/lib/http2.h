@@ -163,6 +163,7 @@ static __always_inline int krl_h2_client_frame(struct krl_h2 *h, __u32 room)
 	if (type == KRL_H2_HEADERS) {
 		if (!torn)
 			return krl_h2_headers(h, 0, room);
+		krl_h2_ring_clear(&h->sending, id);
 		if (!h->hidden)
 			krl_h2_admit(h);
 		return KRL_H2_NOTHING;
