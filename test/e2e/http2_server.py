@@ -3,7 +3,8 @@
 
     http2_server.py KIND --port N --record FILE
 
-KIND strict ends the connection at what RFC 9113 calls an error of it; careless takes each HEADERS frame for a request.
+KIND strict ends the connection at what RFC 9113 calls an error of it; careless takes each HEADERS frame for a request;
+both speaks HTTP/1.1 up to the preface, and says nothing before it, or switches where a request asks for h2c.
 What arrives is appended to FILE, as servers.py does. /gated is answered after `release` on standard input, /large
 with 4 MB, which it does not wait for any window to send; a request with a body when that has ended."""
 
@@ -43,7 +44,8 @@ class Connection(asyncio.Protocol):
         self.number = self.service.count
         self.note("accept")
         self.service.connections.add(self)
-        transport.write(frame(SETTINGS))
+        if not self.service.both:
+            transport.write(frame(SETTINGS))
 
     def connection_lost(self, error):
         self.service.connections.discard(self)
@@ -56,6 +58,8 @@ class Connection(asyncio.Protocol):
         self.service.recorder.data(self.number, data)
         self.frames.feed(data)
         if not self.begun:
+            while self.service.both and b"\r\n\r\n" in self.frames.buffer and not self.frames.buffer.startswith(b"PRI"):
+                self.http1()
             if len(self.frames.buffer) < len(PREFACE):
                 return
             if not self.frames.buffer.startswith(PREFACE):
@@ -63,11 +67,26 @@ class Connection(asyncio.Protocol):
                 return
             del self.frames.buffer[:len(PREFACE)]
             self.begun = True
+            if self.service.both and not self.streams:
+                self.transport.write(frame(SETTINGS))
         try:
             for found in iter(self.frames.next, None):
                 self.take(*found)
         except Error as error:
             self.end(str(error))
+
+    def http1(self):
+        head, _, rest = bytes(self.frames.buffer).partition(b"\r\n\r\n")
+        self.frames.buffer[:] = rest
+        self.note("request", stream=0, method="", target=head.split()[1].decode("latin-1"))
+        if b"Upgrade: h2c" not in head:
+            self.transport.write(b"HTTP/1.1 200 OK\r\nX-Server: test\r\nContent-Length: 0\r\n\r\n")
+            return
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" +
+                             frame(SETTINGS))
+        self.last = 1
+        self.streams[1] = {"head": head, "over": True, "bytes": 0, "noted": True}
+        self.complete(1)
 
     def end(self, why):
         self.note("bad", why=why)
@@ -155,7 +174,8 @@ class Connection(asyncio.Protocol):
 class Service:
     def __init__(self, options):
         self.recorder = Recorder(options.record, False)
-        self.strict = options.kind == "strict"
+        self.strict = options.kind != "careless"
+        self.both = options.kind == "both"
         self.connections = set()
         self.released = False
         self.count = 0
@@ -179,7 +199,7 @@ class Service:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["strict", "careless"])
+    parser.add_argument("kind", choices=["strict", "careless", "both"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--record", required=True)
     parser.add_argument("--host", default="127.0.0.1")

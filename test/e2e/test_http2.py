@@ -3,7 +3,7 @@
 
 import struct
 
-from client import equal, expect
+from client import equal, expect, expect_limited, expect_ok, get
 from harness import case, wait_for
 from http2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, Client,
                    frame, head, request)
@@ -282,3 +282,75 @@ def without_an_agent_goaway_comes_all_the_same(env):
     busy.refused(1)
     busy.read_until(lambda client: 1 in client.ended)
     unharmed(env, server, [1, 1])
+
+
+@case
+def an_upgrade_to_h2c_is_judged_on(env):
+    """Its request is the first, on stream 1; where the server's frames begin is not known, so GOAWAY waits for rest."""
+    server = serve(env, "2/day", "both")
+    conn = Client(env.connect(), settings=False)
+    conn.send(get("/first", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"))
+    equal(conn.conn.line(), "HTTP/1.1 101 Switching Protocols", "status line")
+    while conn.conn.line():
+        pass
+    conn.frames.feed(conn.conn.buffer)
+    conn.send(PREFACE + frame(SETTINGS))
+    conn.read_until(lambda client: 1 in client.ended)
+    conn.ask(3)
+    conn.send(request(5))
+    conn.refused(3)
+    unharmed(env, server, [0, 3])
+
+
+@case
+def a_request_before_an_upgrade_is_known_is_refused_with_the_preface(env):
+    """A preface in the segment of the request that asks for it: nobody has agreed."""
+    server = serve(env, "2/day", "both")
+    conn = env.connect()
+    conn.send(get("/first", "Connection: Upgrade", "Upgrade: h2c") + PREFACE + frame(SETTINGS) + request(3))
+    refused_with_400(conn, "it")
+    equal(streams(env.settled(server)), [], "streams that reached the server")
+
+
+@case
+def endpoints_may_speak_both(env):
+    """After HTTP/1.1 nobody follows the servers; the first connection over HTTP/2 is told when it rests, others at
+    once."""
+    server = serve(env, "4/day", "both")
+    expect_ok(env.connect().ask(get()))
+    first, second = client(env), client(env)
+    first.ask(1)
+    conn = client(env)
+    for each in (second, conn):
+        each.ask(1)
+    for each, last in ((first, 1), (second, 1), (conn, 1)):
+        each.send(request(3))
+        each.refused(last)
+    expect_limited(env.connect().ask(get()), limit=4, text="4 per 1 day")
+    unharmed(env, server, [0, 1, 1, 1])
+
+
+@case
+def a_connection_that_was_open_before_the_rule_is_judged_from_its_preface_on(env):
+    server = env.server("strict", program="http2_server.py")
+    conn = env.connect()
+    wait_for("the server accepts", lambda: server.events("accept"))
+    env.limit(limit="1/day")
+    opened = Client(conn)
+    opened.ask(1)
+    opened.send(request(3))
+    opened.refused(1)
+    unharmed(env, server, [1])
+
+
+@case
+def requests_before_accept_are_judged(env):
+    """Fifty connections at once, of which the server may not have accepted any when they speak."""
+    server = serve(env, "25/day")
+    conns = [client(env) for _ in range(50)]
+    for conn in conns:
+        conn.send(request(1))
+    for conn in conns:
+        conn.read_until(lambda client: client.goaway or client.ended)
+    equal(sum(bool(conn.ended) for conn in conns), 25, "requests that were answered")
+    unharmed(env, server, [1] * 25)
