@@ -3,7 +3,6 @@
  * server in its place, since the length of an skb must not change, and all others go on: what the client says of
  * admitted streams, and of the connection. */
 #include "maps.h"
-#include "http2.h"
 #include "lib/admit.h"
 #include "lib/alive.h"
 #include "lib/endpoint.h"
@@ -175,6 +174,19 @@ static __noinline int krl_h2_tell(struct __sk_buff *skb, struct krl_conn *conn, 
 	return SK_PASS;
 }
 
+/* What begins so is no HTTP/2: refused as any malformed request, when the server has said what it may say. */
+static __always_inline int krl_h2_refuse_bad(struct krl_conn *conn, __u64 cookie)
+{
+	krl_count(KRL_REASON_BAD_REQUEST);
+	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
+	conn->answer.no_body = 0;
+	conn->answer.close = 1;
+	conn->late = KRL_LATE_TRIES;
+	conn->phase = KRL_PHASE_DRAIN;
+	krl_send_event(cookie, KRL_EVENT_DRAIN);
+	return SK_DROP;
+}
+
 static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 {
 	const struct krl_endpoint *endpoint = krl_conn_endpoint(w->conn);
@@ -192,7 +204,9 @@ static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 	return 0;
 }
 
-__noinline int krl_h2_stream(struct __sk_buff *skb, int begins)
+/* krl_stream goes on in here with what a connection in KRL_PHASE_H2 receives. */
+SEC("sk_skb/stream_verdict")
+int krl_http2(struct __sk_buff *skb)
 {
 	struct krl_h2_walking walking = { .skb = skb };
 	struct krl_conn *conn;
@@ -209,15 +223,16 @@ __noinline int krl_h2_stream(struct __sk_buff *skb, int begins)
 	walking.judging.judge = &conn->judge;
 	krl_h2_find_rules(&walking, cookie);
 	rests = krl_h2_rests(&conn->h2);
-	if (!begins)
+	if (!conn->h2.begins)
 		krl_scan_begin(skb, conn);
+	conn->h2.begins = 0;
 	conn->scan.event = 0;
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	conn->judge.n = 1;
 	bpf_loop(KRL_SCAN_STEPS, krl_h2_walk_step, &walking, 0);
 	krl_scan_done(conn);
 	if (conn->scan.event)
-		return KRL_H2_STREAM_BAD;
+		return krl_h2_refuse_bad(conn, cookie);
 	if (conn->scan.failed) {
 		krl_count(KRL_REASON_READ_FAILED);
 		conn->phase = KRL_PHASE_DRAIN;

@@ -2,7 +2,7 @@
 /* What the server writes over HTTP/2: each frame is stepped over by its length, so that the kernel knows where it may
  * put one of its own. */
 #include "maps.h"
-#include "http2.h"
+#include "http2_reply.h"
 #include "lib/kernel.h"
 
 /* Frames that may begin in one message; of one that has more, the rest is not followed. */

@@ -254,6 +254,15 @@ KRL_EXTERN struct {
 	__type(value, struct krl_protocols);
 } krl_protocols SEC(".maps");
 
+/* Programs that another one goes on in (bpf_tail_call), each with a stack of its own. Pinned: without a process the
+ * kernel would empty it (kernel/bpf/arraymap.c, bpf_fd_array_map_clear). */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, KRL_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} krl_programs SEC(".maps");
+
 /* Those of krl_sockets whose answers get header fields, or whose clients may speak HTTP/2: what their servers write
  * goes through krl_reply. */
 KRL_EXTERN struct {

@@ -2,7 +2,7 @@
 /* The server's answers to admitted requests, as it writes them: where a rule asks for it, they get header fields
  * that tell what is left of the limit. */
 #include "maps.h"
-#include "http2.h"
+#include "http2_reply.h"
 #include "lib/answer.h"
 #include "lib/kernel.h"
 #include "lib/slot.h"

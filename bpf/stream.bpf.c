@@ -2,7 +2,6 @@
 /* The verdict on each skb that an enrolled socket receives, in stream order: frame the requests in
  * it, judge them as a unit, let the skb through or answer from the kernel. */
 #include "maps.h"
-#include "http2.h"
 #include "lib/admit.h"
 #include "lib/alive.h"
 #include "lib/answer.h"
@@ -170,23 +169,12 @@ static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *
 	return SK_PASS;
 }
 
-/* Malformed, or not to be framed without doubt. */
-static __always_inline int krl_refuse_bad(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					  struct sock *sk, int nothing_owed)
+/* The connection is in KRL_PHASE_H2. */
+static __always_inline int krl_go_on_http2(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					   struct sock *sk, int nothing_owed)
 {
-	krl_count(KRL_REASON_BAD_REQUEST);
-	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
-	conn->answer.no_body = 0;
-	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
-}
-
-static __always_inline int krl_http2(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie, struct sock *sk,
-				     int begins)
-{
-	int verdict = krl_h2_stream(skb, begins);
-
-	return verdict == KRL_H2_STREAM_BAD ? krl_refuse_bad(skb, conn, cookie, sk, krl_nothing_owed(conn, sk)) :
-					      verdict;
+	bpf_tail_call(skb, &krl_programs, KRL_PROGRAM_HTTP2);
+	return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_READ_FAILED, nothing_owed);
 }
 
 /* The preface of HTTP/2, of which this skb may have more. */
@@ -201,7 +189,8 @@ static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_con
 	krl_h2_begin(&conn->h2, conn->http.flags & KRL_HTTP_UPGRADE_ASKED);
 	conn->http.state = KRL_HTTP_START;
 	conn->phase = KRL_PHASE_H2;
-	return krl_http2(skb, conn, cookie, sk, 1);
+	conn->h2.begins = 1;
+	return krl_go_on_http2(skb, conn, cookie, sk, nothing_owed);
 }
 
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
@@ -219,7 +208,10 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 		conn->phase = KRL_PHASE_OPAQUE;
 		return SK_PASS;
 	}
-	return krl_refuse_bad(skb, conn, cookie, sk, nothing_owed);
+	krl_count(KRL_REASON_BAD_REQUEST);
+	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
+	conn->answer.no_body = 0;
+	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 }
 
 /* An skb while the body of a refused request is dropped: its 429 goes out at the body's end, so that
@@ -393,7 +385,7 @@ int krl_stream(struct __sk_buff *skb)
 		conn->phase = KRL_PHASE_OPEN;
 	}
 	if (conn->phase == KRL_PHASE_H2)
-		return krl_http2(skb, conn, cookie, sk, 0);
+		return krl_go_on_http2(skb, conn, cookie, sk, 0);
 	if (conn->answer.queued)
 		return krl_not_waited(skb, conn, cookie, sk);
 	if (conn->phase == KRL_PHASE_SWALLOW)

@@ -48,7 +48,8 @@ struct krl_h2 {
 	__u8 block;		/* the server's next frame continues a header block */
 	__u8 started;		/* the server's SETTINGS, its preface, are written */
 	__u8 asked;		/* the agent was asked to see to it that the client is told */
-	__u8 pad[7];
+	__u8 begins;		/* the skb has more behind "PRI * HTTP/2", up to which it was walked */
+	__u8 pad[6];
 };
 
 /* The connection said "PRI * HTTP/2". @upgraded: by HTTP/1.1, whose request is stream 1 then (RFC 7540, 3.2). What the

@@ -179,6 +179,12 @@ struct krl_form {
 	char text[KRL_FORM_TEXT_BYTES];
 };
 
+/* Rows of krl_programs. */
+enum {
+	KRL_PROGRAM_HTTP2,
+	KRL_PROGRAMS,
+};
+
 /* What an endpoint's clients speak, as far as it was seen. Rows of krl_protocols, keyed by the endpoint; those that
  * were not looked at for longest go when there is no room. */
 enum {
