@@ -13,6 +13,18 @@
 /* Too large for the stack. */
 static const struct krl_conn krl_new_conn;
 
+/* What the server writes goes through krl_reply, from its first byte on. */
+static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct krl_conn *conn, __u32 flags, __u64 cookie)
+{
+	krl_reply_begin(&conn->reply, ops->snd_nxt);
+	conn->reply.state = KRL_REPLY_HTTP2;
+	if (!bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
+		return;
+	conn->reply.state = KRL_REPLY_UNKNOWN;
+	if (flags & KRL_ENDPOINT_HEADERS)
+		krl_count(KRL_REASON_HEADERS_LOST);
+}
+
 static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl_flow *flow)
 {
 	struct krl_endpoint_key key = { .port = flow->local_port };
@@ -42,16 +54,8 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl
 		krl_count(KRL_REASON_NOT_ENROLLED);
 		return;
 	}
-	if (!krl_protocols_follow(conn) && !(endpoint->flags & KRL_ENDPOINT_HEADERS))
-		return;
-	/* Nothing is written yet. */
-	krl_reply_begin(&conn->reply, ops->snd_nxt);
-	conn->reply.state = KRL_REPLY_HTTP2;
-	if (bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST)) {
-		conn->reply.state = KRL_REPLY_UNKNOWN;
-		if (endpoint->flags & KRL_ENDPOINT_HEADERS)
-			krl_count(KRL_REASON_HEADERS_LOST);
-	}
+	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_HEADERS)
+		krl_follow_server(ops, conn, endpoint->flags, cookie);
 }
 
 /* The connection ends, and the server has it still: after a single request, this is the second look. */
