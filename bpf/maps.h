@@ -255,7 +255,7 @@ KRL_EXTERN struct {
 } krl_protocols SEC(".maps");
 
 /* Programs that another one goes on in (bpf_tail_call), each with a stack of its own. Pinned: without a process the
- * kernel would empty it (kernel/bpf/arraymap.c, bpf_fd_array_map_clear). */
+ * kernel would empty it (kernel/bpf/arraymap.c, prog_array_map_clear). */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, KRL_PROGRAMS);
