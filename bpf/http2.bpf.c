@@ -174,10 +174,10 @@ static __noinline int krl_h2_tell(struct __sk_buff *skb, struct krl_conn *conn, 
 	return SK_PASS;
 }
 
-/* What begins so is no HTTP/2: refused as any malformed request, when the server has said what it may say. */
-static __always_inline int krl_h2_refuse_bad(struct krl_conn *conn, __u64 cookie)
+/* Refused with 400, as any malformed request, when the server has said what it may say. */
+static __always_inline int krl_h2_refuse_all(struct krl_conn *conn, __u64 cookie, __u32 reason)
 {
-	krl_count(KRL_REASON_BAD_REQUEST);
+	krl_count(reason);
 	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
 	conn->answer.no_body = 0;
 	conn->answer.close = 1;
@@ -204,6 +204,13 @@ static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 	return 0;
 }
 
+/* Does some rule not apply, of an endpoint where what cannot be judged is refused? */
+static __always_inline int krl_h2_unjudged(const struct krl_judging *judging)
+{
+	return judging->endpoint && judging->policy && judging->policy->of_head &&
+	       judging->endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED;
+}
+
 /* krl_stream goes on in here with what a connection in KRL_PHASE_H2 receives. */
 SEC("sk_skb/stream_verdict")
 int krl_http2(struct __sk_buff *skb)
@@ -222,6 +229,8 @@ int krl_http2(struct __sk_buff *skb)
 	walking.conn = conn;
 	walking.judging.judge = &conn->judge;
 	krl_h2_find_rules(&walking, cookie);
+	if (conn->h2.begins && krl_h2_unjudged(&walking.judging))
+		return krl_h2_refuse_all(conn, cookie, KRL_REASON_HTTP2);
 	rests = krl_h2_rests(&conn->h2);
 	if (!conn->h2.begins)
 		krl_scan_begin(skb, conn);
@@ -232,7 +241,7 @@ int krl_http2(struct __sk_buff *skb)
 	bpf_loop(KRL_SCAN_STEPS, krl_h2_walk_step, &walking, 0);
 	krl_scan_done(conn);
 	if (conn->scan.event)
-		return krl_h2_refuse_bad(conn, cookie);
+		return krl_h2_refuse_all(conn, cookie, KRL_REASON_BAD_REQUEST);
 	if (conn->scan.failed) {
 		krl_count(KRL_REASON_READ_FAILED);
 		conn->phase = KRL_PHASE_DRAIN;

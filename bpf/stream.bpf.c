@@ -179,13 +179,10 @@ static __always_inline int krl_go_on_http2(struct __sk_buff *skb, struct krl_con
 
 /* The preface of HTTP/2, of which this skb may have more. */
 static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					   struct sock *sk, const struct krl_policy *policy, int nothing_owed)
+					   struct sock *sk, int nothing_owed)
 {
-	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
 
-	krl_protocols_note(conn, KRL_SPEAKS_HTTP2);
-	if (policy && policy->of_head && endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED)
-		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_HTTP2, nothing_owed);
+	krl_protocols_note(&conn->endpoint, KRL_SPEAKS_HTTP2);
 	krl_h2_begin(&conn->h2, conn->http.flags & KRL_HTTP_UPGRADE_ASKED);
 	conn->http.state = KRL_HTTP_START;
 	conn->phase = KRL_PHASE_H2;
@@ -194,7 +191,7 @@ static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_con
 }
 
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
-					  struct sock *sk, const struct krl_policy *policy, int nothing_owed)
+					  struct sock *sk, int nothing_owed)
 {
 	if (conn->scan.failed)
 		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_READ_FAILED, nothing_owed);
@@ -202,7 +199,7 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	case KRL_HTTP_TLS:
 		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_TLS, nothing_owed);
 	case KRL_HTTP_H2:
-		return krl_http2_begin(skb, conn, cookie, sk, policy, nothing_owed);
+		return krl_http2_begin(skb, conn, cookie, sk, nothing_owed);
 	case KRL_HTTP_UPGRADED:
 		krl_count(KRL_REASON_UPGRADED);
 		conn->phase = KRL_PHASE_OPAQUE;
@@ -288,7 +285,7 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 static __always_inline void krl_speaks_http1(struct krl_conn *conn)
 {
 	conn->spoken = 1;
-	krl_protocols_note(conn, KRL_SPEAKS_HTTP1);
+	krl_protocols_note(&conn->endpoint, KRL_SPEAKS_HTTP1);
 	if (conn->reply.state == KRL_REPLY_HTTP2)
 		conn->reply.state = KRL_REPLY_UNKNOWN;
 }
@@ -465,7 +462,7 @@ int krl_stream(struct __sk_buff *skb)
 	return krl_answer(skb, conn, cookie, sk);
 ended:
 	krl_reply_forget(&conn->reply);
-	return krl_scan_ended(skb, conn, cookie, sk, policy, nothing_owed);
+	return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -20,13 +20,19 @@ static __always_inline struct krl_protocols *krl_protocols_of(const struct krl_e
 	return bpf_map_lookup_elem(&krl_protocols, key);
 }
 
-/* The connection's first request says what is spoken. */
-static __always_inline void krl_protocols_note(const struct krl_conn *conn, __u32 spoken)
+/* The connection's first request says what is spoken. Global, for the stack of the caller. */
+KRL_GLOBAL int krl_protocols_note(const struct krl_endpoint_key *endpoint, __u32 spoken)
 {
-	struct krl_protocols *p = krl_protocols_of(&conn->endpoint);
+	struct krl_endpoint_key key;
+	struct krl_protocols *p;
 
+	if (!endpoint)
+		return 0;
+	key = *endpoint;
+	p = krl_protocols_of(&key);
 	if (p && !(p->spoken & spoken))
 		__sync_fetch_and_or(&p->spoken, spoken);
+	return 0;
 }
 
 /* Is the server of a fresh connection to be followed? */

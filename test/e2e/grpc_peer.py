@@ -4,7 +4,7 @@
     grpc_peer.py server PORT           says "ready"; its method /test/Echo answers with what it got, /test/Wait after a
                                        line on standard input, /test/Sum with the length of all that a stream brought
     grpc_peer.py calls PORT COUNT      one call after another; a line each: OK, or the name of the status
-    grpc_peer.py retry PORT            one call, to be retried while the server is unavailable
+    grpc_peer.py retry PORT            two calls, to be retried while the server is unavailable
     grpc_peer.py wait PORT             a call of /test/Wait underway, then calls of /test/Echo until one is refused, and a
                                        line on standard output; then the first one's status
 """
@@ -72,7 +72,8 @@ def calls(port, count):
 def retry(port):
     policy = {"maxAttempts": 5, "initialBackoff": "1s", "maxBackoff": "5s", "backoffMultiplier": 2,
               "retryableStatusCodes": ["UNAVAILABLE"]}
-    print(call(channel(port, methodConfig=[{"name": [{}], "retryPolicy": policy}])))
+    opened = channel(port, methodConfig=[{"name": [{}], "retryPolicy": policy}])
+    print(call(opened), call(opened))
 
 
 def wait(port):

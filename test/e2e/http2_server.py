@@ -5,8 +5,9 @@
 
 KIND strict ends the connection at what RFC 9113 calls an error of it; careless takes each HEADERS frame for a request;
 both speaks HTTP/1.1 up to the preface, and says nothing before it, or switches where a request asks for h2c.
-What arrives is appended to FILE, as servers.py does. /gated is answered after `release` on standard input, /large
-with 4 MB, which it does not wait for any window to send; a request with a body when that has ended."""
+What arrives is appended to FILE, as servers.py does. /gated is answered after `release` on standard input, of
+/half half a frame is written before; /large is answered with 4 MB, which it does not wait for any window to send; a
+request with a body when that has ended."""
 
 import argparse
 import asyncio
@@ -21,6 +22,7 @@ from session import Recorder
 
 STATUS_200 = b"\x88"
 LARGE = 256 * 16384
+HALF = frame(DATA, 0, 1, b"h" * 40)
 
 
 class Error(Exception):
@@ -150,15 +152,20 @@ class Connection(asyncio.Protocol):
             known["noted"] = True
             self.note("request", stream=stream, method="", target=known["head"].decode("latin-1"))
         if known["over"]:
-            known["gated"] = b"/gated" in known["head"]
+            known["gated"] = b"/gated" in known["head"] or b"/half" in known["head"]
             if self.service.released or not known["gated"]:
                 self.answer(stream)
+            elif b"/half" in known["head"]:
+                self.transport.write(frame(HEADERS, END_HEADERS, stream, STATUS_200) + HALF[:20])
 
     def answer(self, stream):
         known = self.streams[stream]
         known["gated"] = False
         body = str(known["bytes"]).encode()
         self.note("answered", stream=stream, bytes=known["bytes"])
+        if b"/half" in known["head"]:
+            self.transport.write(HALF[20:] + frame(DATA, END_STREAM, stream, body))
+            return
         self.transport.write(frame(HEADERS, END_HEADERS, stream, STATUS_200))
         if b"/large" in known["head"]:
             for _ in range(LARGE // 16384):

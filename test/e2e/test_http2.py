@@ -5,7 +5,7 @@ import struct
 
 from client import equal, expect, expect_limited, expect_ok, get
 from harness import case, wait_for
-from http2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, Client,
+from http2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, Client,
                    frame, head, request)
 
 
@@ -176,6 +176,21 @@ def goaway_stands_between_frames_of_an_answer(env):
     conn.refused(1)
     conn.read_until(lambda client: 1 in client.ended)
     equal(conn.bodies[1], 256 * 16384 + 1, "bytes of the answer")
+    unharmed(env, server, [1])
+
+
+@case
+def goaway_stands_behind_the_rest_of_a_frame(env):
+    server = serve(env, "1/day")
+    conn = client(env)
+    conn.send(request(1, "/half"))
+    conn.read_until(lambda client: len(client.frames.buffer) == 20)
+    conn.send(request(3) + frame(PING, 0, 0, b"12345678"))
+    wait_for("it is refused", lambda: env.item()["rateLimitedRequests"] == 1)
+    server.command("release")
+    conn.refused(1)
+    conn.read_until(lambda client: 1 in client.ended)
+    equal(conn.kinds[-2:], [GOAWAY, DATA], "the last frames")
     unharmed(env, server, [1])
 
 
