@@ -204,9 +204,13 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)
 		return 1;
-	/* Where the client cannot be told, since it is not known where the server's frames end. */
-	if (conn->phase == KRL_PHASE_H2)
-		return krl_h2_wants(&conn->h2) && conn->reply.state != KRL_REPLY_HTTP2 ? 1 : -1;
+	/* Its client could not be told for a minute. The streams that were admitted go on, and so do the tries. */
+	if (conn->phase == KRL_PHASE_H2) {
+		if (!krl_h2_wants(&conn->h2))
+			return -1;
+		krl_send_event(cookie, KRL_EVENT_DRAIN);
+		return 0;
+	}
 	if (krl_written(cookie, &write_seq, &acked))
 		return -1;
 	return conn->phase == KRL_PHASE_CLOSED && write_seq != conn->answer_seq;
