@@ -5,10 +5,10 @@
 #include "maps.h"
 #include "lib/admit.h"
 #include "lib/alive.h"
-#include "lib/endpoint.h"
 #include "lib/kernel.h"
 #include "lib/pad.h"
-#include "lib/matched.h"
+#include "lib/refusal.h"
+#include "lib/matches.h"
 #include "lib/scan.h"
 
 struct krl_h2_walking {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Connections that were open before their endpoint was protected. krl_find walks over the sockets of a network
- * namespace and says which those are; krl_join, run for each of them, enrols it. Two programs, since the iterator
- * holds the socket's lock, which enrolling takes (net/ipv4/tcp_ipv4.c, bpf_iter_tcp_seq_show; net/core/sock_map.c,
- * sock_map_update_elem). */
+/* Connections that were open before their endpoint was protected, or requests to it limited as they go out. krl_find
+ * walks over the sockets of a network namespace and says which those are; krl_join, run for each of them, enrols it.
+ * Two programs, since the iterator holds the socket's lock, which enrolling takes (net/ipv4/tcp_ipv4.c,
+ * bpf_iter_tcp_seq_show; net/core/sock_map.c, sock_map_update_elem). */
 #include "maps.h"
 #include "lib/endpoint.h"
 #include "lib/iter.h"
@@ -11,11 +11,23 @@
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE_WAIT 8
 
+/* Whose rules its requests are judged by: as they come to the local end, else as they go out to the remote one. */
+static __always_inline struct krl_endpoint *krl_open_endpoint(const struct krl_open *open, struct krl_endpoint_key *key)
+{
+	int sends = open->hook == KRL_HOOK_SEND;
+
+	__builtin_memset(key, 0, sizeof(*key));
+	__builtin_memcpy(key->addr, sends ? open->remote : open->local, sizeof(key->addr));
+	key->port = sends ? open->remote_port : open->local_port;
+	key->hook = open->hook;
+	return krl_find_endpoint(key);
+}
+
 SEC("iter/tcp")
 int krl_find(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
-	struct krl_endpoint_key key = {};
+	struct krl_endpoint_key key;
 	struct krl_open open = {};
 	struct tcp_sock *tp;
 
@@ -33,9 +45,12 @@ int krl_find(struct bpf_iter__tcp *ctx)
 	}
 	open.local_port = skc->skc_num;
 	open.remote_port = bpf_ntohs(skc->skc_dport);
-	__builtin_memcpy(key.addr, open.local, sizeof(key.addr));
-	key.port = open.local_port;
-	if (!krl_find_endpoint(&key) || !krl_sock_is_in((struct sock *)tp, krl_cgroup_id))
+	if (!krl_open_endpoint(&open, &key)) {
+		open.hook = KRL_HOOK_SEND;
+		if (!krl_open_endpoint(&open, &key))
+			return 0;
+	}
+	if (!krl_sock_is_in((struct sock *)tp, krl_cgroup_id))
 		return 0;
 	open.netns_cookie = skc->skc_net.net->net_cookie;
 	open.cookie = bpf_get_socket_cookie(skc);
@@ -74,20 +89,42 @@ static __always_inline struct bpf_sock *krl_lookup(struct __sk_buff *skb, const 
 	return bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 }
 
-static __always_inline int krl_is_enrolled(__u64 cookie)
+static __always_inline int krl_is_enrolled(__u64 cookie, int sends)
 {
-	struct bpf_sock *sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+	struct bpf_sock *sk;
 
+	if (sends)
+		sk = bpf_map_lookup_elem(&krl_senders, &cookie);
+	else
+		sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
 	if (!sk)
 		return 0;
 	bpf_sk_release(sk);
 	return 1;
 }
 
+/* Where in its stream is the connection? */
+static __always_inline void krl_place_open(struct krl_conn *conn, struct sock *tcp, int sends)
+{
+	int rests = sends ? krl_sock_was_answered(tcp) : krl_sock_rests(tcp);
+
+	conn->phase = rests ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
+	/* One that has said nothing is at its beginning. */
+	if (sends || ((struct tcp_sock *)tcp)->bytes_received) {
+		conn->joining = 1;
+		conn->http.flags = KRL_HTTP_NOT_FIRST;
+	}
+	conn->admit_seq = sends ? krl_sock_rcv_nxt(tcp) : krl_sock_write_seq(tcp);
+	conn->sending.at_seq = krl_sock_write_seq(tcp);
+}
+
 /* Enrol @sk as sockops does at accept(). Returns enum krl_joined. */
 static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_open *open)
 {
-	struct krl_endpoint_key key = { .port = open->local_port };
+	int sends = open->hook == KRL_HOOK_SEND, err;
+	struct krl_config *config;
+	__u32 zero = 0;
+	struct krl_endpoint_key key;
 	struct krl_endpoint *endpoint;
 	__u64 cookie = open->cookie;
 	struct krl_conn *conn;
@@ -97,9 +134,8 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
 	if (!tcp || krl_sock_cookie(tcp) != cookie)
 		return KRL_JOINED_NOT;
-	__builtin_memcpy(key.addr, open->local, sizeof(key.addr));
-	endpoint = krl_find_endpoint(&key);
-	if (!endpoint || krl_is_enrolled(cookie))
+	endpoint = krl_open_endpoint(open, &key);
+	if (!endpoint || krl_is_enrolled(cookie, sends))
 		return KRL_JOINED_NOT;
 	if (krl_sock_blocks(tcp))
 		return KRL_JOINED_BLOCKS;
@@ -115,18 +151,20 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	conn->judge.key.netns_cookie = open->netns_cookie;
 	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
 	conn->judge.key.port = key.port;
-	conn->phase = krl_sock_rests(tcp) ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
-	if (((struct tcp_sock *)tcp)->bytes_received) {
-		conn->joining = 1;
-		conn->http.flags = KRL_HTTP_NOT_FIRST;
-	}
-	conn->admit_seq = krl_sock_write_seq(tcp);
-	if (bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST)) {
+	krl_place_open(conn, tcp, sends);
+	if (sends)
+		err = bpf_map_update_elem(&krl_senders, &cookie, sk, BPF_NOEXIST);
+	else
+		err = bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST);
+	if (err) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_NOT_ENROLLED);
 		return KRL_JOINED_NOT;
 	}
-	if (endpoint->flags & KRL_ENDPOINT_HEADERS)
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	if (sends && config && config->flags & KRL_CONFIG_RECEIVERS)
+		bpf_map_update_elem(&krl_receivers, &cookie, sk, BPF_NOEXIST);
+	if (!sends && endpoint->flags & KRL_ENDPOINT_HEADERS)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
 	return KRL_JOINED;
 }

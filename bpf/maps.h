@@ -272,6 +272,55 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_writers SEC(".maps");
 
+/* A bit for each port to which connections that go out are counted, or requests on them: what is dialled elsewhere
+ * pays for a look at it. The agent writes it after krl_endpoints. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KRL_PORT_WORDS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} krl_dialled_ports SEC(".maps");
+
+/* The endpoint that a socket dialled, where requests to that are counted: hook is KRL_HOOK_SEND, the address as
+ * configured, wildcards included. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct krl_endpoint_key);
+} krl_dialled SEC(".maps");
+
+/* The last connect() of a socket to an endpoint whose connections are counted: room to judge in, and what it held then.
+ * Not per CPU: a task that dials may be preempted by another that does. */
+struct krl_dial {
+	struct krl_judge judge;
+	struct krl_held held;
+};
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct krl_dial);
+} krl_dials SEC(".maps");
+
+/* The sockets of clients whose requests are limited, by cookie: what they write goes through krl_send. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_senders SEC(".maps");
+
+/* Those of krl_senders that need a verdict on what they receive, see receive.bpf.c. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, KRL_MAX_CONNS);
+	__type(key, __u64);
+	__type(value, __u64);
+} krl_receivers SEC(".maps");
+
 /* Room to write an answer in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

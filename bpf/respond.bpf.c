@@ -8,6 +8,7 @@
 #include "lib/kernel.h"
 #include "lib/rule.h"
 #include "lib/slot.h"
+#include "lib/write.h"
 
 /* Tries in a row, 100 ms apart, that must find the server quiet before a waiting answer is sent. */
 #define KRL_DRAIN_QUIET 20
@@ -15,17 +16,12 @@
 /* Entries of the queue that one datagram looks at, for one whose answer is still wanted. */
 #define KRL_RESPOND_TRIES 8
 
-struct krl_writing {
-	struct krl_answer_text *text;
-	const struct krl_form *form;
-	const struct krl_answer *answer;
-};
-
-static long krl_write_piece(__u32 i, void *ctx)
+/* To the client: on the server's socket it is sent, on the client's own it is there to be read. */
+static __always_inline int krl_redirect(struct __sk_buff *skb, const struct krl_conn *conn, __u64 cookie)
 {
-	struct krl_writing *w = ctx;
-
-	return krl_answer_piece(w->text, w->form, w->answer, i);
+	if (conn->endpoint.hook == KRL_HOOK_SEND)
+		return bpf_sk_redirect_hash(skb, &krl_senders, &cookie, BPF_F_INGRESS);
+	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
 
 /* What an HTTP/2 connection is told. */
@@ -42,34 +38,6 @@ static __always_inline void krl_write_http2(struct krl_answer_text *t, struct kr
 	h->underway = conn->reply.state == KRL_REPLY_HTTP2 ? t->len : 0;
 }
 
-/* Write conn->answer into @t: as the compact one when its rule was changed and the form is gone. */
-static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_conn *conn)
-{
-	struct krl_writing writing = { .text = t, .answer = &conn->answer };
-	__u64 key = conn->answer.form;
-
-	t->len = 0;
-	t->at = 0;
-	if (conn->answer.kind == KRL_ANSWER_BAD_REQUEST) {
-		krl_answer_bad_request(t, &conn->answer);
-		return 0;
-	}
-	if (conn->answer.kind == KRL_ANSWER_HTTP2) {
-		krl_write_http2(t, conn);
-		return 0;
-	}
-	writing.form = bpf_map_lookup_elem(&krl_forms, &key);
-	if (writing.form) {
-		bpf_loop(writing.form->piece_count, krl_write_piece, &writing, 0);
-		return 0;
-	}
-	krl_answer_write_compact(&t->number, &conn->answer, KRL_TEXT_BYTES);
-	krl_answer_append(t, t->number.bytes, t->number.len & (KRL_TEXT_BYTES - 1));
-	krl_answer_str(t, "\r\n\r\n");
-	krl_count(KRL_REASON_ANSWER_COMPACT);
-	return 0;
-}
-
 /* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
 static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
@@ -82,7 +50,10 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 		krl_count(KRL_REASON_ANSWER_LOST);
 		return SK_DROP;
 	}
-	krl_write_answer(&slot->text, conn);
+	if (conn->answer.kind == KRL_ANSWER_HTTP2)
+		krl_write_http2(&slot->text, conn);
+	else
+		krl_write_answer(&slot->text, conn);
 	len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
 	failed = bpf_skb_change_tail(skb, len, 0) ||
 		 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
@@ -93,7 +64,7 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 	}
 	if (conn->answer.close || conn->phase == KRL_PHASE_CLOSED)
 		krl_send_event(cookie, KRL_EVENT_CLOSE);
-	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
+	return krl_redirect(skb, conn, cookie);
 }
 
 SEC("sk_skb/stream_verdict")
@@ -115,19 +86,24 @@ int krl_respond(struct __sk_buff *skb)
 }
 
 /* How far the server and the kernel have written on a connection, and whether the client has all of
- * it. Returns 0, or -1 when the socket is gone. */
-static __always_inline int krl_written(__u64 cookie, __u32 *ret_write_seq, int *ret_acked)
+ * it; of a client's socket, how far what came goes, and whether it has read all. Returns 0, or -1 when the socket is
+ * gone. */
+static __always_inline int krl_written(const struct krl_conn *conn, __u64 cookie, __u32 *ret_write_seq, int *ret_acked)
 {
+	int sends = conn->endpoint.hook == KRL_HOOK_SEND;
 	struct bpf_sock *sk;
 	struct sock *tcp;
 
-	sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+	if (sends)
+		sk = bpf_map_lookup_elem(&krl_senders, &cookie);
+	else
+		sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
 	if (!sk)
 		return -1;
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
 	if (tcp) {
-		*ret_write_seq = krl_sock_write_seq(tcp);
-		*ret_acked = krl_sock_acked(tcp);
+		*ret_write_seq = sends ? krl_sock_rcv_nxt(tcp) : krl_sock_write_seq(tcp);
+		*ret_acked = sends ? krl_sock_read_all(tcp) : krl_sock_acked(tcp);
 	}
 	bpf_sk_release(sk);
 	return tcp ? 0 : -1;
@@ -141,7 +117,7 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 	__u32 write_seq;
 	int acked;
 
-	if (krl_written(cookie, &write_seq, &acked))
+	if (krl_written(conn, cookie, &write_seq, &acked))
 		return 0;
 	if (!acked || write_seq != conn->drain_seq || (write_seq == conn->admit_seq && !conn->torn)) {
 		conn->drain_seq = write_seq;
@@ -160,7 +136,7 @@ static __always_inline int krl_h2_rested(struct krl_conn *conn, __u64 cookie)
 	int followed = conn->reply.state == KRL_REPLY_HTTP2, acked;
 	__u32 write_seq;
 
-	if (krl_written(cookie, &write_seq, &acked) || !acked)
+	if (krl_written(conn, cookie, &write_seq, &acked) || !acked)
 		return 0;
 	if (followed && (!krl_h2_between(&conn->h2) ||
 			 write_seq != conn->reply.at_seq + (__u32)conn->reply.skip))
@@ -211,8 +187,10 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 		krl_send_event(cookie, KRL_EVENT_DRAIN);
 		return 0;
 	}
-	if (krl_written(cookie, &write_seq, &acked))
+	if (krl_written(conn, cookie, &write_seq, &acked))
 		return -1;
+	if (conn->endpoint.hook == KRL_HOOK_SEND)
+		return conn->phase == KRL_PHASE_CLOSED && acked;
 	return conn->phase == KRL_PHASE_CLOSED && write_seq != conn->answer_seq;
 }
 
@@ -223,11 +201,12 @@ static __always_inline long krl_break(struct __sk_buff *skb)
 	return bpf_skb_change_tail(skb, 0, 0);
 }
 
-/* End the connection: the server reads EPIPE and closes, and FIN follows what was written. */
-static __always_inline int krl_end(struct __sk_buff *skb, __u64 cookie)
+/* End the connection: the server, or the client that has not closed it after its last answer, reads EPIPE and closes,
+ * and FIN follows what was written. */
+static __always_inline int krl_end(struct __sk_buff *skb, const struct krl_conn *conn, __u64 cookie)
 {
 	krl_send_event(cookie, KRL_EVENT_DONE);
-	return krl_break(skb) ? SK_DROP : bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
+	return krl_break(skb) ? SK_DROP : krl_redirect(skb, conn, cookie);
 }
 
 static long krl_recall(const void *map, const void *key, void *value, void *ctx)
@@ -298,7 +277,7 @@ int krl_command(struct __sk_buff *skb)
 	case KRL_COMMAND_CLOSE:
 		ended = krl_ended(conn, command.cookie);
 		if (ended > 0)
-			return krl_end(skb, command.cookie);
+			return krl_end(skb, conn, command.cookie);
 		if (ended < 0)
 			krl_send_event(command.cookie, KRL_EVENT_DONE);
 		return SK_DROP;
@@ -308,7 +287,7 @@ int krl_command(struct __sk_buff *skb)
 		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))
 			return SK_DROP;
 		if (conn->torn)
-			return krl_end(skb, command.cookie);
+			return krl_end(skb, conn, command.cookie);
 		conn->phase = KRL_PHASE_CLOSED;
 		krl_count(KRL_REASON_ANSWER_DRAINED);
 		return krl_send_answer(skb, conn, command.cookie);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Enrols the accepted sockets of protected endpoints, and no others; sees connections end that are counted. */
+/* Enrols the accepted sockets of protected endpoints, those that were connected to where requests are limited as they
+ * go out, and no others; sees connections end that are counted. */
 #include "maps.h"
 #include "lib/endpoint.h"
 #include "lib/incoming.h"
@@ -25,7 +26,34 @@ static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct k
 		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
-static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl_flow *flow)
+/* A row for the socket, whose rules are those of @key as it is configured. NULL: there is no room for it. */
+static __always_inline struct krl_conn *krl_enrol(struct bpf_sock_ops *ops, __u64 cookie,
+						  const struct krl_endpoint_key *key, __u64 netns_cookie)
+{
+	struct krl_conn *conn;
+
+	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
+	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (!conn) {
+		krl_count(KRL_REASON_CONN_TABLE_FULL);
+		return 0;
+	}
+	conn->endpoint = *key;
+	conn->judge.key.netns_cookie = netns_cookie;
+	__builtin_memcpy(conn->judge.key.addr, key->addr, sizeof(key->addr));
+	conn->judge.key.port = key->port;
+	/* The flag first: a socket that closes must always find its row removed. */
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	return conn;
+}
+
+static __always_inline void krl_not_enrolled(__u64 cookie)
+{
+	bpf_map_delete_elem(&krl_conns, &cookie);
+	krl_count(KRL_REASON_NOT_ENROLLED);
+}
+
+static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const struct krl_flow *flow)
 {
 	struct krl_endpoint_key key = { .port = flow->local_port };
 	struct krl_endpoint *endpoint;
@@ -37,25 +65,58 @@ static __always_inline void krl_enrol(struct bpf_sock_ops *ops, const struct krl
 	if (!endpoint)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn) {
-		krl_count(KRL_REASON_CONN_TABLE_FULL);
+	conn = krl_enrol(ops, cookie, &key, flow->netns_cookie);
+	if (!conn)
 		return;
-	}
-	conn->endpoint = key;
-	conn->judge.key.netns_cookie = flow->netns_cookie;
-	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
-	conn->judge.key.port = key.port;
-	/* The flag first: a socket that closes must always find its row removed. */
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	if (bpf_sock_hash_update(ops, &krl_sockets, &cookie, BPF_NOEXIST)) {
-		bpf_map_delete_elem(&krl_conns, &cookie);
-		krl_count(KRL_REASON_NOT_ENROLLED);
+		krl_not_enrolled(cookie);
 		return;
 	}
 	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_HEADERS)
 		krl_follow_server(ops, conn, endpoint->flags, cookie);
+}
+
+/* A client that blocks would get EAGAIN by a verdict on what it receives (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser);
+ * one that does not is served by it. */
+static __always_inline void krl_enrol_receiver(struct bpf_sock_ops *ops, __u64 cookie)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct krl_config *config;
+	struct sock *tcp;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	if (!config || !(config->flags & KRL_CONFIG_RECEIVERS))
+		return;
+	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+	if (tcp && !krl_sock_blocks(tcp))
+		bpf_sock_hash_update(ops, &krl_receivers, &cookie, BPF_NOEXIST);
+}
+
+static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const struct krl_flow *flow)
+{
+	struct krl_endpoint_key key = { .port = flow->remote_port, .hook = KRL_HOOK_SEND };
+	struct bpf_sock *sk = ops->sk;
+	struct krl_endpoint_key *dialled = sk ? bpf_sk_storage_get(&krl_dialled, sk, 0, 0) : 0;
+	struct krl_conn *conn;
+	__u64 cookie;
+
+	/* Another program may have made another peer of what was dialled. */
+	if (dialled)
+		key = *dialled;
+	else
+		__builtin_memcpy(key.addr, flow->remote, sizeof(key.addr));
+	if (!krl_find_endpoint(&key))
+		return;
+	cookie = bpf_get_socket_cookie(ops);
+	conn = krl_enrol(ops, cookie, &key, flow->netns_cookie);
+	if (!conn)
+		return;
+	conn->sending.at_seq = ops->snd_nxt;
+	if (bpf_sock_hash_update(ops, &krl_senders, &cookie, BPF_NOEXIST))
+		krl_not_enrolled(cookie);
+	else
+		krl_enrol_receiver(ops, cookie);
 }
 
 /* The connection ends, and the server has it still: after a single request, this is the second look. */
@@ -69,7 +130,7 @@ static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
 	cookie = bpf_get_socket_cookie(ops);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
-	if (conn && tcp)
+	if (conn && tcp && conn->endpoint.hook == KRL_HOOK_STREAM)
 		krl_look_at_reader(conn, tcp);
 }
 
@@ -136,7 +197,11 @@ int krl_sockops(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		krl_flow_of_ops(ops, &flow);
 		krl_incoming_is_open(ops, &flow);
-		krl_enrol(ops, &flow);
+		krl_enrol_accepted(ops, &flow);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		krl_flow_of_ops(ops, &flow);
+		krl_enrol_connected(ops, &flow);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		krl_listens(ops);

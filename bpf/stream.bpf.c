@@ -10,6 +10,7 @@
 #include "lib/pad.h"
 #include "lib/protocols.h"
 #include "lib/reader.h"
+#include "lib/refusal.h"
 #include "lib/select.h"
 
 /* Of a connection that was open before the rule: skbs that are no request. */
@@ -228,37 +229,6 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 	return krl_answer(skb, conn, cookie, sk);
 }
 
-/* In seconds, rounded up. */
-static __always_inline __u64 krl_seconds(__u64 ns)
-{
-	return (ns + KRL_NS_PER_S - 1) / KRL_NS_PER_S;
-}
-
-/* @boot_ns of CLOCK_BOOTTIME as unix time. */
-static __always_inline __u64 krl_unix_ns(__u64 boot_ns)
-{
-	struct krl_config *config;
-	__u32 zero = 0;
-
-	config = bpf_map_lookup_elem(&krl_config, &zero);
-	return boot_ns + (config ? config->wall_offset_ns : 0);
-}
-
-static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
-{
-	__u32 slot = judge->refused_slot;
-	struct krl_rule *rule;
-
-	rule = bpf_map_lookup_elem(&krl_rules, &slot);
-	a->kind = KRL_ANSWER_LIMITED;
-	a->form = rule ? rule->form : 0;
-	a->status = rule ? rule->status : 429;
-	a->remaining = judge->remaining;
-	a->retry_after_s = krl_seconds(judge->wait_ns);
-	/* Not that of the fill rounded up: who waits for so many seconds from now on would come before it. */
-	a->reset_s = krl_unix_ns(judge->now_ns) / KRL_NS_PER_S + a->retry_after_s;
-}
-
 /* What the header fields of the server's answer tell. */
 static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock *sk, int nothing_owed)
 {
@@ -405,7 +375,7 @@ int krl_stream(struct __sk_buff *skb)
 		if (!match)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
 					    krl_nothing_owed(conn, sk));
-		heads.scanning = (struct krl_scanning){ .skb = skb, .conn = conn, .policy = policy, .match = match };
+		heads.scanning = (struct krl_scanning){ .bytes = skb, .conn = conn, .policy = policy, .match = match };
 		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge,
 							     .policy = policy, .match = match };
 		heads.cookie = cookie;

@@ -39,6 +39,24 @@ int krl_enlist(struct bpf_iter__sockmap *ctx)
 	return 0;
 }
 
+/* Of a client, what it has not read of the kernel's answers would be lost, and what is held back of its request. */
+static __always_inline int krl_release_sender(struct seq_file *seq, const struct krl_conn *conn, __u64 cookie,
+					      struct sock *sk)
+{
+	int held = conn->sending.corked && krl_http_in_head(&conn->http);
+	__u8 one = 1;
+
+	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING) ||
+	    held || !krl_sock_read_answers(sk)) {
+		bpf_seq_write(seq, &one, sizeof(one));
+		return 0;
+	}
+	bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY);
+	bpf_map_delete_elem(&krl_receivers, &cookie);
+	bpf_map_delete_elem(&krl_senders, &cookie);
+	return 0;
+}
+
 /* Connections whose endpoint is gone are let go, when nothing of them waits to be read: what is in the socket map's
  * queue then would be lost. Nor when their server may wait in a blocking recv(), which would say EAGAIN: those stay until
  * they close. Writes a byte for each that has to wait. The row in krl_conns stays, for a program that
@@ -59,7 +77,11 @@ int krl_release(struct bpf_iter__sockmap *ctx)
 	if (!conn)
 		return 0;
 	endpoint = conn->endpoint;
-	if (krl_find_endpoint(&endpoint) || krl_sock_blocks(sk))
+	if (krl_find_endpoint(&endpoint))
+		return 0;
+	if (endpoint.hook == KRL_HOOK_SEND)
+		return krl_release_sender(ctx->meta->seq, conn, cookie, sk);
+	if (krl_sock_blocks(sk))
 		return 0;
 	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING &&
 	     conn->phase != KRL_PHASE_H2) ||

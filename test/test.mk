@@ -11,7 +11,7 @@ LIB_SRC := $(AGENT_SRC) $(filter-out tools/kmesh-rl/main.c,$(TOOL_SRC))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(wildcard test/unit/test_*.c))
 PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/prog/*.bpf.c))
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
-BENCH := $(B)/test/bench/steps
+BENCH := $(B)/test/bench/steps $(B)/test/bench/connects
 BLOCKING := $(B)/test/bench/blocking
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -43,9 +43,9 @@ $(B)/test/prog/%: $(B)/obj/test/prog/%.o $(B)/libkrl.a | $(PROG_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
 
-$(BENCH): $(B)/obj/test/bench/steps.o $(B)/libkrl.a
+$(BENCH): $(B)/test/bench/%: $(B)/obj/test/bench/%.o $(B)/libkrl.a
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lpthread -o $@
 
 $(BLOCKING): $(B)/obj/test/bench/blocking.o
 	@mkdir -p $(@D)
@@ -116,4 +116,7 @@ bench: all $(PROG_OBJ) $(BENCH) | deps-bench ## beside the unlimited server and 
 bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over a million requests each (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/blocking.py --build $(B)
 
-.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-blocking
+bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
+
+.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-connections bench-blocking

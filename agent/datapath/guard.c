@@ -183,18 +183,45 @@ bool krl_guard_is_alive(const struct krl_datapath *dp, __u64 cookie)
 	return is_guarded(dp, cookie) && !is_gone(dp, cookie);
 }
 
+/* Remove the buckets of namespaces that are gone. */
+static void forget_buckets(struct krl_datapath *dp, const __u64 *cookies, size_t count)
+{
+	int fd = bpf_map__fd(dp->skel->maps.krl_buckets);
+	struct krl_bucket_key key, next;
+	bool more = count && !bpf_map_get_next_key(fd, NULL, &next);
+	size_t i;
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		for (i = 0; i < count; i++)
+			if (key.netns_cookie == cookies[i])
+				break;
+		if (i < count)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
 /* Let go of the namespaces that are gone, or of all. */
 static void let_go_each(struct krl_datapath *dp, bool all)
 {
-	__u64 key, next;
+	__u64 key, next, *gone = NULL, *added;
+	size_t gone_count = 0;
 	bool more = !bpf_map_get_next_key(guarded_fd(dp), NULL, &next);
 
 	while (more) {
 		key = next;
 		more = !bpf_map_get_next_key(guarded_fd(dp), &key, &next);
-		if (all || is_gone(dp, key))
-			let_go(dp, key);
+		if (!all && !is_gone(dp, key))
+			continue;
+		let_go(dp, key);
+		/* With the rules, all buckets go. */
+		added = all ? NULL : krl_vec_add(&gone, &gone_count);
+		if (added)
+			*added = key;
 	}
+	forget_buckets(dp, gone, gone_count);
+	free(gone);
 }
 
 /* Bring krl_ports to what krl_endpoints says. 0, or -errno. */

@@ -10,6 +10,15 @@
 #include "datapath.h"
 #include "kmesh_rl.skel.h"
 
+/* The programs that hang on the cgroup. */
+enum krl_link {
+	KRL_LINK_SOCKOPS,
+	KRL_LINK_CONNECT4,
+	KRL_LINK_CONNECT6,
+	KRL_LINK_RELEASE,
+	KRL_LINK_COUNT
+};
+
 /* Keys, sorted, that nothing referred to after the last pass. Owned. */
 struct krl_stale {
 	__u64 *keys;
@@ -18,10 +27,11 @@ struct krl_stale {
 
 struct krl_datapath {
 	struct kmesh_rl *skel;
-	struct bpf_link *sockops;	/* pinned */
+	struct bpf_link *links[KRL_LINK_COUNT];	/* pinned, by enum krl_link */
 	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
 	struct krl_config *config;	/* krl_config, mapped */
 	const struct krl_load *load;	/* krl_load, mapped */
+	__u64 *dialled_ports;		/* krl_dialled_ports, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	struct krl_stale stale_forms, stale_policies;
 	int lock_fd;			/* the pin directory, flocked */
@@ -39,6 +49,18 @@ struct krl_datapath {
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */
 int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Switch the links that are pinned below @bpffs to the programs of @dp, or make them, on @cgroup_fd. 0, or
+ * -errno with @ret_error set. krl_links_close() lets go of them and leaves the pins. */
+int krl_links_attach(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error);
+void krl_links_close(struct krl_datapath *dp);
+
+/* Remove the pins of links below @bpffs, and with the last holder the links. */
+void krl_links_unpin(const char *bpffs);
+
+/* Is what waits to be read told of sockets in krl_senders (FIONREAD), to which krl_send is attached? false also when
+ * that could not be found out. */
+bool krl_fionread_is_known(struct krl_datapath *dp);
 
 /* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
  * directory to attach to, opened; the caller closes it. */

@@ -29,7 +29,9 @@ static const char *const pinned_maps[] = {
 	"krl_load",	 "krl_forms",	  "krl_policies",  "krl_matches",
 	"krl_writers",	 "krl_loose",	  "krl_values",	   "krl_held",
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
-	"krl_netns",	 "krl_lookup_progs", "krl_protocols", "krl_programs",
+	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
+	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
+	"krl_programs",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -113,6 +115,11 @@ static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
 	if (err)
 		return err;
 	dp->load = at;
+	err = map_array(skel->maps.krl_dialled_ports, sizeof(__u64) * KRL_PORT_WORDS, PROT_READ | PROT_WRITE, &at,
+			ret_error);
+	if (err)
+		return err;
+	dp->dialled_ports = at;
 	return 0;
 }
 
@@ -169,37 +176,13 @@ static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
 		err = attach_verdict(skel->progs.krl_reply, skel->maps.krl_writers, BPF_SK_MSG_VERDICT,
 				     ret_error);
 	if (!err)
+		err = attach_verdict(skel->progs.krl_send, skel->maps.krl_senders, BPF_SK_MSG_VERDICT, ret_error);
+	if (!err)
+		err = attach_verdict(skel->progs.krl_receive, skel->maps.krl_receivers, BPF_SK_SKB_VERDICT, ret_error);
+	if (!err)
 		err = attach_verdict(skel->progs.krl_stream, skel->maps.krl_sockets, BPF_SK_SKB_VERDICT,
 				     ret_error);
 	return err;
-}
-
-/* The pinned link is switched to the new program, or made. */
-static int attach_sockops(struct krl_datapath *dp, const char *bpffs, int cgroup_fd,
-			  struct krl_error *ret_error)
-{
-	char path[PATH_MAX];
-	int err;
-
-	snprintf(path, sizeof(path), "%s/%s", bpffs, KRL_PIN_SOCKOPS_LINK);
-	dp->sockops = bpf_link__open(path);
-	if (dp->sockops) {
-		err = bpf_link__update_program(dp->sockops, dp->skel->progs.krl_sockops);
-		if (!err)
-			return 0;
-		/* Its cgroup is gone: a link to nothing cannot be switched. */
-		unlink(path);
-		bpf_link__destroy(dp->sockops);
-		dp->sockops = NULL;
-	}
-	dp->sockops = bpf_program__attach_cgroup(dp->skel->progs.krl_sockops, cgroup_fd);
-	if (!dp->sockops)
-		return krl_error_set(ret_error, errno, "attaching krl_sockops to the cgroup: %s",
-				     strerror(errno));
-	err = bpf_link__pin(dp->sockops, path);
-	if (err)
-		return krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err));
-	return 0;
 }
 
 int krl_datapath_open(const struct krl_datapath_options *options, struct krl_datapath **ret,
@@ -229,9 +212,11 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
 	if (!err)
+		dp->config->flags = krl_fionread_is_known(dp) ? 0 : KRL_CONFIG_RECEIVERS;
+	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
-		err = attach_sockops(dp, options->bpffs, cgroup_fd, ret_error);
+		err = krl_links_attach(dp, options->bpffs, cgroup_fd, ret_error);
 	if (cgroup_fd >= 0)
 		close(cgroup_fd);
 	if (err) {
@@ -246,13 +231,15 @@ void krl_datapath_close(struct krl_datapath *dp)
 {
 	if (!dp)
 		return;
-	bpf_link__destroy(dp->sockops);
+	krl_links_close(dp);
 	if (dp->rules)
 		munmap(dp->rules, sizeof(struct krl_rule) * KRL_MAX_RULES);
 	if (dp->load)
 		munmap((void *)dp->load, sizeof(struct krl_load));
 	if (dp->config)
 		munmap(dp->config, sizeof(struct krl_config));
+	if (dp->dialled_ports)
+		munmap(dp->dialled_ports, sizeof(__u64) * KRL_PORT_WORDS);
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
@@ -301,10 +288,11 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 		return err;
 	libbpf_set_print(on_libbpf_print);
 	/* No new sockets first, then the enrolled ones, then the names. */
-	snprintf(path, sizeof(path), "%s/%s", options->bpffs, KRL_PIN_SOCKOPS_LINK);
-	unlink(path);
+	krl_links_unpin(options->bpffs);
 	empty_sockhash(options->bpffs, "krl_sockets", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_writers", BPF_SK_MSG_VERDICT);
+	empty_sockhash(options->bpffs, "krl_senders", BPF_SK_MSG_VERDICT);
+	empty_sockhash(options->bpffs, "krl_receivers", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_bounce", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_responders", BPF_SK_SKB_VERDICT);
 	empty_sockhash(options->bpffs, "krl_commands", BPF_SK_SKB_VERDICT);

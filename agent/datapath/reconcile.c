@@ -258,6 +258,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
+	krl_pass_dialled_ports(p);
 	err = krl_guard_update(p->dp);
 	if (err)
 		return krl_error_set(ret_error, -err, "guarding network namespaces: %s", strerror(-err));

@@ -13,11 +13,11 @@
 #define LOOK_EVERY_MS 1000
 #define TIDY_EVERY 10
 
-/* Run @program over krl_sockets. Returns how many bytes it wrote, or -errno. */
-static ssize_t walk(struct krl_datapath *dp, struct bpf_program *program)
+/* Run @program over the sockets of @map. Returns how many bytes it wrote, or -errno. */
+static ssize_t walk(struct bpf_program *program, const struct bpf_map *map)
 {
-	union bpf_iter_link_info map = { .map.map_fd = bpf_map__fd(dp->skel->maps.krl_sockets) };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &map, .link_info_len = sizeof(map));
+	union bpf_iter_link_info info = { .map.map_fd = bpf_map__fd(map) };
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_link *link = bpf_program__attach_iter(program, &opts);
 	ssize_t n, written = 0;
 	char bytes[256];
@@ -43,15 +43,18 @@ static ssize_t walk(struct krl_datapath *dp, struct bpf_program *program)
 
 int krl_walk_enlist(struct krl_datapath *dp)
 {
-	ssize_t n = walk(dp, dp->skel->progs.krl_enlist);
+	ssize_t n = walk(dp->skel->progs.krl_enlist, dp->skel->maps.krl_sockets);
 
 	return n < 0 ? n : 0;
 }
 
 void krl_walk_release(struct krl_datapath *dp)
 {
+	ssize_t sockets = walk(dp->skel->progs.krl_release, dp->skel->maps.krl_sockets);
+	ssize_t senders = walk(dp->skel->progs.krl_release, dp->skel->maps.krl_senders);
+
 	/* What waits, or could not be looked at, is tried again. */
-	dp->releasing = walk(dp, dp->skel->progs.krl_release) != 0;
+	dp->releasing = sockets || senders;
 }
 
 struct krl_tidy {
@@ -60,17 +63,24 @@ struct krl_tidy {
 	unsigned int looks;
 };
 
+static bool is_enrolled(const struct bpf_map *map, __u64 cookie)
+{
+	__u64 value;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(map), &cookie, &value) || errno != ENOENT;
+}
+
 /* Remove the rows of connections that are not enrolled any more, and whose end sockops is not told. */
 static void drop_loose(struct krl_datapath *dp)
 {
-	int loose = bpf_map__fd(dp->skel->maps.krl_loose), sockets = bpf_map__fd(dp->skel->maps.krl_sockets);
-	__u64 next, key, value;
+	int loose = bpf_map__fd(dp->skel->maps.krl_loose);
+	__u64 next, key;
 	bool more = !bpf_map_get_next_key(loose, NULL, &next);
 
 	while (more) {
 		key = next;
 		more = !bpf_map_get_next_key(loose, &key, &next);
-		if (!bpf_map_lookup_elem(sockets, &key, &value) || errno != ENOENT)
+		if (is_enrolled(dp->skel->maps.krl_sockets, key) || is_enrolled(dp->skel->maps.krl_senders, key))
 			continue;
 		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.krl_conns), &key);
 		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.krl_matches), &key);

@@ -290,6 +290,8 @@ void krl_compiler_refuse(struct krl_compiler *c, bool *refused, __u32 rule, cons
 	if (refused[at])
 		return;
 	refused[at] = true;
+	if (source->over)
+		*source->over = true;
 	krl_diags_add(c->errors, source->file, source->document->line, 1, "RateLimit %s/%s: %s",
 		      source->document->ns, source->document->name, why);
 }

@@ -67,6 +67,7 @@ struct krl_plan {
 struct krl_source_document {
 	const char *file;
 	const struct krl_document *document;
+	bool *over;	/* set to true when it goes past a bound; may be NULL */
 };
 
 /* Compile @documents, in any order; their order does not matter. A RateLimit that is in force twice,

@@ -261,8 +261,10 @@ void krl_decoded_file_clear(struct krl_decoded_file *file)
 {
 	size_t i;
 
-	for (i = 0; i < file->count; i++)
+	for (i = 0; i < file->count; i++) {
 		krl_document_free(file->documents[i].document);
+		krl_document_free(file->documents[i].before);
+	}
 	free(file->documents);
 	*file = (struct krl_decoded_file){ 0 };
 }

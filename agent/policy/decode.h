@@ -15,6 +15,9 @@ struct krl_decoded {
 	bool named;			/* the identity of a refused one is known */
 	char ns[64];
 	char name[256];
+	/* Of a store: what the document was when it last went past no bound, and whether it does now. */
+	struct krl_document *before;
+	bool over;
 };
 
 struct krl_decoded_file {

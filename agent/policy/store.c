@@ -95,6 +95,34 @@ static struct krl_decoded *find_document(struct krl_decoded_file *file, const st
 	return NULL;
 }
 
+/* What @entry is that is in force: of one that goes past a bound, what it was before. */
+static struct krl_document *in_force(const struct krl_decoded *entry)
+{
+	return entry->over && entry->before ? entry->before : entry->document;
+}
+
+/* Have the documents of @new remember what they were in @old when they went past no bound. */
+static void remember(struct krl_decoded_file *old, struct krl_decoded_file *new)
+{
+	struct krl_document *document;
+	size_t i, k;
+
+	for (i = 0; i < new->count; i++) {
+		document = new->documents[i].document;
+		for (k = 0; document && k < old->count; k++) {
+			struct krl_decoded *entry = &old->documents[k];
+			struct krl_document **kept = entry->over ? &entry->before : &entry->document;
+
+			if (!*kept || (*kept)->kind != document->kind || strcmp((*kept)->ns, document->ns) ||
+			    strcmp((*kept)->name, document->name))
+				continue;
+			new->documents[i].before = *kept;
+			*kept = NULL;
+			break;
+		}
+	}
+}
+
 static bool has_unnamed(const struct krl_decoded_file *file)
 {
 	size_t i;
@@ -130,7 +158,9 @@ static int keep_previous(struct krl_decoded_file *old, struct krl_decoded_file *
 			*entry = old->documents[i];
 		}
 		entry->document = document;
+		entry->before = old->documents[i].before;
 		old->documents[i].document = NULL;
+		old->documents[i].before = NULL;
 	}
 	return 0;
 }
@@ -154,6 +184,7 @@ int krl_store_file(struct krl_store *store, const char *name, const char *text, 
 		krl_decoded_file_clear(&decoded);
 		return err;
 	}
+	remember(&file->decoded, &decoded);
 	krl_decoded_file_clear(&file->decoded);
 	file->decoded = decoded;
 	file->known |= whole;
@@ -202,11 +233,38 @@ void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *r
 	*ret_refused = refused;
 }
 
+static int add_retain(struct krl_plan *plan, const char *ns, const char *name)
+{
+	struct krl_plan_retain *retain = krl_vec_add(&plan->retain, &plan->retain_count);
+
+	if (!retain)
+		return -ENOMEM;
+	snprintf(retain->ns, sizeof(retain->ns), "%s", ns);
+	snprintf(retain->name, sizeof(retain->name), "%s", name);
+	return 0;
+}
+
+/* The same of those that go past a bound, which compiling tells. */
+static int retain_over(const struct krl_store *store, struct krl_plan *plan)
+{
+	const struct krl_decoded *entry;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		for (d = 0; d < store->files[i].decoded.count; d++) {
+			entry = &store->files[i].decoded.documents[d];
+			if (entry->over && !entry->before &&
+			    add_retain(plan, entry->document->ns, entry->document->name))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 /* Who is refused and has no good version here: limits of before us stay until they can be read. Other files
  * hold nothing of before us that is not read. */
 static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 {
-	struct krl_plan_retain *retain;
 	size_t i, d;
 
 	for (i = 0; i < store->count; i++) {
@@ -224,41 +282,119 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 				plan->retain_all |= !file->known;
 				continue;
 			}
-			retain = krl_vec_add(&plan->retain, &plan->retain_count);
-			if (!retain)
+			if (add_retain(plan, entry->ns, entry->name))
 				return -ENOMEM;
-			snprintf(retain->ns, sizeof(retain->ns), "%s", entry->ns);
-			snprintf(retain->name, sizeof(retain->name), "%s", entry->name);
 		}
 	}
 	return 0;
 }
 
+/* The documents that are in force. The caller frees @ret. */
+static int list_documents(const struct krl_store *store, struct krl_source_document **ret, size_t *ret_count)
+{
+	struct krl_source_document *added;
+	struct krl_decoded *entry;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		for (d = 0; d < store->files[i].decoded.count; d++) {
+			entry = &store->files[i].decoded.documents[d];
+			if (!entry->document)
+				continue;
+			added = krl_vec_add(ret, ret_count);
+			if (!added)
+				return -ENOMEM;
+			*added = (struct krl_source_document){ store->files[i].name, in_force(entry), &entry->over };
+		}
+	}
+	return 0;
+}
+
+static void forget_over(const struct krl_store *store)
+{
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++)
+		for (d = 0; d < store->files[i].decoded.count; d++)
+			store->files[i].decoded.documents[d].over = false;
+}
+
+/* Does a document go past a bound that did not before? */
+static bool has_over(const struct krl_store *store)
+{
+	const struct krl_decoded *entry;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		for (d = 0; d < store->files[i].decoded.count; d++) {
+			entry = &store->files[i].decoded.documents[d];
+			if (entry->over && entry->before)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Move the lines of @from that @to does not have. 0, or -ENOMEM. */
+static int move_lines(struct krl_diags *from, struct krl_diags *to)
+{
+	size_t i, k;
+	char **line;
+
+	for (i = 0; i < from->count; i++) {
+		for (k = 0; k < to->count && strcmp(from->lines[i], to->lines[k]);)
+			k++;
+		if (k < to->count)
+			continue;
+		line = krl_vec_add(&to->lines, &to->count);
+		if (!line)
+			return -ENOMEM;
+		*line = from->lines[i];
+		from->lines[i] = NULL;
+	}
+	return 0;
+}
+
+static int compile_listed(const struct krl_store *store, int64_t now_s, struct krl_plan *plan,
+			  struct krl_diags *errors, struct krl_diags *notes)
+{
+	struct krl_source_document *documents = NULL;
+	size_t count = 0;
+	int err = list_documents(store, &documents, &count);
+
+	if (!err)
+		err = krl_compile(documents, count, now_s, plan, errors, notes);
+	free(documents);
+	return err;
+}
+
 int krl_store_compile(const struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes)
 {
-	struct krl_source_document *documents = NULL, *added;
+	struct krl_diags said = { 0 }, waiting = { 0 };
 	struct krl_plan plan = { 0 };
-	size_t count = 0, i, d;
-	int err = 0;
+	int err;
 
-	for (i = 0; i < store->count && !err; i++)
-		for (d = 0; d < store->files[i].decoded.count && !err; d++) {
-			if (!store->files[i].decoded.documents[d].document)
-				continue;
-			added = krl_vec_add(&documents, &count);
-			if (!added) {
-				err = -ENOMEM;
-				break;
-			}
-			added->file = store->files[i].name;
-			added->document = store->files[i].decoded.documents[d].document;
-		}
+	forget_over(store);
+	err = fill_retain(store, &plan);
 	if (!err)
+		err = compile_listed(store, now_s, &plan, errors, &waiting);
+	if (!err && has_over(store)) {
+		/* Once more, with what those were before. */
+		krl_plan_clear(&plan);
+		krl_diags_clear(&waiting);
 		err = fill_retain(store, &plan);
+		if (!err)
+			err = compile_listed(store, now_s, &plan, &said, &waiting);
+		if (!err)
+			err = move_lines(&said, errors);
+	}
 	if (!err)
-		err = krl_compile(documents, count, now_s, &plan, errors, notes);
-	free(documents);
+		err = retain_over(store, &plan);
+	if (!err)
+		err = move_lines(&waiting, notes);
+	krl_diags_clear(&said);
+	krl_diags_clear(&waiting);
 	if (err)
 		krl_plan_clear(&plan);
 	else
@@ -277,7 +413,7 @@ static const struct krl_rate_limit *find_limit(const struct krl_store *store, co
 		const struct file *file = &store->files[i];
 
 		for (d = 0; d < file->decoded.count; d++) {
-			document = file->decoded.documents[d].document;
+			document = in_force(&file->decoded.documents[d]);
 			if (!document || document->kind != KRL_KIND_RATE_LIMIT || strcmp(document->ns, ns) ||
 			    strcmp(document->name, name))
 				continue;

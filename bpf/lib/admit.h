@@ -135,15 +135,19 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	return b;
 }
 
+/* Atomically, though each CPU has its own: a program may be interrupted by another that counts there. */
 static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 limited, __u64 shadow_limited)
 {
 	struct krl_rule_stats *stats = bpf_map_lookup_elem(&krl_rule_stats, &slot);
 
-	if (stats) {
-		stats->allowed += allowed;
-		stats->limited += limited;
-		stats->shadow_limited += shadow_limited;
-	}
+	if (!stats)
+		return;
+	if (allowed)
+		__sync_fetch_and_add(&stats->allowed, allowed);
+	if (limited)
+		__sync_fetch_and_add(&stats->limited, limited);
+	if (shadow_limited)
+		__sync_fetch_and_add(&stats->shadow_limited, shadow_limited);
 }
 
 /* Of several rules that refuse, the answer shows the one that fills last. */

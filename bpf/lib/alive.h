@@ -3,9 +3,7 @@
 #ifndef KMESH_RL_ALIVE_H
 #define KMESH_RL_ALIVE_H
 
-#include "../maps.h"
-
-#define KRL_NS_PER_S 1000000000ULL
+#include "refusal.h"
 
 /* An agent that went round its loop this lately is there to carry an answer; it does so twenty times in
  * that time. One that was killed is known to be gone at once, see krl_leave_answer(). */

@@ -88,6 +88,8 @@ struct krl_scan {
 	__u32 event;		/* enum krl_http_event that ended the walk early */
 	__u32 failed;		/* the bytes could not be read */
 	__u32 refused;		/* with selectors, where each head is judged as it ends: one was refused */
+	__u32 base;		/* of a message: which byte of it can be read first */
+	__u32 pulled;		/* ... the program has asked for other bytes than those of its first piece */
 };
 
 #define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */
@@ -133,6 +135,17 @@ struct krl_reply_walk {
 	__u32 tried;		/* ... which was made */
 };
 
+/* A client's connection; see send.bpf.c. */
+struct krl_sending {
+	__u32 at_seq;		/* TCP sequence number of what it writes: up to here that was framed */
+	__u32 size;		/* of this message */
+	__u32 sure;		/* bytes of it that the kernel takes in any case */
+	__u8 corked;		/* the kernel keeps messages of this connection in one that was held back */
+	__u8 torn;		/* the first part of the head that is framed went out */
+	__u8 pieces;		/* messages since those held back were made one piece */
+	__u8 pad;
+};
+
 /* The verdict program runs under the socket's lock, in softirq or in a reader's context, where it may
  * be interrupted by itself for another socket: what it needs room for is here, not per CPU. */
 struct krl_conn {
@@ -163,6 +176,7 @@ struct krl_conn {
 	__u8 spoken;		/* what the client speaks is known */
 	__u8 pad[2];
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
+	struct krl_sending sending;
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {

@@ -26,21 +26,4 @@ static __always_inline struct krl_endpoint *krl_find_endpoint(struct krl_endpoin
 	return bpf_map_lookup_elem(&krl_endpoints, key);
 }
 
-/* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
-static __always_inline struct krl_endpoint *krl_conn_endpoint(struct krl_conn *conn)
-{
-	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
-	struct krl_endpoint_key key;
-
-	if (endpoint)
-		return endpoint;
-	key = conn->endpoint;
-	endpoint = krl_find_endpoint(&key);
-	if (!endpoint)
-		return 0;
-	conn->endpoint = key;
-	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
-	return endpoint;
-}
-
 #endif

@@ -61,6 +61,7 @@ struct list_head {
 };
 
 struct sk_psock {
+	struct sk_buff_head ingress_skb;
 	struct list_head ingress_msg;
 };
 
@@ -166,6 +167,17 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk)
 	return sure < segment && !unsent ? segment : sure;
 }
 
+/* Is there no room to write into? (include/net/sock.h, sk_stream_memory_free) */
+static __always_inline int krl_sock_full(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u32 lowat = tp->notsent_lowat;
+
+	if (!lowat)
+		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+	return sk->sk_wmem_queued >= sk->sk_sndbuf || tp->write_seq - tp->snd_nxt >= lowat;
+}
+
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when it is woken and there is
  * nothing to read: it waits once, not in a loop (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser). */
 static __always_inline int krl_sock_blocks(struct sock *sk)
@@ -207,6 +219,36 @@ static __always_inline int krl_sock_is_in(struct sock *sk, __u64 cgroup_id)
 	return 0;
 }
 
+/* Has a client read all that the kernel answered? */
+static __always_inline int krl_sock_read_answers(struct sock *sk)
+{
+	struct sk_psock *psock = (struct sk_psock *)((unsigned long)sk->sk_user_data & ~7UL);
+	struct list_head *list = &psock->ingress_msg, *next;
+	__u32 waiting;
+
+	if (!psock)
+		return 0;
+	if (bpf_probe_read_kernel(&waiting, sizeof(waiting), &psock->ingress_skb.qlen) || waiting)
+		return 0;
+	return !bpf_probe_read_kernel(&next, sizeof(next), &list->next) && next == list;
+}
+
+/* ... and all that came? */
+static __always_inline int krl_sock_read_all(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->copied_seq == tp->rcv_nxt && krl_sock_read_answers(sk);
+}
+
+/* TCP sequence number behind the last byte that came. */
+static __always_inline __u32 krl_sock_rcv_nxt(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->rcv_nxt;
+}
+
 /* skbs that wait behind the one being judged. */
 static __always_inline __u32 krl_sock_backlog(struct sock *sk)
 {
@@ -236,6 +278,16 @@ static __always_inline int krl_sock_rests(struct sock *sk)
 
 	return tp->copied_seq == tp->rcv_nxt &&
 	       (!tp->bytes_received || (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0);
+}
+
+/* Was all answered that the client sent? It seems so when the server has it, and something came after that and was
+ * read. */
+static __always_inline int krl_sock_was_answered(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->copied_seq == tp->rcv_nxt && tp->snd_una == tp->write_seq &&
+	       (__s32)(tp->inet_conn.icsk_ack.lrcvtime - tp->lsndtime) >= 0;
 }
 
 /* Has the server written something since write_seq was @since, and has the client all of it? */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Walk the bytes of one skb through the connection's HTTP framing. */
+/* Walk the bytes of one skb, or of one message, through the connection's HTTP framing. */
 #ifndef KMESH_RL_SCAN_H
 #define KMESH_RL_SCAN_H
 
 #include "../maps.h"
+#include "bytes.h"
 #include "match.h"
 
 /* No skb is larger: BIG TCP's limit (include/linux/netdevice.h, GSO_MAX_SIZE). */
@@ -12,13 +13,13 @@
 /* On the stack are two pointers alone; the numbers are in the connection's row, where the verifier does
  * not follow them. */
 struct krl_scanning {
-	struct __sk_buff *skb;
+	krl_bytes *bytes;
 	struct krl_conn *conn;
 	const struct krl_policy *policy;	/* with match, or NULL */
 	struct krl_match *match;
 };
 
-static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn *conn)
+static __always_inline int krl_scan_fill(krl_bytes *bytes, struct krl_conn *conn)
 {
 	struct krl_scan *s = &conn->scan;
 	__u32 n = s->len - s->off;
@@ -27,8 +28,8 @@ static __always_inline int krl_scan_fill(struct __sk_buff *skb, struct krl_conn 
 		n = KRL_WINDOW_BYTES;
 	if (n == 0)
 		return 1;
-	n = KRL_BOUNDED(n, KRL_WINDOW_BYTES);
-	if (bpf_skb_load_bytes(skb, s->off, conn->window, n))
+	n = krl_bytes_load(bytes, s, conn->window, n);
+	if (!n)
 		return 1;
 	s->window_off = s->off;
 	s->window_len = n;
@@ -52,7 +53,7 @@ static long krl_scan_step(__u32 i, void *ctx)
 		at = KRL_WINDOW_BYTES;
 	steps = krl_http_step(&conn->http, conn->window, at, s->window_len, s->len - s->off, &event);
 	if (!steps) {
-		s->failed = krl_scan_fill(((struct krl_scanning *)ctx)->skb, conn);
+		s->failed = krl_scan_fill(((struct krl_scanning *)ctx)->bytes, conn);
 		return s->failed;
 	}
 	s->off += steps;
@@ -69,24 +70,27 @@ static long krl_scan_step(__u32 i, void *ctx)
 		s->head_bits |= (__u64)!!(conn->http.flags & KRL_HTTP_HEAD) << (s->heads & 63);
 		s->heads++;
 		s->flags = conn->http.flags;
-		return !!match;
+		return KRL_BYTES_ONE || match;
 	} else {
 		s->event = event;
 	}
+	if (KRL_BYTES_ONE && before >= KRL_HTTP_BODY && conn->http.state == KRL_HTTP_START)
+		return 1;
 	return s->event != KRL_HTTP_NOTHING;
 }
 
-/* Walk @skb up to its end, or with selectors to that of the next head, moving the connection's framing on. */
+/* Walk @scanning's bytes up to their end, or with selectors to that of the next head, moving the connection's framing
+ * on. */
 static __always_inline void krl_scan_on(struct krl_scanning *scanning)
 {
 	bpf_loop(KRL_SCAN_STEPS, krl_scan_step, scanning, 0);
 }
 
-/* Walk the whole of @skb; the outcome is in @conn->scan. */
-static __always_inline void krl_scan_begin(struct __sk_buff *skb, struct krl_conn *conn)
+/* All of @bytes are to be walked; the outcome is in @conn->scan. */
+static __always_inline void krl_scan_begin(krl_bytes *bytes, struct krl_conn *conn)
 {
 	__builtin_memset(&conn->scan, 0, sizeof(conn->scan));
-	conn->scan.len = skb->len;
+	conn->scan.len = krl_bytes_len(bytes, conn);
 }
 
 static __always_inline void krl_scan_done(struct krl_conn *conn)
@@ -95,12 +99,12 @@ static __always_inline void krl_scan_done(struct krl_conn *conn)
 		conn->scan.failed = 1;
 }
 
-/* Walk the whole of @skb without selectors; the outcome is in @conn->scan. */
-static __always_inline void krl_scan(struct __sk_buff *skb, struct krl_conn *conn)
+/* Walk all of @bytes without selectors; the outcome is in @conn->scan. */
+static __always_inline void krl_scan(krl_bytes *bytes, struct krl_conn *conn)
 {
-	struct krl_scanning scanning = { .skb = skb, .conn = conn };
+	struct krl_scanning scanning = { .bytes = bytes, .conn = conn };
 
-	krl_scan_begin(skb, conn);
+	krl_scan_begin(bytes, conn);
 	krl_scan_on(&scanning);
 	krl_scan_done(conn);
 }

@@ -4,8 +4,8 @@
 #define KMESH_RL_SELECT_H
 
 #include "admit.h"
-#include "matched.h"
-#include "scan.h"
+#include "endpoint.h"
+#include "matches.h"
 #include "taken.h"
 
 struct krl_judging_heads {
@@ -49,7 +49,7 @@ static __noinline int krl_scan_judging(struct krl_judging_heads *h)
 	struct krl_conn *conn = h->scanning.conn;
 	int bad;
 
-	krl_scan_begin(h->scanning.skb, conn);
+	krl_scan_begin(h->scanning.bytes, conn);
 	conn->judge.n = 1;
 	conn->judge.taken = 0;
 	conn->judge.shadowed = 0;

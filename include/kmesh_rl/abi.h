@@ -26,6 +26,7 @@ enum {
 	KRL_KEPT_VALUES = 4,		/* ... of those that pick one bucket together */
 	KRL_KEPT_BYTES = 64,		/* ... of each */
 	KRL_KEPT_NAME_BYTES = 32,	/* ... of the name of its header */
+	KRL_PORT_WORDS = 65536 / 64,	/* of a bit for each port */
 	KRL_MAX_HELD = 1 << 17,		/* connections that count in rules with maxConnections, on one node */
 	KRL_HELD_KEYS = 4,		/* ... rules of one connection */
 	KRL_MAX_NETNS = 16384,		/* network namespaces whose connections are judged as they come in */
@@ -234,6 +235,10 @@ struct krl_rule_stats {
 	__u64 shadow_limited;	/* of those allowed, what the rule would have refused */
 };
 
+enum {
+	KRL_CONFIG_RECEIVERS = 1U << 0,	/* clients that do not block are put into krl_receivers, for FIONREAD */
+};
+
 /* Written by the agent alone, row 0 of krl_config. */
 struct krl_config {
 	__u32 abi_version;
@@ -242,6 +247,8 @@ struct krl_config {
 	__u64 alive_ns;		/* CLOCK_BOOTTIME, when the agent last went round its loop */
 	__u64 batch_until_ns;	/* CLOCK_BOOTTIME, until when it looks every millisecond for answers to carry */
 	__u64 hash_key[2];	/* of the descriptors; drawn once, when the maps are made */
+	__u32 flags;		/* KRL_CONFIG_... */
+	__u32 pad;
 };
 
 /* Written by the programs alone, row 0 of krl_load; all only grow. */
@@ -292,15 +299,15 @@ struct krl_open {
 	__u8 remote[16];
 	__u16 local_port;
 	__u16 remote_port;
-	__u32 pad;
+	__u32 hook;		/* KRL_HOOK_STREAM, or KRL_HOOK_SEND: it was connected to where requests are limited */
 };
 
 /* What krl_join says of it. */
 enum krl_joined {
 	KRL_JOINED_NOT,		/* there is no such connection, or there was no room for it */
 	KRL_JOINED,
-	/* Its server may wait in a blocking recv(): that of before, which does not see what the verdict lets through.
-	 * It would wait for good. */
+	/* Its server, or client, may wait in a blocking recv(): that of before, which does not see what the verdict lets
+	 * through, or what the kernel answers. It would wait for good. */
 	KRL_JOINED_BLOCKS,
 };
 
@@ -340,7 +347,7 @@ _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
-_Static_assert(sizeof(struct krl_config) == 48, "ABI");
+_Static_assert(sizeof(struct krl_config) == 56, "ABI");
 _Static_assert(sizeof(struct krl_load) == 40, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");

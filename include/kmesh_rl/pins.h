@@ -7,6 +7,9 @@
 #define KRL_DEFAULT_CONTROL_SOCKET "/run/kmesh-rl/agent.sock"
 
 #define KRL_PIN_SOCKOPS_LINK "link_sockops"
+#define KRL_PIN_CONNECT4_LINK "link_connect4"
+#define KRL_PIN_CONNECT6_LINK "link_connect6"
+#define KRL_PIN_RELEASE_LINK "link_release"
 
 /* Behind it the cookie of the network namespace, 16 hexadecimal digits. */
 #define KRL_PIN_LOOKUP_LINK "link_lookup_"

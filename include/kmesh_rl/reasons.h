@@ -8,7 +8,7 @@
 #define KRL_REASONS(X)                                                                             \
 	X(BAD_REQUEST, "bad_request", "malformed or ambiguous HTTP/1.1, refused with 400")         \
 	X(TLS, "tls", "TLS on a protected port cannot be read")                                    \
-	X(HTTP2, "http2", "HTTP/2 that rules on heads could not judge, refused by failurePolicy")  \
+	X(HTTP2, "http2", "HTTP/2 that is not judged: it goes out, or rules cannot apply to it")   \
 	X(HTTP2_UNSEEN, "http2_unseen", "a request over HTTP/2, to which rules on its head do not apply") \
 	X(HTTP2_GOAWAY, "http2_goaway", "an HTTP/2 connection over its limit, told so by GOAWAY")  \
 	X(UPGRADED, "upgraded", "the connection left HTTP/1.1 after an Upgrade")                   \

@@ -15,9 +15,11 @@ by the number of rules, and one take, by the number of buckets.
 Prints tables and the same as JSON; --json FILE writes every round as well.
 """
 import argparse
+import glob
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -26,7 +28,7 @@ import sys
 import tempfile
 import time
 
-ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT, TELL = range(18480, 18487)
+ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT, TELL, SEND = range(18480, 18488)
 TIERS = 32
 
 # A head of 600 bytes, as browsers and API clients send: the last of the tiers is asked for.
@@ -47,6 +49,7 @@ CASES = [
     ("nginx proxy admits", PROXY_ADMIT, 200, []),
     ("kmesh-rl answers 429", REFUSE, 429, []),
     ("nginx proxy answers 429", PROXY_REFUSE, 429, []),
+    ("kmesh-rl 429, going out", SEND, 429, []),
     ("server alone, 600-byte head", ALONE, 200, LONG_HEAD),
     ("kmesh-rl, 32 tiers, same", SELECT, 200, LONG_HEAD),
 ]
@@ -64,7 +67,7 @@ http {{
 
 SERVER = """
   server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; listen 127.0.0.1:{3}; listen 127.0.0.1:{4};
-           root {dir}/www; }}
+           listen 127.0.0.1:{5};           root {dir}/www; }}
 """
 
 PROXY = """
@@ -82,6 +85,7 @@ apiVersion: kmesh.net/v1alpha1
 kind: RateLimit
 metadata: {{name: {name}, namespace: bench}}
 spec:
+  direction: {direction}
   endpoints: [{{ip: 127.0.0.1, port: {port}}}]
   responseHeaders: {headers}
   rules:
@@ -93,12 +97,12 @@ RULE = """\
 """
 
 
-def rate_limit(name, port, *tokens, headers="Limited"):
+def rate_limit(name, port, *tokens, headers="Limited", direction="Inbound"):
     """A RateLimit with a rule for each of @tokens; of several, each has a selector."""
     selectors = [f", clientSelectors: [{{headers: [{{name: x-user-type, value: tier-{n}}}]}}]"
                  for n in range(len(tokens))] if len(tokens) > 1 else [""]
     rules = "".join(RULE.format(tokens=n, selectors=s) for n, s in zip(tokens, selectors))
-    return RATE_LIMIT.format(name=name, port=port, rules=rules, headers=headers)
+    return RATE_LIMIT.format(name=name, port=port, rules=rules, headers=headers, direction=direction)
 
 
 def idle_s():
@@ -107,6 +111,21 @@ def idle_s():
     with open("/proc/stat") as stat:
         idle, iowait = map(int, stat.readline().split()[4:6])
     return (idle + iowait) / os.sysconf("SC_CLK_TCK")
+
+
+def process_s(pids):
+    """CPU seconds that these processes and those that they started have had."""
+    total = 0
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(stat) as file:
+                pid, rest = file.read().split(" (", 1)
+        except OSError:
+            continue
+        fields = rest.rsplit(")", 1)[1].split()
+        if int(pid) in pids or int(fields[1]) in pids:
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def wait_for(what, condition):
@@ -149,8 +168,9 @@ class Bench:
             file.write(rate_limit("admit", ADMIT, 10**18))
             file.write(rate_limit("tell", TELL, 10**18, headers="Always"))
             file.write(rate_limit("refuse", REFUSE, 1))
+            file.write(rate_limit("send", SEND, 1, direction="Outbound"))
             file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**18))
-        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, dir=self.dir))
+        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, SEND, dir=self.dir))
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                     "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
@@ -166,13 +186,21 @@ class Bench:
         subprocess.run([f"{self.args.build}/kmesh-rl-agent", "--detach", "--bpffs", self.bpffs], check=False)
         shutil.rmtree(self.dir)
 
+    def own_s(self):
+        """CPU seconds of what runs for this benchmark, and of what ran to its end."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return process_s([process.pid for process in self.processes]) + ended.ru_utime + ended.ru_stime
+
     def measure(self, port, connections, headers):
         start, idle = time.monotonic(), idle_s()
+        before = self.own_s()
         out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{self.args.seconds}",
                               *(arg for header in headers for arg in ("-H", header)),
                               f"http://127.0.0.1:{port}/file"],
                              capture_output=True, text=True, check=True).stdout
         cpu = (time.monotonic() - start) * os.cpu_count() - (idle_s() - idle)
+        if self.args.processes:
+            cpu = self.own_s() - before
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
         return {"requests_per_s": rate, "cpu_us_per_request": cpu * 1e6 / max(requests, 1)}
@@ -240,19 +268,25 @@ def ratios(median):
         "alone_of_proxied": ratio("server alone", "nginx proxy admits", "requests_per_s"),
         "selected_of_alone": ratio("kmesh-rl, 32 tiers, same", "server alone, 600-byte head", "requests_per_s"),
         "cpu_429_of_proxy_429": ratio("kmesh-rl answers 429", "nginx proxy answers 429", "cpu_us_per_request"),
+        "cpu_429_out_of_proxy_429": ratio("kmesh-rl 429, going out", "nginx proxy answers 429", "cpu_us_per_request"),
     }
 
 
-def show(connections, median, ratio):
+def show_rates(connections, median):
     print(f"{f'{connections} connections':30}{'requests/s':>12}{'CPU us/request':>16}")
     for name, m in median.items():
         print(f"{name:30}{m['requests_per_s']:12.0f}{m['cpu_us_per_request']:16.1f}")
+
+
+def show(connections, median, ratio):
+    show_rates(connections, median)
     print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97)")
     print(f"told / server alone      {ratio['told_of_alone']:.2f}   (to reach: 0.85)")
     print(f"admitted / proxied       {ratio['admitted_of_proxied']:.2f}   (to reach: 2.00; "
           f"the server alone: {ratio['alone_of_proxied']:.2f})")
     print(f"32 tiers / server alone  {ratio['selected_of_alone']:.2f}   (to reach: 0.95)")
-    print(f"CPU of a 429 / proxy's   {ratio['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)\n")
+    print(f"CPU of a 429 / proxy's   {ratio['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)")
+    print(f"... going out / proxy's  {ratio['cpu_429_out_of_proxy_429']:.2f}   (to reach: 0.33)\n")
 
 
 def main():
@@ -262,27 +296,35 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--connections", type=int, nargs="+", default=[16, 64, 128])
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--cases", default="", metavar="PART", help="only those whose name holds PART, and no steps")
+    parser.add_argument("--processes", action="store_true",
+                        help="CPU of wrk, the servers and the agent alone: for a machine that does other things too")
     parser.add_argument("--steps", action="store_true", help="only the steps in the kernel, without servers")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     bench = Bench(args)
-    rounds = {count: {name: [] for name, *_ in CASES} for count in args.connections}
+    cases = [case for case in CASES if args.cases in case[0]]
+    rounds = {count: {name: [] for name, *_ in cases} for count in args.connections}
     steps = []
     try:
-        steps = [bench.steps() for _ in range(args.rounds)]
+        steps = [bench.steps() for _ in range(args.rounds)] if not args.cases else []
         if args.steps:
             show_steps(median_of(steps))
             return
         bench.up()
         for _ in range(args.rounds):
             for count in args.connections:
-                for name, port, _status, headers in CASES:
+                for name, port, _status, headers in cases:
                     rounds[count][name].append(bench.measure(port, count, headers))
-        take_ns = bench.take_ns()
+        take_ns = bench.take_ns() if not args.cases else 0
     finally:
         bench.down()
 
+    if args.cases:
+        for count in args.connections:
+            show_rates(count, medians(rounds[count]))
+        return
     result = {"seconds": args.seconds, "take_ns": take_ns, "steps": median_of(steps), "connections": {}}
     for count in args.connections:
         median = medians(rounds[count])

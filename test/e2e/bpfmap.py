@@ -14,7 +14,7 @@ NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _bpf(command, attributes):
+def bpf(command, attributes):
     attributes = ctypes.create_string_buffer(attributes, max(len(attributes), 32))
     result = _libc.syscall(NUMBER, command, attributes, len(attributes))
     if result < 0:
@@ -26,12 +26,12 @@ def _bpf(command, attributes):
 def keys(path, size=8):
     """All keys, @size bytes each, of the map that is pinned at @path."""
     name = ctypes.create_string_buffer(path.encode())
-    fd = _bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
+    fd = bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
     key, found = None, []
     try:
         while True:
             following = ctypes.create_string_buffer(size)
-            _bpf(BPF_MAP_GET_NEXT_KEY, struct.pack("I4xQQ", fd, ctypes.addressof(key) if key else 0,
+            bpf(BPF_MAP_GET_NEXT_KEY, struct.pack("I4xQQ", fd, ctypes.addressof(key) if key else 0,
                                                    ctypes.addressof(following)))
             found.append(following.raw)
             key = following

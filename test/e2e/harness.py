@@ -36,6 +36,14 @@ def case(function=None, alone=False):
     return function
 
 
+def need_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError as error:
+        raise Skip(f"no IPv6: {error}") from error
+
+
 def wait_for(what, probe):
     """The first true result of @probe; Failure when it stays false."""
     until = time.monotonic() + DEADLINE_S

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP segments as nobody's stack sends them: for raw sockets."""
 
+import ctypes
 import socket
 import struct
 
+SO_ATTACH_FILTER = 26
 SYN, RST, ACK, FIN, PSH = 2, 4, 16, 1, 8
 
 
@@ -22,6 +24,18 @@ def segment(source, target, source_port, target_port, flags=SYN, seq=1, ack=0):
     total = checksum(addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp)) + tcp)
     tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, socket.IPPROTO_TCP, 0) + addresses + tcp
+
+
+def silence(address, port):
+    """What comes to @port of @address, which is this machine's, is dropped, so that no RST answers a SYN-ACK. The
+    socket that does it, until it is closed."""
+    sock = socket.socket()
+    nothing = struct.pack("HBBI", 6, 0, 0, 0)   # BPF_RET, 0 bytes
+    buffer = ctypes.create_string_buffer(nothing)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", 1, ctypes.addressof(buffer)))
+    sock.bind((address, port))
+    sock.listen(1)
+    return sock
 
 
 def send(target, *packets):

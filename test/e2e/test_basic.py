@@ -2,21 +2,12 @@
 """Ten requests pass, the next get the kernel's 429: families, listeners, and who is not touched."""
 
 import os
-import socket
 import threading
 
 import documents
 from client import count_statuses, equal, expect, expect_limited, expect_ok, get, post
-from harness import PORT, Skip, case, wait_for
+from harness import PORT, case, need_ipv6, wait_for
 from isolation import Inside
-
-
-def need_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError as error:
-        raise Skip(f"no IPv6: {error}") from error
 
 
 def ten_then_limited(env, server, host="127.0.0.1", port=PORT):

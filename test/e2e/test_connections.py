@@ -6,6 +6,7 @@ import socket
 import struct
 
 import isolation
+import syn
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
@@ -117,6 +118,72 @@ def a_port_that_is_used_again_pays_again(env):
         sock.close()
         env.conns.remove(sock)
         equal(env.tokens(), left, "tokens left")
+
+
+@case
+def a_syn_that_is_sent_again_pays_once(env):
+    env.server()
+    limit(env)
+    guarded(env)
+    env.conns.append(syn.silence("127.0.0.9", 40001))
+    for _ in range(3):
+        syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT))
+    equal(env.tokens(), 9, "tokens after three times the same SYN")
+    counted(env, 1, 0)
+
+
+@case
+def segments_of_no_connection_take_nothing(env):
+    """They meet the program as a SYN does."""
+    server = env.server()
+    limit(env)
+    guarded(env)
+    env.conns.append(syn.silence("127.0.0.9", 40001))
+    for flags in (syn.ACK, syn.RST, syn.RST | syn.ACK, syn.FIN | syn.ACK, syn.FIN):
+        for seq in range(10):
+            syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT, flags, seq, 1))
+    let_in = [0]
+
+    def all_of_them():
+        let_in[0] += opened(env, 1)
+        return let_in[0] == 10
+
+    wait_for("ten let in", all_of_them)
+    equal(opened(env, 3), 0, "connections let in beyond ten")
+    reached(server, 10)
+
+
+@case
+def with_syn_cookies_each_connection_pays_once(env):
+    server = env.server()
+    with open("/proc/sys/net/ipv4/tcp_syncookies", "w", encoding="ascii") as cookies:
+        cookies.write("2")
+    limit(env)
+    guarded(env)
+    # The last ACK takes the token: who comes too late is reset after connect().
+    for _ in range(15):
+        try:
+            dial(env)
+        except ConnectionResetError:
+            pass
+    reached(server, 10)
+    wait_for("no token left", lambda: env.tokens() == 0)
+    item = env.item()
+    equal(item["totalRequests"] - item["rateLimitedRequests"], 10, "connections let in, as counted")
+
+
+@case
+def a_flood_of_syns_leaves_another_source_its_service(env):
+    server = env.server(host="0.0.0.0")
+    limit(env, rules=["{name: each, count: Connections, limit: 20/day, clientSelectors:"
+                      " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
+    guarded(env)
+    for burst in range(10):
+        syn.send("127.0.0.1", *(syn.segment(f"127.0.9.{source}", "127.0.0.1", 20000 + burst * 100 + i, PORT)
+                                for source in range(1, 21) for i in range(20)))
+        equal(opened(env, 2, source=("127.0.0.5", 0)), 2, "connections of another source let in")
+    equal(opened(env, 1, source=("127.0.0.5", 0)), 0, "connections above its own limit")
+    reached(server, 20)
 
 
 @case

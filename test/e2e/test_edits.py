@@ -242,3 +242,22 @@ def what_was_read_goes_while_a_file_is_broken_since_the_start(env):
     env.write("broken.yaml", "")
     wait_for("what is in no document is gone", lambda: not env.lists("unread"))
     equal(admitted(env, 5, PORT + 3), 5, "admitted after it")
+
+
+@case
+def an_edit_that_goes_past_a_bound_leaves_the_limit(env):
+    env.server()
+    agent = env.limit(limit="2/day")
+    take(env, 1)
+    header = "{{name: r{0}, limit: 9/day, clientSelectors: [{{headers: [{{name: x-{0}, type: Present}}]}}]}}"
+    for rules in ([f"{{name: r{n}, limit: 9/day}}" for n in range(65)], [header.format(n) for n in range(17)]):
+        before = agent.text().count("level=error")
+        env.write("limit.yaml", ratelimit("limit", PORT, rules=rules))
+        wait_for("the edit is refused", lambda: agent.text().count("level=error") > before)
+        equal(env.tokens(rule="all"), 1, "tokens of the rule that is in force")
+    agent.kill()
+    agent = env.agent("limit")
+    expect("level=error" in agent.text(), "the next agent refuses nothing")
+    env.write("limit.yaml", ratelimit("limit", PORT, limit="3/day"))
+    wait_for("the last edit is in force", lambda: env.item()["limit"].startswith("3"))
+    equal(admitted(env, 4), 1, "admitted after an edit that is good, with the tokens of before")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits as programs meet them that know nothing of the limiter: each case with curl, http.client and fetch()."""
 
-import functools
 import json
 import re
 import time
@@ -10,21 +9,10 @@ import user_agents
 from client import READ_WITHIN_S, equal, expect
 from documents import bucket_rule, ratelimit
 from harness import PORT, case, wait_for
-from user_agents import request
+from user_agents import request, with_all
 
 USER = "{headers: [{name: user-id, type: Distinct}]}"
 UPLOAD_BYTES = 2 << 20      # above 1 MiB curl waits for 100 Continue
-
-
-def with_all(check):
-    """Register @check, which gets an Env and a function of user_agents, as a case for each of those."""
-    for ask in user_agents.ALL:
-        @case
-        @functools.wraps(check)
-        def one(env, ask=ask):
-            check(env, functools.partial(ask, env))
-
-        one.__name__ = f"{ask.__name__}_{check.__name__}"
 
 
 def statuses(answers):

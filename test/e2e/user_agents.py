@@ -4,6 +4,7 @@ connections that it keeps, and returns what it read, in order; with @together, a
 order."""
 
 import concurrent.futures
+import functools
 import http.client
 import json
 import os
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 
 from client import equal
-from harness import DEADLINE_S, HERE, PORT, Skip
+from harness import DEADLINE_S, HERE, PORT, Skip, case
 
 
 class Answer:
@@ -98,3 +99,14 @@ def fetch(_, requests, port=PORT, together=False):
 
 
 ALL = [curl, http_client, fetch]
+
+
+def with_all(check):
+    """Register @check, which gets an Env and one of these functions, as a case for each of those."""
+    for ask in ALL:
+        @case
+        @functools.wraps(check)
+        def one(env, ask=ask):
+            check(env, functools.partial(ask, env))
+
+        one.__name__ = f"{ask.__name__}_{check.__name__}"

@@ -14,7 +14,7 @@ APPLETS = ["sh", "cat", "grep", "insmod", "ln", "ls", "mkdir", "mount", "powerof
            "uname"]
 NOT_OF_PYTHON = ["config-*", "test", "lib2to3", "distutils", "idlelib", "tkinter", "turtledemo", "ensurepip",
                  "pydoc_data"]
-MODULES = ["veth", "tun"]
+MODULES = ["veth", "tun", "nft_chain_nat", "nft_nat"]
 
 
 class Stage:
@@ -73,7 +73,7 @@ def base(stage, build, here):
     stage.add_program("busybox", "/usr/bin/busybox")
     for applet in APPLETS:
         os.symlink("busybox", stage.path(f"usr/bin/{applet}"))
-    for program in ("ip", "nginx"):
+    for program in ("ip", "nft", "nginx"):
         stage.add_program(program)
     stage.add_python()
     for name in ("/etc/passwd", "/etc/group"):

@@ -41,7 +41,7 @@ static long match_head(__u32 i, void *ctx)
 SEC("tc")
 int match_packet(struct __sk_buff *skb)
 {
-	struct krl_scanning scanning = { .skb = skb };
+	struct krl_scanning scanning = { .bytes = skb };
 	__u32 zero = 0;
 
 	scanning.conn = bpf_map_lookup_elem(&test_conn, &zero);

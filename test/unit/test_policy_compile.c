@@ -37,7 +37,7 @@ static void compile_in_part(const char *text)
 	if (errors.count)
 		fail_msg("%s\nin\n%s", errors.lines[0], text);
 	for (i = 0; i < file.count; i++)
-		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
+		documents[i] = (struct krl_source_document){ .file = "f.yaml", .document = file.documents[i].document };
 	assert_int_equal(krl_compile(documents, file.count, 0, &plan, &errors, &notes), 0);
 }
 

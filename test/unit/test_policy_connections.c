@@ -25,7 +25,7 @@ static void compile(const char *text)
 	decode(text);
 	assert_in_range(file.count, 1, MAX_DOCUMENTS);
 	for (i = 0; i < file.count; i++)
-		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
+		documents[i] = (struct krl_source_document){ .file = "f.yaml", .document = file.documents[i].document };
 	assert_int_equal(krl_compile(documents, file.count, 0, &plan, &errors, &notes), 0);
 	assert_int_equal(errors.count, 0);
 	assert_int_equal(notes.count, 0);
@@ -123,6 +123,27 @@ static void each_rule_is_asked_where_it_can_be(void **state)
 	assert_string_equal(plan.rules[2].limit, "5 at once");
 }
 
+static void five_rules_of_what_is_open_are_too_many_on_one_endpoint(void **state)
+{
+	struct krl_diags errors = { 0 }, notes = { 0 };
+	struct krl_source_document document;
+
+	compile(HEAD "spec:\n  endpoints: [{ip: 10.0.0.1, port: 80}]\n"
+		     "  rules: [{maxConnections: 1}, {maxConnections: 2}, {maxConnections: 3}, {maxConnections: 4}]\n");
+	assert_int_equal(rules_at(KRL_HOOK_LOOKUP, "10.0.0.1", 80), 4);
+	teardown_plan(state);
+	decode(HEAD "spec:\n  endpoints: [{ip: 10.0.0.1, port: 80}, {ip: 0.0.0.0, port: 80}]\n"
+		    "  rules: [{maxConnections: 1}, {maxConnections: 2}, {maxConnections: 3}, {maxConnections: 4}, "
+		    "{maxConnections: 5}]\n");
+	document = (struct krl_source_document){ "f.yaml", file.documents[0].document };
+	assert_int_equal(krl_compile(&document, 1, 0, &plan, &errors, &notes), 0);
+	assert_int_equal(errors.count, 1);
+	assert_non_null(strstr(errors.lines[0], "RateLimit default/web: more than 4 rules with maxConnections on one "
+						"endpoint"));
+	assert_int_equal(plan.endpoint_count, 0);
+	krl_diags_clear(&errors);
+}
+
 static void what_is_dialled_is_the_service_and_its_endpoints(void **state)
 {
 	compile(OUTBOUND "  onLimit: EPERM\n  rules: [{limit: 1/day}, {maxConnections: 5}]\n"
@@ -159,6 +180,7 @@ int main(void)
 		cmocka_unit_test_teardown(max_connections_stands_behind_the_limits_in_time, teardown),
 		cmocka_unit_test_teardown(what_cannot_be_done_is_refused, teardown),
 		cmocka_unit_test_teardown(each_rule_is_asked_where_it_can_be, teardown_plan),
+		cmocka_unit_test_teardown(five_rules_of_what_is_open_are_too_many_on_one_endpoint, teardown_plan),
 		cmocka_unit_test_teardown(what_is_dialled_is_the_service_and_its_endpoints, teardown_plan),
 		cmocka_unit_test_teardown(a_headless_service_has_its_endpoints_alone, teardown_plan),
 	};

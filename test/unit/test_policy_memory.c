@@ -83,7 +83,7 @@ static void compiling_fails_wherever_memory_ends(void **state)
 
 	assert_int_equal(decode(1000, &file), 0);
 	for (i = 0; i < DOCUMENTS; i++)
-		documents[i] = (struct krl_source_document){ "f.yaml", file.documents[i].document };
+		documents[i] = (struct krl_source_document){ .file = "f.yaml", .document = file.documents[i].document };
 	for (;; allocations++) {
 		left = allocations;
 		err = krl_compile(documents, DOCUMENTS, 0, &plan, &errors, &notes);

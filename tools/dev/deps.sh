@@ -63,6 +63,7 @@ want() { # GROUP
 		want_command nginx nginx-light
 		want_command node nodejs
 		want_command ip iproute2
+		want_command nft nftables
 		want_command qemu-system-x86_64 qemu-system-x86
 		want_command cpio cpio
 		want_command depmod kmod
@@ -80,6 +81,7 @@ want() { # GROUP
 		want_file python3 /usr/bin/python3
 		want_command nginx nginx-light
 		want_command wrk wrk
+		want_command nft nftables
 		;;
 	*)
 		echo "no group $1" >&2

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces that come and go, as pods do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import bpfmap
+import isolation
+from client import equal, expect
+from documents import ratelimit
+from harness import HERE, PORT, Skip, case, wait_for
+from incoming import guarded, limit, links, opened
+
+TWO = ["{name: all, count: Connections, limit: 2/day}"]
+
+# A pod: a network of its own, a listener, and once it is told to, as many clients as the listener has room for.
+POD = """
+import socket, sys
+sys.path.insert(0, %r)
+import isolation
+isolation.new_network()
+listener = socket.socket()
+listener.bind(("127.0.0.1", %d))
+listener.listen(16)
+print("ready", flush=True)
+sys.stdin.readline()
+clients = []
+for _ in range(3):
+    client = socket.socket()
+    clients.append(client)
+    if client.connect_ex(("127.0.0.1", %d)):
+        break
+print(len(clients) - 1, flush=True)
+sys.stdin.readline()
+""" % (HERE, PORT, PORT)
+
+
+class Pod:
+    def __init__(self, env):
+        self.process = subprocess.Popen([sys.executable, "-c", POD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        env.processes.append(self.process)
+        equal(self.process.stdout.readline(), b"ready\n", "what the pod says")
+
+    def let_in(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def stubs(env):
+    """How many programs of namespaces there are, by bpftool; None without it."""
+    if not shutil.which("bpftool"):
+        return None
+
+    def ask(*args):
+        return json.loads(env.run(["bpftool", "-j", *args]).stdout)
+
+    progs = ask("map", "show", "pinned", os.path.join(env.bpffs, "krl_lookup_progs"))["id"]
+    return sum(progs in program.get("map_ids", []) for program in ask("prog", "show"))
+
+
+def descriptors(agent):
+    return sorted(os.readlink(f"/proc/{agent.process.pid}/fd/{fd}") for fd in
+                  os.listdir(f"/proc/{agent.process.pid}/fd"))
+
+
+@case
+def two_hundred_pods_come_and_go(env):
+    agent = limit(env, rules=TWO)
+    pod = Pod(env)
+    guarded(env)
+    equal(pod.let_in(), 2, "connections let in in the first pod")
+    before = descriptors(agent)
+    for _ in range(20):
+        pods = [Pod(env) for _ in range(10)]
+        guarded(env, 11)
+        equal([other.let_in() for other in pods], [2] * 10, "connections let in in each pod")
+        for other in pods:
+            other.end()
+            env.processes.remove(other.process)
+        wait_for("the pods are let go", lambda: len(links(env)) == 1)
+    equal(descriptors(agent), before, "descriptors of the agent")
+    equal(len(bpfmap.keys(os.path.join(env.bpffs, "krl_guarded"))), 1, "namespaces guarded")
+    wait_for("their buckets gone", lambda: env.item()["buckets"] == 1)
+    expect(stubs(env) in (1, None), f"programs of namespaces: {stubs(env)}")
+    pod.end()
+    wait_for("the first pod is let go", lambda: not links(env))
+
+
+@case
+def pods_that_come_while_no_agent_is_there(env):
+    agent = limit(env, rules=TWO)
+    agent.kill()
+    pods = [Pod(env) for _ in range(3)]
+    env.agent("limit")
+    guarded(env, 3)
+    equal([pod.let_in() for pod in pods], [2, 2, 2], "connections let in in each")
+
+
+@case
+def what_slips_in_before_the_agent_is_counted(env):
+    agent = limit(env, rules=TWO)
+    agent.kill()
+    pod = Pod(env)
+    with isolation.Inside(pod.process.pid):
+        equal(opened(env, 4), 4, "connections to a namespace that no agent knows")
+    equal(env.reasons()["unguarded"], 4, "connections counted as such")
+
+
+@case
+def namespaces_are_let_go_with_the_last_port_that_counts(env):
+    limit(env, rules=TWO)
+    pod = Pod(env)
+    other = env.server(port=PORT + 1, new_network=True)
+    env.write("other.yaml", ratelimit("other", PORT + 1, rules=TWO))
+    guarded(env, 2)
+    os.unlink(os.path.join(env.config, "other.yaml"))
+    guarded(env, 1)
+    equal(pod.let_in(), 2, "connections let in where the rule stays")
+    with isolation.Inside(other.pid):
+        equal(opened(env, 4, port=PORT + 1), 4, "connections let in where it went")
+
+
+@case
+def sources_in_namespaces_of_their_own(env):
+    """Over veth, as pods of one node reach each other."""
+    if not shutil.which("ip"):
+        raise Skip("ip(8) is missing")
+    env.server(host="0.0.0.0")
+    clients = [Pod(env) for _ in range(2)]
+    for i, client in enumerate(clients):
+        pid = str(client.process.pid)
+        for args in (f"link add krl{i} type veth peer name eth0 netns {pid}", f"addr add 10.7.{i}.1/24 dev krl{i}",
+                     f"link set krl{i} up"):
+            equal(env.run(["ip", *args.split()]).stderr, "", f"what ip {args} says")
+        with isolation.Inside(client.process.pid):
+            for args in (f"addr add 10.7.{i}.2/24 dev eth0", "link set eth0 up"):
+                equal(env.run(["ip", *args.split()]).stderr, "", f"what ip {args} says")
+    limit(env, ip="0.0.0.0", rules=["{name: each, count: Connections, limit: 2/day, clientSelectors:"
+                                    " [{sourceCIDR: {value: 10.7.0.0/16, type: Distinct}}]}"])
+    guarded(env, 3)
+    for i, client in enumerate(clients):
+        with isolation.Inside(client.process.pid):
+            equal(opened(env, 3, host=f"10.7.{i}.1"), 2, f"connections of client {i} let in")
+    equal(opened(env, 3), 3, "connections of a source that no rule selects")

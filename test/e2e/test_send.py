@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that go out: refused on the client's own socket, before they become packets."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import termios
+from random import Random
+
+import bpfmap
+from client import equal, expect, expect_limited, expect_ok, get, post, post_chunked
+from documents import ratelimit
+from harness import PORT, Skip, case, need_ipv6, wait_for
+from user_agents import request, with_all
+
+OUT = ("direction: Outbound",)
+
+
+@case
+def one_connection(env):
+    server = env.server()
+    env.limit(spec=OUT)
+    conn = env.connect()
+    for number in range(10):
+        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
+    for number in range(5):
+        expect_limited(conn.ask(get(f"/over/{number}")))
+    equal(env.settled(server).requests(), [("GET", f"/{number}") for number in range(10)],
+          "requests that reached the server")
+    item = env.item()
+    equal((item["availableTokens"], item["totalRequests"], item["rateLimitedRequests"]), (0, 15, 5),
+          "available, total and limited requests in the statistics")
+
+
+@case
+def fifteen_connections(env):
+    server = env.server()
+    env.limit(spec=OUT)
+    answers = [env.connect().ask(get(f"/{number}")) for number in range(15)]
+    equal([answer.status for answer in answers], [200] * 10 + [429] * 5, "statuses")
+    for answer in answers[10:]:
+        expect_limited(answer)
+    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+
+
+@case
+def ipv6(env):
+    need_ipv6()
+    env.server(host="::1")
+    env.limit(ip="::1", spec=OUT)
+    answers = [env.connect(host="::1").ask(get()) for _ in range(12)]
+    equal([answer.status for answer in answers], [200] * 10 + [429] * 2, "statuses")
+
+
+def take(conn, count):
+    for number in range(count):
+        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
+
+
+@case
+def a_request_in_two_writes_at_every_byte(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="200/day")
+    conn = env.connect()
+    request = get("/cut", "X-Some: thing")
+    for at in range(1, len(request)):
+        conn.send(request[:at])
+        conn.send(request[at:])
+        expect_ok(conn.response(), "/cut", f"a request cut at {at}")
+    take(conn, 200 - len(request) + 1)
+    for at in range(1, len(request)):
+        conn.send(request[:at])
+        conn.send(request[at:])
+        expect_limited(conn.response(), 200, "200 per 1 day")
+    equal(len(env.settled(server).requests()), 200, "requests that reached the server")
+    equal(len(server.events("accept")), 1, "connections")
+
+
+@case
+def a_request_in_writes_of_one_byte(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    request = get("/bytes", "X-Long: " + "a" * 300)
+    for number in range(5):
+        for at in range(len(request)):
+            conn.send(request[at:at + 1])
+        if number < 2:
+            expect_ok(conn.response(), "/bytes")
+        else:
+            expect_limited(conn.response(), 2, "2 per 1 day")
+    equal(len(env.settled(server).requests()), 2, "requests that reached the server")
+
+
+@case
+def bodies(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="3/day")
+    conn = env.connect()
+    expect_ok(conn.ask(post("/first", b"x" * 100)), "/first")
+    expect_ok(conn.ask(post("/second", b"y" * 200000)), "/second")
+    expect_ok(conn.ask(post_chunked("/third", b"z" * 1000, 7)), "/third")
+    for body in (b"", b"x" * 10, b"x" * 3000, b"x" * (1 << 20)):
+        conn.send(post("/over", body))
+        expect_limited(conn.response(), 3, "3 per 1 day")
+        conn.send(post_chunked("/over", body, 1000))
+        expect_limited(conn.response(), 3, "3 per 1 day")
+    equal(env.settled(server).requests(), [("POST", "/first"), ("POST", "/second"), ("POST", "/third")],
+          "requests that reached the server")
+    equal(len(server.events("accept")), 1, "connections")
+
+
+@case
+def bodies_in_writes_of_one_byte(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    requests = (post("/length", b"x" * 300), post_chunked("/chunked", b"x" * 300, 50))
+    for request in requests:
+        for at in range(len(request)):
+            conn.send(request[at:at + 1])
+        expect_ok(conn.response())
+    for request in requests * 2:
+        for at in range(len(request)):
+            conn.send(request[at:at + 1])
+        expect_limited(conn.response(), 2, "2 per 1 day")
+    equal(len(env.settled(server).requests()), 2, "requests that reached the server")
+
+
+@case
+def expect_100_continue(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="1/day")
+    conn = env.connect()
+    expect_ok(conn.ask(get("/first")))
+    conn.send(get("/over", "Content-Length: 100000", "Expect: 100-continue", method="POST"))
+    expect_limited(conn.response(), 1, "1 per 1 day", close=True)
+    conn.send(b"x" * 100000)
+    equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
+
+
+@case
+def twenty_pipelined(env):
+    server = env.server()
+    env.limit(spec=OUT)
+    conn = env.connect()
+    conn.send(b"".join(get(f"/{number}") for number in range(20)))
+    for number in range(10):
+        expect_ok(conn.response(), f"/{number}")
+    expect_limited(conn.response(), close=True)
+    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+
+
+def data_segments(conn):
+    """How many segments with data the connection sent (struct tcp_info, tcpi_data_segs_out)."""
+    return struct.unpack_from("I", conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 156)[0]
+
+
+@case
+def nothing_of_a_refused_request_becomes_a_packet(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="1/day")
+    conn = env.connect()
+    expect_ok(conn.ask(get()))
+    before = data_segments(conn), server.bytes()
+    for request in (get(), post("/", b"x" * 100000), post_chunked("/", b"x" * 1000, 10)):
+        conn.send(request)
+        expect_limited(conn.response(), 1, "1 per 1 day")
+        conn.send_unawaited(request[:2000])
+        conn.send(request[2000:])
+        expect_limited(conn.response(), 1, "1 per 1 day")
+    equal(data_segments(conn), before[0], "segments with data")
+    equal(env.settled(server).bytes(), before[1], "bytes at the server")
+
+
+@case
+def a_limited_upload_then_an_admitted_request(env):
+    server = env.server()
+    env.limit(rules=["{name: all, limit: 1/day, clientSelectors: [{methods: [POST]}]}"], spec=OUT)
+    conn = env.connect()
+    expect_ok(conn.ask(post("/first", b"x")))
+    conn.send(post("/over", b"x" * (1 << 20)))
+    expect_limited(conn.response(), 1, "1 per 1 day")
+    expect_ok(conn.ask(get("/after")), "/after")
+    equal(env.settled(server).requests(), [("POST", "/first"), ("GET", "/after")], "requests that reached the server")
+
+
+@case
+def selectors(env):
+    env.server()
+    env.limit(rules=[
+        "{name: users, limit: 1/day, clientSelectors: [{headers: [{name: x-user, type: Distinct}]}]}",
+        "{name: api, limit: 1/day, clientSelectors: [{path: {type: PathPrefix, value: /api}, methods: [GET]}]}",
+        "{name: own, limit: 1/day, clientSelectors: [{sourceCIDR: 127.0.0.2/32}]}"], spec=OUT)
+    conn = env.connect()
+    for user in ("a", "b"):
+        expect_ok(conn.ask(get("/", f"x-user: {user}")))
+        expect_limited(conn.ask(get("/", f"x-user: {user}")), 1, "1 per 1 day")
+    expect_ok(conn.ask(get("/api/x")))
+    expect_limited(conn.ask(get("/api/y")), 1, "1 per 1 day")
+    for _ in range(3):
+        expect_ok(conn.ask(get("/")))
+        expect_ok(conn.ask(get("/api/x", "Content-Length: 0", method="POST")))
+    other = env.connect(source="127.0.0.2")
+    expect_ok(other.ask(get()))
+    expect_limited(other.ask(get()), 1, "1 per 1 day")
+
+
+@case
+def in_and_out_on_one_machine(env):
+    env.server()
+    env.write("in.yaml", ratelimit("in", PORT, limit="3/day"))
+    env.write("out.yaml", ratelimit("out", PORT, limit="5/day", spec=OUT))
+    env.agent("in", "out")
+    conn = env.connect()
+    statuses = [conn.ask(get()).status for _ in range(8)]
+    equal(statuses, [200] * 3 + [429] * 5, "statuses")
+    equal((env.tokens("in"), env.tokens("out")), (0, 0), "tokens")
+    equal((env.item("in")["totalRequests"], env.item("out")["totalRequests"]), (5, 8), "requests that each saw")
+
+
+@case
+def they_go_on_whole_without_an_agent(env):
+    server = env.server()
+    agent = env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    expect_ok(conn.ask(get()))
+    agent.kill()
+    expect_ok(conn.ask(get()))
+    for open_conn in (conn, env.connect()):
+        for request in (get(), post("/", b"x" * 50000)):
+            expect_limited(open_conn.ask(request), 2, "2 per 1 day")
+    env.agent("limit")
+    expect_limited(conn.ask(get()), 2, "2 per 1 day")
+    equal(len(env.settled(server).requests()), 2, "requests that reached the server")
+
+
+@case
+def an_edit_reaches_open_connections(env):
+    env.server()
+    env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    for status in (200, 200, 429):
+        equal(conn.ask(get()).status, status, "status")
+    env.write("limit.yaml", ratelimit("limit", PORT, limit="3/day", spec=OUT))
+    wait_for("the edit is in force", lambda: env.item()["maxTokens"] == 3)
+    expect_limited(conn.ask(get()), 3, "3 per 1 day")
+
+
+def senders(env):
+    return bpfmap.keys(os.path.join(env.bpffs, "krl_senders"))
+
+
+@case
+def open_connections_are_taken_in_and_let_go(env):
+    env.server()
+    conns = [env.connect() for _ in range(3)]
+    expect_ok(conns[0].ask(get()))
+    expect_ok(conns[1].ask(post("/", b"x" * 1000)))
+    agent = env.agent()
+    for _ in range(2):
+        env.write("limit.yaml", ratelimit("limit", PORT, limit="3/day", spec=OUT))
+        wait_for("the rule in force", lambda: env.lists("limit"))
+        wait_for("taken in", lambda: len(senders(env)) == 3)
+        for conn in conns:
+            expect_ok(conn.ask(get()))
+        for conn in conns:
+            expect_limited(conn.ask(get()), 3, "3 per 1 day")
+        os.unlink(os.path.join(env.config, "limit.yaml"))
+        wait_for("let go", lambda: not senders(env))
+        for conn in conns:
+            expect_ok(conn.ask(get()))
+    expect("open connections taken in" in agent.text(), "nothing of it in the log")
+    env.close_conns()
+    wait_for("their rows gone", lambda: not bpfmap.keys(os.path.join(env.bpffs, "krl_conns")))
+
+
+@case
+def what_was_dialled_counts_behind_nat(env):
+    nft = shutil.which("nft")
+    if not nft:
+        raise Skip("nft is not installed")
+    env.server()
+    rules = f"""table ip krl_test {{
+        chain out {{
+            type nat hook output priority -100
+            ip daddr 10.9.8.7 tcp dport 80 dnat to 127.0.0.1:{PORT}
+        }}
+    }}
+"""
+    subprocess.run(["ip", "address", "add", "10.9.8.7/32", "dev", "lo"], check=True)
+    if subprocess.run([nft, "-f", "-"], input=rules, text=True, capture_output=True, check=False).returncode:
+        raise Skip("this kernel has no destination NAT by nft")
+    env.limit(80, ip="10.9.8.7", limit="2/day", spec=OUT)
+    conn = env.connect(80, "10.9.8.7")
+    for _ in range(2):
+        expect_ok(conn.ask(get()))
+    expect_limited(conn.ask(get()), 2, "2 per 1 day")
+    expect_ok(env.connect().ask(get()))
+
+
+@case
+def tls_and_http_2(env):
+    env.server(raw=True)
+    env.limit(spec=OUT)
+    conn = env.connect()
+    conn.send(b"\x16\x03\x01\x00\x05hello")
+    http2 = env.connect()
+    http2.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    wait_for("both counted", lambda: (env.reasons().get("tls"), env.reasons().get("http2")) == (1, 1))
+
+
+@case
+def malformed_requests_get_400(env):
+    server = env.server()
+    env.limit(spec=OUT)
+    for request in (b"GET / HTTP/1.1\nHost: a\n\n", get("/", "Content-Length: 1", "Content-Length: 2")):
+        conn = env.connect()
+        conn.send(request)
+        answer = conn.response()
+        equal((answer.status, answer.closes(), answer.from_server()), (400, True, False), "the answer")
+    equal(env.settled(server).bytes(), 0, "bytes at the server")
+
+
+@case
+def who_waits_for_the_end_of_the_connection_gets_it(env):
+    env.server()
+    env.limit(spec=OUT, limit="1/day")
+    expect_ok(env.connect().ask(get()))
+    conn = env.connect()
+    conn.send(get(version="1.0"))
+    expect_limited(conn.response(), 1, "1 per 1 day", close=True)
+    try:
+        conn.expect_eof()
+    except OSError as error:
+        expect(error.errno in (errno.EPIPE, errno.EFAULT), f"the connection ended with {error}")
+
+
+@case
+def blocking_clients_never_get_eagain(env):
+    env.server()
+    env.limit(spec=OUT, limit="1000/day")
+    statuses = {}
+    with socket.create_connection(("127.0.0.1", PORT)) as sock:
+        sock.settimeout(None)
+        for _ in range(5000):
+            sock.sendall(get())
+            status = sock.recv(65536)[9:12]
+            statuses[status] = statuses.get(status, 0) + 1
+    equal(statuses, {b"200": 1000, b"429": 4000}, "statuses")
+
+
+@case
+def asyncio_streams(env):
+    env.server()
+    env.limit(spec=OUT)
+
+    async def client():
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        statuses = []
+        for _ in range(15):
+            writer.write(get())
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r")[0]))
+            statuses.append(int(head[9:12]))
+        writer.close()
+        return statuses
+
+    equal(asyncio.run(client()), [200] * 10 + [429] * 5, "statuses")
+
+
+@with_all
+def agents(env, ask):
+    server = env.server()
+    env.limit(spec=OUT)
+    answers = ask([request(f"/{number}", **({"method": "POST", "size": 100000} if number % 2 else {}))
+                   for number in range(15)])
+    equal([answer.status for answer in answers], [200] * 10 + [429] * 5, "statuses")
+    equal(len(server.requests()), 10, "requests that reached the server")
+
+
+def send_what_fits(sock, data):
+    """How many bytes of @data the kernel takes now."""
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return 0
+
+
+@case
+def no_request_slips_by_while_the_send_buffer_is_full(env):
+    """Messages of which the kernel takes a part, or nothing; what comes after that is another request each time."""
+    server = env.server()
+    env.limit(spec=OUT, limit="100000/day")
+    random = Random(1)
+    conn = env.connect()
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 30000)
+    conn.sock.setblocking(False)
+    wait_for("the server has it", lambda: server.events("accept"))
+    server.command("rest")
+    wait_for("the server rests", lambda: server.events("rests"))
+    taken, body, number, fulls = bytearray(), 0, 0, 0
+    while fulls < 200 and len(taken) < 8 << 20:
+        size = random.choice((0, 10, 3000, 100000))
+        data = post(f"/{number}", b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n" * (size // 36) + b"x" * (size % 36))
+        at = 0
+        while at < len(data):
+            sent = send_what_fits(conn.sock, data[at:at + random.choice((1, 50, 7000, len(data)))])
+            taken += data[at:at + sent]
+            at += sent
+            if not sent:
+                fulls += 1
+                server.command("go-on" if fulls % 2 else "rest")
+                select.select([], [conn.sock], [], 0.02)
+                # Half of a body that is sent twice is a body; half of a head is what a client never sends again.
+                data = data if at < data.index(b"\r\n\r\n") + 4 else data[:at] + data[at:].replace(b"x", b"y")
+        number += 1
+    if fulls % 2 == 0:
+        server.command("go-on")
+    wait_for("all requests at the server", lambda: len(server.requests()) == number)
+    equal(env.item()["totalRequests"], number, "requests that were counted")
+    equal([target for _, target in server.requests()], [f"/{at}" for at in range(number)], "requests at the server")
+    equal(env.reasons()["stream_gap"], 0, "gaps")
+
+
+@case
+def the_rest_of_a_pipeline_is_refused_when_the_buffer_is_full(env):
+    server = env.server()
+    env.limit(spec=OUT, limit="5/day")
+    conn = env.connect()
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10000)
+    data = post("/0", b"x" * 300000) + b"".join(get(f"/{number}") for number in range(1, 1000))
+    conn.send(data)
+    for number in range(5):
+        expect_ok(conn.response(), f"/{number}")
+    expect_limited(conn.response(), 5, "5 per 1 day", close=True)
+    equal([target for _, target in env.settled(server).requests()], [f"/{number}" for number in range(5)],
+          "requests at the server")
+
+
+@case
+def who_asks_how_much_there_is_to_read_is_told(env):
+    """FIONREAD, of a client that does not block: nginx reads no more of a large answer when it is told 0."""
+    env.server()
+    env.limit(spec=OUT, limit="2/day")
+    conn = env.connect()
+    for number in range(4):
+        conn.send(get(f"/{number}"))
+        wait_for("the answer", conn.has_answer)
+        waiting = struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, b"\0" * 4))[0]
+        conn.response()
+        expect(waiting > 0, "FIONREAD says that nothing waits")
