@@ -8,12 +8,13 @@
 
 #define KRL_IPPROTO_TCP 6
 
-/* Judge the connection of @in, which is locked, by @endpoint. Returns whether it is refused. */
-KRL_GLOBAL int krl_incoming_judge(struct krl_incoming *in, const struct krl_endpoint *endpoint)
+/* Judge the connection of @in, which is locked, by @endpoint. Returns whether it is refused. Not global, as
+ * krl_incoming_settle(). */
+static __noinline int krl_incoming_judge(struct krl_incoming *in, const struct krl_endpoint *endpoint)
 {
 	struct krl_judging judging = {};
 
-	if (!in || !endpoint || krl_incoming_match(in, endpoint, &judging))
+	if (krl_incoming_match(in, endpoint, &judging))
 		return 0;
 	if (krl_admit(&judging))
 		return 1;

@@ -29,14 +29,15 @@ static __always_inline int krl_port_counts(__u32 port)
 	return bits && *bits >> (port & 63) & 1;
 }
 
-/* Whoever has @in->busy calls it: give back what was taken, if it still is to be. */
-KRL_GLOBAL int krl_incoming_settle(struct krl_incoming *in)
+/* Whoever has @in->busy calls it: give back what was taken, if it still is to be. Not global: to 6.1's verifier @in
+ * would be memory of any kind, which is no value for a map. */
+static __noinline int krl_incoming_settle(struct krl_incoming *in)
 {
 	struct krl_judging judging = {};
 	struct krl_endpoint_key key;
 	__u64 policy;
 
-	if (!in || __sync_val_compare_and_swap(&in->taken, 1, 0) != 1)
+	if (__sync_val_compare_and_swap(&in->taken, 1, 0) != 1)
 		return 0;
 	key = in->endpoint;
 	policy = in->policy;

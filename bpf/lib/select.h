@@ -43,8 +43,9 @@ static long krl_judge_head(__u32 i, void *ctx)
 }
 
 /* Walk the skb, judging each head as it ends; when one is refused, or malformed, what those before it took is given
- * back. */
-static __noinline int krl_scan_judging(struct krl_judging_heads *h)
+ * back. Inlined: from here to krl_match_compare() the stacks are 512 bytes, all that 6.1's verifier allows, and a
+ * function would be 32 more. */
+static __always_inline int krl_scan_judging(struct krl_judging_heads *h)
 {
 	struct krl_conn *conn = h->scanning.conn;
 	int bad;
