@@ -109,8 +109,11 @@ static __always_inline void krl_place_open(struct krl_conn *conn, struct sock *t
 	int rests = sends ? krl_sock_was_answered(tcp) : krl_sock_rests(tcp);
 
 	conn->phase = rests ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
-	conn->joining = 1;
-	conn->http.flags = KRL_HTTP_NOT_FIRST;
+	/* One that has said nothing is at its beginning. */
+	if (sends || ((struct tcp_sock *)tcp)->bytes_received) {
+		conn->joining = 1;
+		conn->http.flags = KRL_HTTP_NOT_FIRST;
+	}
 	conn->admit_seq = sends ? krl_sock_rcv_nxt(tcp) : krl_sock_write_seq(tcp);
 	conn->sending.at_seq = krl_sock_write_seq(tcp);
 }

@@ -246,7 +246,25 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_sink SEC(".maps");
 
-/* Those of krl_sockets whose answers get header fields: what their servers write goes through krl_reply. */
+/* Which endpoints' servers have to be followed, since their clients speak HTTP/2. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KRL_MAX_ENDPOINTS);
+	__type(key, struct krl_endpoint_key);
+	__type(value, struct krl_protocols);
+} krl_protocols SEC(".maps");
+
+/* Programs that another one goes on in (bpf_tail_call), each with a stack of its own. Pinned: without a process the
+ * kernel would empty it (kernel/bpf/arraymap.c, prog_array_map_clear). */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, KRL_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} krl_programs SEC(".maps");
+
+/* Those of krl_sockets whose answers get header fields, or whose clients may speak HTTP/2: what their servers write
+ * goes through krl_reply. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, KRL_MAX_CONNS);
@@ -343,6 +361,16 @@ static __always_inline void krl_send_event(__u64 cookie, __u32 kind)
 	load = bpf_map_lookup_elem(&krl_load, &zero);
 	if (load)
 		__sync_fetch_and_add(&load->events_lost, 1);
+}
+
+/* Put @cookie into the queue of those whose conn->answer waits for a datagram. */
+static __always_inline int krl_queue_answer(struct krl_conn *conn, __u64 cookie)
+{
+	conn->answer.queued = 1;
+	if (!bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY))
+		return 0;
+	conn->answer.queued = 0;
+	return -1;
 }
 
 #endif

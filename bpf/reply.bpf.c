@@ -2,6 +2,7 @@
 /* The server's answers to admitted requests, as it writes them: where a rule asks for it, they get header fields
  * that tell what is left of the limit. */
 #include "maps.h"
+#include "http2_reply.h"
 #include "lib/answer.h"
 #include "lib/kernel.h"
 #include "lib/slot.h"
@@ -248,6 +249,8 @@ int krl_reply(struct sk_msg_md *msg)
 		return SK_PASS;
 	cookie = krl_sock_cookie(sk);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	if (conn && conn->reply.state == KRL_REPLY_HTTP2)
+		return krl_h2_reply(msg);
 	if (!conn || conn->reply.state != KRL_REPLY_FRAMED)
 		return SK_PASS;
 	seq = krl_sock_write_seq(sk);

@@ -24,6 +24,20 @@ static __always_inline int krl_redirect(struct __sk_buff *skb, const struct krl_
 	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 }
 
+/* What an HTTP/2 connection is told. */
+static __always_inline void krl_write_http2(struct krl_answer_text *t, struct krl_conn *conn)
+{
+	struct krl_h2 *h = &conn->h2;
+
+	t->len = krl_h2_write(h, t->bytes, __sync_lock_test_and_set(&h->lost, 0), 0);
+	if (!h->told)
+		krl_count(KRL_REASON_HTTP2_GOAWAY);
+	h->told = 1;
+	h->asked = 0;
+	/* Its place is looked at when it is written, where the server's frames are followed. */
+	h->underway = conn->reply.state == KRL_REPLY_HTTP2 ? t->len : 0;
+}
+
 /* Turn the datagram into conn->answer and send it to the client on the connection's socket. */
 static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
@@ -36,7 +50,10 @@ static __noinline int krl_send_answer(struct __sk_buff *skb, struct krl_conn *co
 		krl_count(KRL_REASON_ANSWER_LOST);
 		return SK_DROP;
 	}
-	krl_write_answer(&slot->text, conn);
+	if (conn->answer.kind == KRL_ANSWER_HTTP2)
+		krl_write_http2(&slot->text, conn);
+	else
+		krl_write_answer(&slot->text, conn);
 	len = KRL_BOUNDED(slot->text.len, KRL_ANSWER_BYTES);
 	failed = bpf_skb_change_tail(skb, len, 0) ||
 		 bpf_skb_store_bytes(skb, 0, slot->text.bytes, len, 0);
@@ -112,6 +129,44 @@ static __always_inline int krl_drained(struct krl_conn *conn, __u64 cookie)
 	return conn->quiet >= KRL_DRAIN_QUIET;
 }
 
+/* May an HTTP/2 connection be told now? Where the server's frames are followed, between two of them: at once when no
+ * stream is open; else, as when they are not followed, when nothing came for a while. */
+static __always_inline int krl_h2_rested(struct krl_conn *conn, __u64 cookie)
+{
+	int followed = conn->reply.state == KRL_REPLY_HTTP2, acked;
+	__u32 write_seq;
+
+	if (krl_written(conn, cookie, &write_seq, &acked) || !acked)
+		return 0;
+	if (followed && (!krl_h2_between(&conn->h2) ||
+			 write_seq != conn->reply.at_seq + (__u32)conn->reply.skip))
+		return 0;
+	if (followed && krl_h2_ring_empty(&conn->h2.open))
+		return 1;
+	if (write_seq != conn->drain_seq || !conn->quiet) {
+		conn->drain_seq = write_seq;
+		conn->quiet = 1;
+		return 0;
+	}
+	conn->quiet++;
+	return conn->quiet > KRL_DRAIN_QUIET;
+}
+
+static __always_inline int krl_h2_try(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
+{
+	if (!krl_h2_wants(&conn->h2)) {
+		krl_send_event(cookie, KRL_EVENT_DONE);
+		return SK_DROP;
+	}
+	if (!krl_h2_rested(conn, cookie))
+		return SK_DROP;
+	krl_send_event(cookie, KRL_EVENT_DONE);
+	conn->quiet = 0;
+	conn->answer.kind = KRL_ANSWER_HTTP2;
+	conn->answer.close = 0;
+	return krl_send_answer(skb, conn, cookie);
+}
+
 /* May the connection be ended? Not before its last answer is written: the agent may be told of it
  * before the worker that carries it comes to that, and asks again then. -1: its socket is gone. */
 static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
@@ -125,6 +180,13 @@ static __always_inline int krl_ended(struct krl_conn *conn, __u64 cookie)
 	}
 	if (conn->phase == KRL_PHASE_DRAIN)
 		return 1;
+	/* Its client could not be told for a minute. The streams that were admitted go on, and so do the tries. */
+	if (conn->phase == KRL_PHASE_H2) {
+		if (!krl_h2_wants(&conn->h2))
+			return -1;
+		krl_send_event(cookie, KRL_EVENT_DRAIN);
+		return 0;
+	}
 	if (krl_written(conn, cookie, &write_seq, &acked))
 		return -1;
 	if (conn->endpoint.hook == KRL_HOOK_SEND)
@@ -151,7 +213,7 @@ static long krl_recall(const void *map, const void *key, void *value, void *ctx)
 {
 	const struct krl_conn *conn = value;
 
-	if (conn->phase == KRL_PHASE_DRAIN)
+	if (conn->phase == KRL_PHASE_DRAIN || (conn->phase == KRL_PHASE_H2 && krl_h2_wants(&conn->h2)))
 		krl_send_event(*(const __u64 *)key, KRL_EVENT_DRAIN);
 	else if (conn->phase == KRL_PHASE_CLOSED)
 		krl_send_event(*(const __u64 *)key, KRL_EVENT_CLOSE);
@@ -220,6 +282,8 @@ int krl_command(struct __sk_buff *skb)
 			krl_send_event(command.cookie, KRL_EVENT_DONE);
 		return SK_DROP;
 	case KRL_COMMAND_DRAIN:
+		if (conn->phase == KRL_PHASE_H2)
+			return krl_h2_try(skb, conn, command.cookie);
 		if (conn->phase != KRL_PHASE_DRAIN || !krl_drained(conn, command.cookie))
 			return SK_DROP;
 		if (conn->torn)

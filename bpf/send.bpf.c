@@ -158,9 +158,9 @@ static __always_inline int krl_send_ended(struct sk_msg_md *msg, struct krl_conn
 		return krl_send_unjudged(msg, conn, cookie, seq, KRL_REASON_READ_FAILED, nothing_owed);
 	if (event == KRL_HTTP_TLS)
 		return krl_send_unjudged(msg, conn, cookie, seq, KRL_REASON_TLS, nothing_owed);
-	if (event == KRL_HTTP_H2)
+	if (event == KRL_HTTP_H2 && !(conn->http.flags & KRL_HTTP_UPGRADE_ASKED))
 		return krl_send_unjudged(msg, conn, cookie, seq, KRL_REASON_HTTP2, nothing_owed);
-	if (event == KRL_HTTP_UPGRADED) {
+	if (event == KRL_HTTP_UPGRADED || event == KRL_HTTP_H2) {
 		krl_count(KRL_REASON_UPGRADED);
 		conn->phase = KRL_PHASE_OPAQUE;
 		return SK_PASS;

@@ -6,12 +6,25 @@
 #include "lib/incoming.h"
 #include "lib/kernel.h"
 #include "lib/reader.h"
+#include "lib/protocols.h"
 
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE 7
 
 /* Too large for the stack. */
 static const struct krl_conn krl_new_conn;
+
+/* What the server writes goes through krl_reply, from its first byte on. */
+static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct krl_conn *conn, __u32 flags, __u64 cookie)
+{
+	krl_reply_begin(&conn->reply, ops->snd_nxt);
+	conn->reply.state = KRL_REPLY_HTTP2;
+	if (!bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
+		return;
+	conn->reply.state = KRL_REPLY_UNKNOWN;
+	if (flags & KRL_ENDPOINT_HEADERS)
+		krl_count(KRL_REASON_HEADERS_LOST);
+}
 
 /* A row for the socket, whose rules are those of @key as it is configured. NULL: there is no room for it. */
 static __always_inline struct krl_conn *krl_enrol(struct bpf_sock_ops *ops, __u64 cookie,
@@ -44,6 +57,7 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 {
 	struct krl_endpoint_key key = { .port = flow->local_port };
 	struct krl_endpoint *endpoint;
+	struct krl_conn *conn;
 	__u64 cookie;
 
 	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
@@ -51,15 +65,15 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 	if (!endpoint)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	if (!krl_enrol(ops, cookie, &key, flow->netns_cookie))
+	conn = krl_enrol(ops, cookie, &key, flow->netns_cookie);
+	if (!conn)
 		return;
 	if (bpf_sock_hash_update(ops, &krl_sockets, &cookie, BPF_NOEXIST)) {
 		krl_not_enrolled(cookie);
 		return;
 	}
-	if (endpoint->flags & KRL_ENDPOINT_HEADERS &&
-	    bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
-		krl_count(KRL_REASON_HEADERS_LOST);
+	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_HEADERS)
+		krl_follow_server(ops, conn, endpoint->flags, cookie);
 }
 
 /* A client that blocks would get EAGAIN by a verdict on what it receives (net/ipv4/tcp_bpf.c, tcp_bpf_recvmsg_parser);
@@ -172,6 +186,7 @@ SEC("sockops")
 int krl_sockops(struct bpf_sock_ops *ops)
 {
 	struct krl_flow flow;
+	struct krl_conn *conn;
 	__u64 cookie;
 
 	switch (ops->op) {
@@ -200,6 +215,9 @@ int krl_sockops(struct bpf_sock_ops *ops)
 		if (ops->args[1] != KRL_TCP_CLOSE)
 			break;
 		cookie = bpf_get_socket_cookie(ops);
+		conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+		if (conn)
+			krl_protocols_ended(conn);
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		bpf_map_delete_elem(&krl_matches, &cookie);
 		krl_held_drop(cookie);

@@ -3,16 +3,15 @@
  * it, judge them as a unit, let the skb through or answer from the kernel. */
 #include "maps.h"
 #include "lib/admit.h"
+#include "lib/alive.h"
 #include "lib/answer.h"
 #include "lib/endpoint.h"
 #include "lib/kernel.h"
+#include "lib/pad.h"
+#include "lib/protocols.h"
 #include "lib/reader.h"
 #include "lib/refusal.h"
 #include "lib/select.h"
-
-/* An agent that went round its loop this lately is there to carry an answer; it does so twenty times in
- * that time. One that was killed is known to be gone at once, see krl_leave_answer(). */
-#define KRL_ALIVE_NS (2 * KRL_NS_PER_S)
 
 /* Of a connection that was open before the rule: skbs that are no request. */
 #define KRL_JOIN_TRIES 64
@@ -21,9 +20,6 @@
  * it is asked to: more than a window holds. */
 #define KRL_TRIM_MAX 0xfff
 #define KRL_TRIMS 32
-
-/* Spaces, to pad the compact answer. */
-static const char krl_spaces[64] = "                                                                ";
 
 /* Drop the skb; the server need not know. Left out when more skbs wait, since the kernel stops taking
  * them at an error (net/ipv4/tcp.c, tcp_read_skb) and goes on only with the next that arrives. */
@@ -37,32 +33,9 @@ static __always_inline int krl_drop(struct __sk_buff *skb, const struct krl_conn
 	return SK_DROP;
 }
 
-struct krl_pad {
-	struct __sk_buff *skb;
-	__u32 off;
-	__u32 end;
-};
-
-static long krl_pad_step(__u32 i, void *ctx)
-{
-	struct krl_pad *p = ctx;
-	__u32 n = p->end > p->off ? p->end - p->off : 0;
-
-	if (n > sizeof(krl_spaces))
-		n = sizeof(krl_spaces);
-	if (n == 0)
-		return 1;
-	n = KRL_BOUNDED(n, sizeof(krl_spaces));
-	if (bpf_skb_store_bytes(p->skb, p->off, krl_spaces, n, 0))
-		return 1;
-	p->off += n;
-	return 0;
-}
-
 /* Write the compact answer over the skb, exactly as long, and send it back on its own socket. */
 static __noinline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
-	struct krl_pad pad = { .skb = skb, .end = skb->len };
 	struct krl_text *t = &conn->text;
 	__u32 len;
 	int err;
@@ -75,26 +48,13 @@ static __noinline int krl_answer_in_place(struct __sk_buff *skb, struct krl_conn
 	len = KRL_BOUNDED(t->len, KRL_TEXT_BYTES);
 	if (bpf_skb_store_bytes(skb, 0, t->bytes, len, 0))
 		goto lost;
-	pad.off = len;
-	pad.end = skb->len - 4;
-	bpf_loop(skb->len / sizeof(krl_spaces) + 1, krl_pad_step, &pad, 0);
-	if (pad.off != pad.end || bpf_skb_store_bytes(skb, pad.end, "\r\n\r\n", 4, 0))
+	if (krl_pad(skb, len, skb->len - 4) || bpf_skb_store_bytes(skb, skb->len - 4, "\r\n\r\n", 4, 0))
 		goto lost;
 	krl_count(KRL_REASON_ANSWER_COMPACT);
 	return bpf_sk_redirect_hash(skb, &krl_sockets, &cookie, 0);
 lost:
 	krl_count(KRL_REASON_ANSWER_LOST);
 	return SK_DROP;
-}
-
-/* Put @cookie into the queue of those whose conn->answer waits for a datagram. */
-static __always_inline int krl_queue_answer(struct krl_conn *conn, __u64 cookie)
-{
-	conn->answer.queued = 1;
-	if (!bpf_map_push_elem(&krl_answers, &cookie, BPF_ANY))
-		return 0;
-	conn->answer.queued = 0;
-	return -1;
 }
 
 /* Leave conn->answer to the agent, so that the server is not woken for nothing: always when the agent
@@ -113,8 +73,7 @@ static __always_inline int krl_leave_answer(struct __sk_buff *skb, struct krl_co
 		return -1;
 	__sync_fetch_and_add(&load->answers, 1);
 	batched = now_ns < config->batch_until_ns;
-	/* Signed: the agent may have written alive_ns since. */
-	if (!batched && (!conn->blocks || (__s64)(now_ns - config->alive_ns) > (__s64)KRL_ALIVE_NS))
+	if (!batched && (!conn->blocks || !krl_agent_awake(config, now_ns)))
 		return -1;
 	/* The sink goes with the agent, at once when that is killed. */
 	if (bpf_sk_redirect_hash(skb, &krl_sink, &zero, 0) != SK_PASS || krl_queue_answer(conn, cookie))
@@ -211,6 +170,27 @@ static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *
 	return SK_PASS;
 }
 
+/* The connection is in KRL_PHASE_H2. */
+static __always_inline int krl_go_on_http2(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					   struct sock *sk, int nothing_owed)
+{
+	bpf_tail_call(skb, &krl_programs, KRL_PROGRAM_HTTP2);
+	return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_READ_FAILED, nothing_owed);
+}
+
+/* The preface of HTTP/2, of which this skb may have more. */
+static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
+					   struct sock *sk, int nothing_owed)
+{
+
+	krl_protocols_note(&conn->endpoint, KRL_SPEAKS_HTTP2);
+	krl_h2_begin(&conn->h2, conn->http.flags & KRL_HTTP_UPGRADE_ASKED);
+	conn->http.state = KRL_HTTP_START;
+	conn->phase = KRL_PHASE_H2;
+	conn->h2.begins = 1;
+	return krl_go_on_http2(skb, conn, cookie, sk, nothing_owed);
+}
+
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					  struct sock *sk, int nothing_owed)
 {
@@ -220,7 +200,7 @@ static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn
 	case KRL_HTTP_TLS:
 		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_TLS, nothing_owed);
 	case KRL_HTTP_H2:
-		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_HTTP2, nothing_owed);
+		return krl_http2_begin(skb, conn, cookie, sk, nothing_owed);
 	case KRL_HTTP_UPGRADED:
 		krl_count(KRL_REASON_UPGRADED);
 		conn->phase = KRL_PHASE_OPAQUE;
@@ -269,6 +249,15 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 	a->remaining = judge->left;
 	a->retry_after_s = krl_seconds(judge->left_wait_ns);
 	a->reset_s = krl_seconds(krl_unix_ns(judge->now_ns + judge->left_wait_ns));
+}
+
+/* The connection's first request. */
+static __always_inline void krl_speaks_http1(struct krl_conn *conn)
+{
+	conn->spoken = 1;
+	krl_protocols_note(&conn->endpoint, KRL_SPEAKS_HTTP1);
+	if (conn->reply.state == KRL_REPLY_HTTP2)
+		conn->reply.state = KRL_REPLY_UNKNOWN;
 }
 
 /* The requests whose heads end in this skb go to the server. */
@@ -362,6 +351,8 @@ int krl_stream(struct __sk_buff *skb)
 			return SK_PASS;
 		conn->phase = KRL_PHASE_OPEN;
 	}
+	if (conn->phase == KRL_PHASE_H2)
+		return krl_go_on_http2(skb, conn, cookie, sk, 0);
 	if (conn->answer.queued)
 		return krl_not_waited(skb, conn, cookie, sk);
 	if (conn->phase == KRL_PHASE_SWALLOW)
@@ -409,6 +400,8 @@ int krl_stream(struct __sk_buff *skb)
 	if (!conn->scan.heads)
 		return SK_PASS;
 	conn->joining = 0;
+	if (!conn->spoken)
+		krl_speaks_http1(conn);
 
 	if (!policy && endpoint) {
 		conn->judge.n = conn->scan.heads;

@@ -83,7 +83,8 @@ int krl_release(struct bpf_iter__sockmap *ctx)
 		return krl_release_sender(ctx->meta->seq, conn, cookie, sk);
 	if (krl_sock_blocks(sk))
 		return 0;
-	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING) ||
+	if ((conn->phase != KRL_PHASE_OPEN && conn->phase != KRL_PHASE_OPAQUE && conn->phase != KRL_PHASE_JOINING &&
+	     conn->phase != KRL_PHASE_H2) ||
 	    conn->answer.queued || !krl_sock_unread_nothing(sk)) {
 		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 		return 0;

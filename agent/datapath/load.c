@@ -30,8 +30,8 @@ static const char *const pinned_maps[] = {
 	"krl_writers",	 "krl_loose",	  "krl_values",	   "krl_held",
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
 	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
-	"krl_dialled_ports",
-	"krl_senders",	 "krl_receivers",
+	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
+	"krl_programs",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -163,8 +163,11 @@ static int attach_verdict(struct bpf_program *program, struct bpf_map *map, enum
 
 static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
 {
+	__u32 http2 = KRL_PROGRAM_HTTP2, fd = bpf_program__fd(skel->progs.krl_http2);
 	int err;
 
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.krl_programs), &http2, &fd, BPF_ANY))
+		return krl_error_set(ret_error, errno, "krl_programs: %s", strerror(errno));
 	err = attach_verdict(skel->progs.krl_respond, skel->maps.krl_responders, BPF_SK_SKB_VERDICT, ret_error);
 	if (!err)
 		err = attach_verdict(skel->progs.krl_command, skel->maps.krl_commands, BPF_SK_SKB_VERDICT,

@@ -218,6 +218,7 @@ static int add_term(struct krl_policy_builder *b, const struct krl_term *term, s
 	struct krl_policy_field field;
 	int at = -1, header = 0, number;
 
+	entry->of_head |= !source || b->client.hops;
 	*ret_what = "different headers in clientIP";
 	if (source && b->client.hops)
 		header = add_client_header(&b->policy, b->client.header);
@@ -315,7 +316,8 @@ static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned
 	b->group_of[i] = group;
 	if (count)
 		memcpy(&policy->entries[tier->first], entries, count * sizeof(*entries));
-	policy->entry_count += count;
+	for (; count; count--)
+		policy->of_head |= policy->entries[policy->entry_count++].of_head;
 add:
 	tier->rules |= 1ULL << rule;
 	policy->tier_of[rule] = i;
@@ -392,6 +394,7 @@ int krl_policy_adopt(struct krl_policy_builder *b, unsigned int rule, unsigned i
 	for (i = 0; i < tier->entry_count; i++) {
 		const struct krl_entry *entry = &from->entries[tier->first + i];
 
+		entries[i].of_head = entry->of_head;
 		for (p = 0; p < entry->predicate_count; p++) {
 			n = adopt_predicate(b, from, entry->predicates[p] & ~KRL_ENTRY_INVERT, ret_what);
 			if (n < 0)

@@ -5,6 +5,7 @@
 
 #include <kmesh_rl/abi.h>
 
+#include "http2.h"
 #include "reply.h"
 #include "request.h"
 
@@ -15,12 +16,14 @@ enum krl_phase {
 	KRL_PHASE_DRAIN,	/* refused, but the server owes older answers; the stream is dropped */
 	KRL_PHASE_CLOSED,	/* the last answer was sent; the stream is dropped */
 	KRL_PHASE_JOINING,	/* was open before the rule: everything passes up to the end of an answer */
+	KRL_PHASE_H2,		/* HTTP/2: streams are framed and judged */
 };
 
 enum krl_answer_kind {
 	KRL_ANSWER_NONE,
 	KRL_ANSWER_LIMITED,	/* as the rule's form says */
 	KRL_ANSWER_BAD_REQUEST,
+	KRL_ANSWER_HTTP2,	/* what krl_h2_write() tells */
 };
 
 /* Tries, 100 ms apart, that a client who sends on after its last answer keeps the connection from being
@@ -129,7 +132,7 @@ struct krl_reply_walk {
 	__u32 sure;		/* bytes of the message that the kernel takes in any case */
 	__u32 pulled;		/* the program has asked for bytes to read */
 	__u32 drops;		/* the message was broken in the attempt to add to it */
-	__u32 pad;
+	__u32 tried;		/* ... which was made */
 };
 
 /* A client's connection; see send.bpf.c. */
@@ -150,6 +153,8 @@ struct krl_conn {
 	struct krl_endpoint_key endpoint;	/* as configured, wildcards included */
 	struct krl_answer answer;
 	struct krl_answer headers;	/* what the fields on the server's next answer say; form 0: none */
+	struct krl_h2 h2;
+	char h2_text[KRL_H2_TELL_BYTES + 2];
 	struct krl_reply reply;
 	struct krl_reply_walk reply_walk;
 	__u32 admit_seq;	/* the server's write_seq when a request was last admitted */
@@ -167,13 +172,15 @@ struct krl_conn {
 	__u8 tracked;		/* next_seq is known */
 	__u8 joining;		/* skbs that were no request since the connection joined, and one more; 0: it is known */
 	__u8 blocks_counted;	/* as a blocking reader */
-	__u8 pad[4];
+	__u8 tried;		/* it counts in krl_protocols.tried */
+	__u8 spoken;		/* what the client speaks is known */
+	__u8 pad[2];
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_sending sending;
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {
-		char window[KRL_WINDOW_BYTES + 8];	/* a word may be read at any byte, or behind the last */
+		char window[KRL_WINDOW_BYTES + 16];	/* 9 bytes may be read at any byte, or behind the last */
 		struct krl_text text;	/* the compact answer, when the skb was walked */
 	};
 };

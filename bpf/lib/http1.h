@@ -174,9 +174,7 @@ static __always_inline int krl_http_version_byte(struct krl_http *h, __u8 c)
 			return KRL_HTTP_NOTHING;
 		if (at != 5 || c != '2' || !krl_http_token_is(h, KRL_W('p', 'r', 'i', 0, 0, 0, 0, 0), 0, 0))
 			return KRL_HTTP_BAD;
-		if (h->flags & KRL_HTTP_UPGRADE_ASKED)
-			return KRL_HTTP_UPGRADED;
-		return h->flags & KRL_HTTP_LATER ? KRL_HTTP_BAD : KRL_HTTP_H2;
+		return (h->flags & (KRL_HTTP_LATER | KRL_HTTP_UPGRADE_ASKED)) == KRL_HTTP_LATER ? KRL_HTTP_BAD : KRL_HTTP_H2;
 	}
 	if (at == 7 && (c == '0' || c == '1')) {
 		if (c == '0')

@@ -20,6 +20,7 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 	krl_client_begin(&m->clients[1]);
 	m->present = 0;
 	m->ambiguous = 0;
+	m->blind = 0;
 	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }
@@ -412,6 +413,8 @@ static __always_inline int krl_match_entry(const struct krl_match *m, const stru
 {
 	__u32 i, p, is;
 
+	if (m->blind && entry->of_head)
+		return 0;
 	for (i = 0; i < KRL_MAX_ENTRY_PREDICATES; i++) {
 		if (i >= entry->predicate_count)
 			break;

@@ -23,6 +23,7 @@ enum krl_reply_state {
 	KRL_REPLY_UNKNOWN,	/* some answer may be underway, or bytes of one were not seen */
 	KRL_REPLY_FRAMED,
 	KRL_REPLY_LOST,		/* left HTTP/1.1, ends with the connection, or not understood */
+	KRL_REPLY_HTTP2,	/* frames of HTTP/2, unless the client turns out to speak HTTP/1.1 */
 };
 
 enum krl_reply_event {

@@ -180,6 +180,24 @@ struct krl_form {
 	char text[KRL_FORM_TEXT_BYTES];
 };
 
+/* Rows of krl_programs. */
+enum {
+	KRL_PROGRAM_HTTP2,
+	KRL_PROGRAMS,
+};
+
+/* What an endpoint's clients speak, as far as it was seen. Rows of krl_protocols, keyed by the endpoint; those that
+ * were not looked at for longest go when there is no room. */
+enum {
+	KRL_SPEAKS_HTTP1 = 1U << 0,
+	KRL_SPEAKS_HTTP2 = 1U << 1,
+};
+
+struct krl_protocols {
+	__u32 spoken;		/* KRL_SPEAKS_... */
+	__u32 tried;		/* connections that were followed before anything was spoken */
+};
+
 enum {
 	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
 	KRL_RULE_CONCURRENT = 1U << 1,	/* maxConnections: its bucket says what is open now, see bpf/lib/gauge.h */

@@ -90,7 +90,8 @@ enum { KRL_ENTRY_INVERT = 0x8000 };
 
 struct krl_entry {
 	__u16 predicates[KRL_MAX_ENTRY_PREDICATES];	/* numbers of predicates, with KRL_ENTRY_INVERT */
-	__u16 predicate_count;
+	__u8 predicate_count;
+	__u8 of_head;		/* it looks at more than who the peer is */
 	__u16 distinct;		/* a bit for each field whose value picks the bucket */
 };
 
@@ -119,7 +120,8 @@ struct krl_policy {
 	__u8 path;		/* number of the field, or KRL_NO_FIELD */
 	__u8 method;
 	__u8 client_header_count;
-	__u8 pad[5];
+	__u8 of_head;		/* some entry looks at more than who the peer is */
+	__u8 pad[4];
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
 	struct krl_client_header client_headers[KRL_MAX_CLIENT_HEADERS];
 	struct krl_policy_field fields[KRL_MAX_FIELDS];

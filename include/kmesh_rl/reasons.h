@@ -8,7 +8,9 @@
 #define KRL_REASONS(X)                                                                             \
 	X(BAD_REQUEST, "bad_request", "malformed or ambiguous HTTP/1.1, refused with 400")         \
 	X(TLS, "tls", "TLS on a protected port cannot be read")                                    \
-	X(HTTP2, "http2", "HTTP/2 on a protected port cannot be read")                             \
+	X(HTTP2, "http2", "HTTP/2 that is not judged: it goes out, or rules cannot apply to it")   \
+	X(HTTP2_UNSEEN, "http2_unseen", "a request over HTTP/2, to which rules on its head do not apply") \
+	X(HTTP2_GOAWAY, "http2_goaway", "an HTTP/2 connection over its limit, told so by GOAWAY")  \
 	X(UPGRADED, "upgraded", "the connection left HTTP/1.1 after an Upgrade")                   \
 	X(CONN_TABLE_FULL, "conn_table_full", "no room to follow one more connection")             \
 	X(NOT_ENROLLED, "not_enrolled", "the socket could not be enrolled, another sockmap has it")  \

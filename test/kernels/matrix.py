@@ -21,8 +21,8 @@ SERIES = ["6.1", "6.12"]
 # What depends on the kernel: its sockets, and its socket maps. Documents and edits are the agent's own affair, and
 # 156 malformed heads in every cut are too many for an emulated CPU.
 CASES = ["basic/", "blocking/", "bodies/", "concurrent/", "connections/", "diagnose/", "framing/", "headers/",
-         "headers_servers/", "lifecycle/", "load/", "netns/", "open/", "outbound/", "outbound_open/", "pipelining/",
-         "segments/", "servers/"]
+         "headers_servers/", "http2/", "lifecycle/", "load/", "netns/", "open/", "outbound/", "outbound_open/",
+         "pipelining/", "segments/", "send/", "servers/"]
 # What the programs make of bytes is the same on each kernel whose verifier takes them: on the oldest, which is the
 # strictest.
 CASES_OF_OLDEST = ["clients/", "headers_parts/", "headers_rules/", "selectors/",

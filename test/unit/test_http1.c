@@ -282,7 +282,7 @@ static void leaves_http_only_for_bytes_no_server_takes_as_a_request(void **state
 		{ UPGRADE "\xa0GET", sizeof(UPGRADE) + 3, KRL_HTTP_BAD, 1 },
 		{ UPGRADE "\x0bGET", sizeof(UPGRADE) + 3, KRL_HTTP_BAD, 1 },
 		{ UPGRADE " GET", sizeof(UPGRADE) + 3, KRL_HTTP_BAD, 1 },
-		{ UPGRADE "PRI * HTTP/2", sizeof(UPGRADE) + 11, KRL_HTTP_UPGRADED, 1 },
+		{ UPGRADE "PRI * HTTP/2", sizeof(UPGRADE) + 11, KRL_HTTP_H2, 1 },
 		{ UPGRADE "GET / HTTP/1.1" CRLF CRLF, sizeof(UPGRADE) + 17, KRL_HTTP_NOTHING, 2 },
 		{ UPGRADE "GET / HTTP/1.1\n", sizeof(UPGRADE) + 14, KRL_HTTP_BAD, 1 },
 		{ UPGRADE "GET / HTTP/1.1" CRLF CRLF "\x81\x85", sizeof(UPGRADE) + 19, KRL_HTTP_BAD, 2 },

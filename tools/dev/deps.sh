@@ -70,6 +70,9 @@ want() { # GROUP
 		want_command busybox busybox-static
 		want_command node nodejs
 		want_command npm npm
+		want_command nghttp nghttp2-client
+		want_command nghttpd nghttp2-server
+		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
 		want_file libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
