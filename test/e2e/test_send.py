@@ -462,7 +462,8 @@ def the_rest_of_a_pipeline_is_refused_when_the_buffer_is_full(env):
 
 @case
 def who_asks_how_much_there_is_to_read_is_told(env):
-    """FIONREAD, of a client that does not block: nginx reads no more of a large answer when it is told 0."""
+    """FIONREAD, of a client that does not block: nginx reads no more of a large answer when it is told 0. Kernels
+    before commit 929e30f93125 do not count the kernel's own answers."""
     env.server()
     env.limit(spec=OUT, limit="2/day")
     conn = env.connect()
@@ -470,5 +471,5 @@ def who_asks_how_much_there_is_to_read_is_told(env):
         conn.send(get(f"/{number}"))
         wait_for("the answer", conn.has_answer)
         waiting = struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, b"\0" * 4))[0]
-        conn.response()
-        expect(waiting > 0, "FIONREAD says that nothing waits")
+        answer = conn.response()
+        expect(waiting > 0 or not answer.from_server(), "FIONREAD says that nothing waits")
