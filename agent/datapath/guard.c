@@ -15,6 +15,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
+#include "late.h"
 #include "netns.h"
 
 /* How often it is seen whether namespaces are gone, and how often those are looked for that no event told of. */
@@ -248,11 +249,25 @@ static int update_ports(struct krl_datapath *dp, bool *ret_added, bool *ret_remo
 	return err;
 }
 
+/* Have the programs of namespaces, also of those that are guarded already, go on with krl_incoming. 0, or -errno. */
+static int lead_on(struct krl_datapath *dp)
+{
+	__u32 zero = 0;
+	int fd;
+
+	if (krl_late_is_there(dp, KRL_LATE_INCOMING))
+		return 0;
+	fd = krl_late_program(dp, KRL_LATE_INCOMING);
+	return fd < 0 ? fd : bpf_map_update_elem(bpf_map__fd(dp->skel->maps.krl_lookup_progs), &zero, &fd, BPF_ANY);
+}
+
 int krl_guard_update(struct krl_datapath *dp)
 {
 	bool added = false, removed = false;
 	int err = update_ports(dp, &added, &removed);
 
+	if (!err && dp->guards)
+		err = lead_on(dp);
 	if (err)
 		return err;
 	if (!dp->guards)
@@ -267,17 +282,16 @@ int krl_guard_update(struct krl_datapath *dp)
 
 int krl_guard_adopt(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
 {
-	int fd = bpf_program__fd(dp->skel->progs.krl_incoming), err;
-	__u32 zero = 0, i;
+	int err = 0;
+	__u32 i;
 
 	dp->bpffs = strdup(bpffs);
 	if (!dp->bpffs)
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
-	err = bpf_map_update_elem(bpf_map__fd(dp->skel->maps.krl_lookup_progs), &zero, &fd, BPF_ANY);
 	/* Bits that an agent set before it was killed are known to have been set. */
 	for (i = 0; !err && i < 65536 / 64; i++)
 		err = bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.krl_ports), &i, &dp->ports[i]);
-	return err ? krl_error_set(ret_error, -err, "krl_lookup_progs: %s", strerror(-err)) : 0;
+	return err ? krl_error_set(ret_error, -err, "krl_ports: %s", strerror(-err)) : 0;
 }
 
 void krl_guard_listens(struct krl_datapath *dp, __u64 cookie)

@@ -7,7 +7,7 @@
 
 #include "internal.h"
 
-/* Have the programs of namespaces that are guarded go on with those of @datapath. 0, or -errno. */
+/* Take over what the agent before has set below @bpffs. 0, or -errno. */
 int krl_guard_adopt(struct krl_datapath *datapath, const char *bpffs, struct krl_error *ret_error);
 
 /* Once the endpoints are written: guard the namespaces in which somebody listens on a port of one whose connections

@@ -19,6 +19,14 @@ enum krl_link {
 	KRL_LINK_COUNT
 };
 
+/* Programs that are loaded when they are needed, see late.h. */
+enum krl_late {
+	KRL_LATE_INCOMING,
+	KRL_LATE_RECOUNT,
+	KRL_LATE_SEND,
+	KRL_LATE_COUNT
+};
+
 /* Keys, sorted, that nothing referred to after the last pass. Owned. */
 struct krl_stale {
 	__u64 *keys;
@@ -27,6 +35,7 @@ struct krl_stale {
 
 struct krl_datapath {
 	struct kmesh_rl *skel;
+	struct kmesh_rl *late[KRL_LATE_COUNT];	/* of one program each, or NULL; the maps are those of skel */
 	struct bpf_link *links[KRL_LINK_COUNT];	/* pinned, by enum krl_link */
 	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
 	struct krl_config *config;	/* krl_config, mapped */
@@ -58,9 +67,8 @@ void krl_links_close(struct krl_datapath *dp);
 /* Remove the pins of links below @bpffs, and with the last holder the links. */
 void krl_links_unpin(const char *bpffs);
 
-/* Is what waits to be read told of sockets in krl_senders (FIONREAD), to which krl_send is attached? false also when
- * that could not be found out. */
-bool krl_fionread_is_known(struct krl_datapath *dp);
+/* Attach krl_send to krl_senders, before anything enters that. 0, or -errno. */
+int krl_senders_open(struct krl_datapath *dp);
 
 /* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
  * directory to attach to, opened; the caller closes it. */

@@ -19,6 +19,7 @@
 #include "agent/base/log.h"
 #include "guard.h"
 #include "internal.h"
+#include "late.h"
 
 /* Maps that outlive the agent. The others are scratch space of one load. */
 static const char *const pinned_maps[] = {
@@ -71,7 +72,9 @@ static int open_skeleton(struct krl_datapath *dp, const char *bpffs, int cgroup_
 			return krl_error_set(ret_error, EINVAL, "map %s: cannot set its pin",
 					     pinned_maps[i]);
 	}
-	err = kmesh_rl__load(dp->skel);
+	err = krl_late_leave_out(dp->skel);
+	if (!err)
+		err = kmesh_rl__load(dp->skel);
 	if (err && strstr(libbpf_said, "parameter mismatch"))
 		return krl_error_set(ret_error, EPROTO,
 				     "%s holds the maps of another version: run `kmesh-rl-agent --detach "
@@ -176,8 +179,6 @@ static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
 		err = attach_verdict(skel->progs.krl_reply, skel->maps.krl_writers, BPF_SK_MSG_VERDICT,
 				     ret_error);
 	if (!err)
-		err = attach_verdict(skel->progs.krl_send, skel->maps.krl_senders, BPF_SK_MSG_VERDICT, ret_error);
-	if (!err)
 		err = attach_verdict(skel->progs.krl_receive, skel->maps.krl_receivers, BPF_SK_SKB_VERDICT, ret_error);
 	if (!err)
 		err = attach_verdict(skel->progs.krl_stream, skel->maps.krl_sockets, BPF_SK_SKB_VERDICT,
@@ -212,8 +213,6 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
 	if (!err)
-		dp->config->flags = krl_fionread_is_known(dp) ? 0 : KRL_CONFIG_RECEIVERS;
-	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
 		err = krl_links_attach(dp, options->bpffs, cgroup_fd, ret_error);
@@ -240,6 +239,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 		munmap(dp->config, sizeof(struct krl_config));
 	if (dp->dialled_ports)
 		munmap(dp->dialled_ports, sizeof(__u64) * KRL_PORT_WORDS);
+	krl_late_close(dp);
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);

@@ -236,6 +236,16 @@ static void drop_buckets(struct krl_pass *p)
 	}
 }
 
+static bool needs(const struct krl_pass *p, enum krl_hook hook)
+{
+	size_t i;
+
+	for (i = 0; i < p->plan->endpoint_count; i++)
+		if (p->plan->endpoints[i].key.hook == hook)
+			return true;
+	return false;
+}
+
 static int run(struct krl_pass *p, struct krl_error *ret_error)
 {
 	struct row_index *index;
@@ -255,6 +265,9 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		return krl_error_set(ret_error, -err, "writing rule %s of %s/%s: %s",
 				     p->plan->rules[i - 1].rule, p->plan->rules[i - 1].ns,
 				     p->plan->rules[i - 1].name, strerror(-err));
+	err = needs(p, KRL_HOOK_SEND) ? krl_senders_open(p->dp) : 0;
+	if (err)
+		return krl_error_set(ret_error, -err, "judging requests that go out: %s", strerror(-err));
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));

@@ -13,6 +13,7 @@
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
 #include "guard.h"
+#include "late.h"
 #include "netns.h"
 
 /* What is younger may be on its way. */
@@ -56,11 +57,13 @@ static int compare_rows(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct row));
 }
 
-static int run(const struct krl_datapath *dp, const struct krl_counted *counted)
+static int run(struct krl_datapath *dp, const struct krl_counted *counted)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = counted, .data_size_in = sizeof(*counted), .repeat = 1);
 
-	return bpf_prog_test_run_opts(bpf_program__fd(dp->skel->progs.krl_recount), &opts);
+	int fd = krl_late_program(dp, KRL_LATE_RECOUNT);
+
+	return fd < 0 ? fd : bpf_prog_test_run_opts(fd, &opts);
 }
 
 /* A row of a map, whose key has @key_bytes. 0, or -ENOMEM. */

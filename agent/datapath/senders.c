@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Does the kernel tell how much there is to read on a socket of krl_senders? A connection over loopback is asked. */
+/* The sockets of clients whose requests are judged as they go out. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "internal.h"
+#include "late.h"
 
 /* For one byte over loopback. */
 #define WAIT_MS 2000
@@ -41,7 +42,9 @@ static int connect_pair(int *ret_client, int *ret_server)
 	return 0;
 }
 
-bool krl_fionread_is_known(struct krl_datapath *dp)
+/* Does the kernel tell how much there is to read on a socket of krl_senders (FIONREAD)? A connection over loopback is
+ * asked. false also when that could not be found out. */
+static bool is_fionread_known(struct krl_datapath *dp)
 {
 	int map = bpf_map__fd(dp->skel->maps.krl_senders), client, server, waiting = 0;
 	struct pollfd poll_in = { .events = POLLIN };
@@ -60,4 +63,19 @@ bool krl_fionread_is_known(struct krl_datapath *dp)
 	close(client);
 	close(server);
 	return waiting == 1;
+}
+
+int krl_senders_open(struct krl_datapath *dp)
+{
+	int fd;
+
+	if (krl_late_is_there(dp, KRL_LATE_SEND))
+		return 0;
+	fd = krl_late_program(dp, KRL_LATE_SEND);
+	if (fd < 0)
+		return fd;
+	if (bpf_prog_attach(fd, bpf_map__fd(dp->skel->maps.krl_senders), BPF_SK_MSG_VERDICT, 0))
+		return -errno;
+	dp->config->flags = is_fionread_known(dp) ? 0 : KRL_CONFIG_RECEIVERS;
+	return 0;
 }

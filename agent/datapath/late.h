@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that are loaded when the first rule asks for them: the verifier takes as long for these as for all others
+ * together, at each start of the agent. Until then, those of an agent before go on. */
+#ifndef KMESH_RL_DATAPATH_LATE_H
+#define KMESH_RL_DATAPATH_LATE_H
+
+#include "internal.h"
+
+/* Have @skel loaded without them. 0, or -errno. */
+int krl_late_leave_out(struct kmesh_rl *skel);
+
+/* The descriptor of the program @which, which @datapath keeps; it is loaded over the maps of @datapath when it was not
+ * yet. Or -errno, as libbpf has it. */
+int krl_late_program(struct krl_datapath *datapath, enum krl_late which);
+
+/* Is it loaded? */
+static inline bool krl_late_is_there(const struct krl_datapath *datapath, enum krl_late which)
+{
+	return datapath->late[which];
+}
+
+/* Release those of @datapath. */
+void krl_late_close(struct krl_datapath *datapath);
+
+#endif
