@@ -158,7 +158,7 @@ __noinline int krl_h2_reply(struct sk_msg_md *msg)
 	__builtin_memset(w, 0, sizeof(*w));
 	w->len = msg->size;
 	w->off = over;
-	w->sure = krl_sock_sure(sk);
+	w->sure = krl_sock_sure(sk, ~0U, 0);
 	r->skip = 0;
 	r->at_seq = seq;
 	bpf_loop(KRL_H2_REPLY_STEPS, krl_h2_reply_step, &replying, 0);

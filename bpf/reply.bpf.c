@@ -221,7 +221,7 @@ static __always_inline void krl_reply_walk(struct krl_replying *replying, struct
 	__builtin_memset(w, 0, sizeof(*w));
 	w->len = replying->msg->size;
 	w->off = over;
-	w->sure = krl_sock_sure(sk);
+	w->sure = krl_sock_sure(sk, ~0U, 0);
 	r->skip = 0;
 	r->at_seq = seq;
 	bpf_loop(KRL_REPLY_HEADS, krl_reply_head, replying, 0);

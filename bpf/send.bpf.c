@@ -211,7 +211,8 @@ static __always_inline int krl_send_hold(struct sk_msg_md *msg, struct krl_conn 
 /* How many bytes of the message may be judged: those that go out in any case when they are admitted. 0: none now. */
 static __always_inline __u32 krl_send_room(struct sk_msg_md *msg, struct krl_conn *conn, struct sock *sk)
 {
-	__u32 sure = krl_sock_sure(sk);
+	__u32 first = (long)msg->data_end - (long)msg->data;
+	__u32 sure = krl_sock_sure(sk, first, conn->sending.pieces);
 
 	conn->sending.sure = sure;
 	if (sure)

@@ -144,16 +144,22 @@ static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 /* What an skb that is written costs of the send buffer beside its bytes, at most. */
 #define KRL_SKB_COST 1536
 
-/* Bytes of what is written next that are taken at once in any case. Room is asked for before each skb alone
- * (include/net/sock.h, sk_stream_memory_free; net/ipv4/tcp.c, tcp_sendmsg_locked), and one that is not the
- * rest of another has room for a segment. */
-static __always_inline __u32 krl_sock_sure(struct sock *sk)
+/* A piece of a message is a page at least, but for its first and those that were held back. */
+#define KRL_PIECE_BYTES 4096
+
+/* Bytes of a message that are taken at once in any case, of which @small pieces may be of any length, and the first,
+ * when there is little room, has @first bytes. Room is asked for before each skb alone (include/net/sock.h,
+ * sk_stream_memory_free; net/ipv4/tcp.c, tcp_sendmsg_locked), and one that is not the rest of another has room for a
+ * segment. Each piece may get an skb of its own, since the one before was sent. */
+static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 small)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
 	__u32 unsent = tp->write_seq - tp->snd_nxt;
 	/* Options may take some of it (tcp_current_mss). */
 	__u32 segment = tp->mss_cache / 2;
+	__u32 piece = segment < KRL_PIECE_BYTES ? segment : KRL_PIECE_BYTES;
+	__s32 spare = (2 + small) * KRL_SKB_COST;
 	__u32 lowat = tp->notsent_lowat;
 	__u64 sure;
 
@@ -161,10 +167,12 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk)
 		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
 	if (room <= 0 || unsent >= lowat)
 		return 0;
-	sure = room > 2 * KRL_SKB_COST ? (__u64)(room - 2 * KRL_SKB_COST) * segment / (segment + KRL_SKB_COST) : 0;
+	sure = room > spare ? (__u64)(room - spare) * piece / (piece + KRL_SKB_COST) : 0;
 	if (sure > lowat - unsent)
 		sure = lowat - unsent;
-	return sure < segment && !unsent ? segment : sure;
+	if (first > segment)
+		first = segment;
+	return sure < first && !unsent ? first : sure;
 }
 
 /* Is there no room to write into? (include/net/sock.h, sk_stream_memory_free) */

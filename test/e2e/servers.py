@@ -69,18 +69,22 @@ class EpollServer:
         words = os.read(sys.stdin.fileno(), 4096).split()
         if not words:
             sys.exit(0)
-        if b"accept" in words:
+        for word in words:
+            self._command(word)
+
+    def _command(self, word):
+        if word == b"accept":
             self._start_accepting()
-        if b"release" in words:
+        elif word == b"release":
             self.released = True
             for sock, session in list(self.sessions.items()):
                 session.release()
                 self._flush(sock, session)
-        if b"rest" in words:
+        elif word == b"rest":
             for sock in self.sessions:
                 self.poller.unregister(sock)
             self.recorder.note("rests", 0)
-        if b"go-on" in words:
+        elif word == b"go-on":
             for sock, session in self.sessions.items():
                 self.poller.register(sock, selectors.EVENT_READ, session)
 
