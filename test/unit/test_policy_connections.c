@@ -135,7 +135,7 @@ static void five_rules_of_what_is_open_are_too_many_on_one_endpoint(void **state
 	decode(HEAD "spec:\n  endpoints: [{ip: 10.0.0.1, port: 80}, {ip: 0.0.0.0, port: 80}]\n"
 		    "  rules: [{maxConnections: 1}, {maxConnections: 2}, {maxConnections: 3}, {maxConnections: 4}, "
 		    "{maxConnections: 5}]\n");
-	document = (struct krl_source_document){ "f.yaml", file.documents[0].document };
+	document = (struct krl_source_document){ .file = "f.yaml", .document = file.documents[0].document };
 	assert_int_equal(krl_compile(&document, 1, 0, &plan, &errors, &notes), 0);
 	assert_int_equal(errors.count, 1);
 	assert_non_null(strstr(errors.lines[0], "RateLimit default/web: more than 4 rules with maxConnections on one "
