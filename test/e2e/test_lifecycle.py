@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 
 import isolation
 from client import equal, expect, expect_compact, expect_limited, expect_ok, get, post, post_chunked
@@ -293,13 +294,25 @@ def failing_starts(env, files):
             "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))}
 
 
+def files_kept(agent):
+    """How many files the agent needs; now and then it opens more for a moment, for network namespaces."""
+    def look():
+        return max(int(fd) for fd in os.listdir(f"/proc/{agent.process.pid}/fd")) + 1
+
+    looks = [look()]
+    while looks.count(min(looks)) < 10:
+        time.sleep(0.01)
+        looks.append(look())
+    return min(looks)
+
+
 @case
 def a_start_that_fails_changes_nothing(env):
     env.server()
     env.write("limit.yaml", ratelimit("limit", PORT, limit="3/day"))
     agent = env.start_agent()
     wait_for("the agent has started", lambda: "agent started" in agent.text())
-    files = max(int(fd) for fd in os.listdir(f"/proc/{agent.process.pid}/fd")) + 1
+    files = files_kept(agent)
     agent.terminate()
     equal(env.detach().returncode, 0, "exit status of --detach")
     for what, args, options in failing_starts(env, files):
