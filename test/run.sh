@@ -6,16 +6,15 @@ results=$1
 shift
 rm -rf "$results"
 mkdir -p "$results"
-kernels=
 suite=
 
 # make hands a SIGTERM on to what it started; a SIGINT does not reach what runs in the background.
 ending() {
 	trap '' INT TERM HUP
-	for pid in $suite $kernels; do
-		kill -TERM "$pid" 2>/dev/null
-		wait "$pid"
-	done
+	if [ -n "$suite" ]; then
+		kill -TERM "$suite" 2>/dev/null
+		wait "$suite"
+	fi
 	exit "$1"
 }
 trap 'ending 130' INT
@@ -35,10 +34,7 @@ jobs=-j$(nproc)
 case ${MAKEFLAGS:-} in *jobserver*) jobs= ;; esac
 "$@" --no-print-directory $jobs tests || exit
 
-# The guests take what the other suites leave of the CPUs: those wait for most of their time.
-"$@" --no-print-directory test-kernels >"$results/test-kernels.log" 2>&1 &
-kernels=$!
-for name in lint unit crds prog e2e; do
+for name in lint unit crds prog e2e test-kernels; do
 	echo "== $name"
 	"$@" --no-print-directory $name <&0 &
 	suite=$!
@@ -46,14 +42,6 @@ for name in lint unit crds prog e2e; do
 	ended $name $?
 	suite=
 done
-echo "== test-kernels"
-wait $kernels
-status=$?
-kernels=
-cat "$results/test-kernels.log"
-rm "$results/test-kernels.log"
-ended test-kernels $status
-
 echo "== summary"
 awk -F'\t' '
 	{ n[$1]++ }

@@ -131,7 +131,7 @@ def they_outlive_the_rule(env):
             expect_ok(conn.ask(get()), "/", "a request without a rule")
 
 
-@case
+@case(alone=True)
 def they_are_let_go_when_nothing_is_unread(env):
     env.server()
     agent = env.limit(**ONE_A_DAY)
