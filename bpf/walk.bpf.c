@@ -58,15 +58,15 @@ static __always_inline int krl_release_sender(struct seq_file *seq, const struct
 }
 
 /* Connections whose endpoint is gone are let go, when nothing of them waits to be read: what is in the socket map's
- * queue then would be lost. Nor when their server may wait in a blocking recv(), which would say EAGAIN: those stay until
- * they close. Writes a byte for each that has to wait. The row in krl_conns stays, for a program that
- * runs on another CPU; the agent removes those in krl_loose whose socket is not enrolled. */
+ * queue then would be lost. Those whose server may wait in a blocking recv(), which would say EAGAIN, and those of which
+ * TCP has lost count stay until they close. Writes a byte for each that has to wait. The row in krl_conns stays, for a
+ * program that runs on another CPU; the agent removes those in krl_loose whose socket is not enrolled. */
 SEC("iter/sockmap")
 int krl_release(struct bpf_iter__sockmap *ctx)
 {
 	__u64 *key = ctx->key, cookie;
 	struct krl_endpoint_key endpoint;
-	struct sock *sk = ctx->sk;
+	struct sock *sk = ctx->sk, *tcp;
 	struct krl_conn *conn;
 	__u8 one = 1;
 
@@ -89,6 +89,9 @@ int krl_release(struct bpf_iter__sockmap *ctx)
 		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 		return 0;
 	}
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (!tcp || !krl_sock_in_step(tcp))
+		return 0;
 	bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY);
 	bpf_map_delete_elem(&krl_writers, &cookie);
 	bpf_map_delete_elem(&krl_sockets, &cookie);

@@ -208,6 +208,16 @@ static __always_inline int krl_sock_unread_nothing(struct sock *sk)
 	return next == list;
 }
 
+/* Does TCP know how far the server has read, when nothing is unread? Not once a request was refused while its reader was
+ * in recv(): tcp_bpf_recvmsg_parser (net/ipv4/tcp_bpf.c) puts back the copied_seq of its beginning, and what
+ * tcp_eat_skb added is lost. Without the socket map, the server would wait for bytes that are gone. */
+static __always_inline int krl_sock_in_step(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return tp->copied_seq == tp->rcv_nxt;
+}
+
 /* More than levels of cgroups are ever nested. */
 #define KRL_CGROUP_LEVELS 64
 

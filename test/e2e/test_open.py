@@ -131,11 +131,27 @@ def they_outlive_the_rule(env):
             expect_ok(conn.ask(get()), "/", "a request without a rule")
 
 
-@case(alone=True)
+@case
+def one_that_was_refused_before_accept_goes_on_when_the_rule_is_gone(env):
+    """The kernel has lost count of what its server read: it stays enrolled, without a rule."""
+    server = env.server(hold_accept=True)
+    env.limit(**ONE_A_DAY)
+    conns = [env.connect() for _ in range(3)]
+    for conn in conns:
+        conn.send_segment(get())
+    server.command("accept")
+    equal(sorted(conn.response().status for conn in conns), [200, 429, 429], "statuses")
+    os.unlink(os.path.join(env.config, "limit.yaml"))
+    wait_for("the rule gone", lambda: not env.stats())
+    for conn in conns:
+        expect_ok(conn.ask(get()), "/", "a request without a rule")
+
+
+@case
 def they_are_let_go_when_nothing_is_unread(env):
-    env.server()
+    server = env.server()
     agent = env.limit(**ONE_A_DAY)
-    conns = [env.connect() for _ in range(4)]
+    conns = [env.accepted(server) for _ in range(4)]
     for conn in conns:
         conn.ask(get())
     equal(len(enrolled(env)), 4, "connections enrolled")
