@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits as programs meet them that know nothing of the limiter: each case with curl, http.client and fetch()."""
 
+import functools
 import json
 import re
 import time
