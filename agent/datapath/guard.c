@@ -50,7 +50,7 @@ static void let_go(struct krl_datapath *dp, __u64 cookie)
 
 /* The program of the namespace with @cookie: note that in krl_netns, and go on with krl_lookup_progs. Returns its
  * descriptor, or -errno. */
-static int load_stub(const struct krl_datapath *dp, __u64 cookie)
+static int load_gate(const struct krl_datapath *dp, __u64 cookie)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_SK_LOOKUP);
 	int netns = bpf_map__fd(dp->skel->maps.krl_netns), progs = bpf_map__fd(dp->skel->maps.krl_lookup_progs);
@@ -86,7 +86,7 @@ static int load_stub(const struct krl_datapath *dp, __u64 cookie)
 /* Guard the namespace that the agent is in now. 0, or -errno. */
 static int guard_here(struct krl_datapath *dp, __u64 cookie)
 {
-	int netns, stub = -1, link = -1, err = 0;
+	int netns, gate = -1, link = -1, err = 0;
 	char path[PATH_MAX];
 	__u8 one = 1;
 
@@ -95,9 +95,9 @@ static int guard_here(struct krl_datapath *dp, __u64 cookie)
 	if (netns < 0)
 		err = -errno;
 	if (!err)
-		err = stub = load_stub(dp, cookie);
-	if (stub >= 0)
-		err = link = bpf_link_create(stub, netns, BPF_SK_LOOKUP, NULL);
+		err = gate = load_gate(dp, cookie);
+	if (gate >= 0)
+		err = link = bpf_link_create(gate, netns, BPF_SK_LOOKUP, NULL);
 	if (link >= 0)
 		err = bpf_obj_pin(link, path);
 	/* One of an agent that was killed before it noted it. */
@@ -105,8 +105,8 @@ static int guard_here(struct krl_datapath *dp, __u64 cookie)
 		err = bpf_map_update_elem(guarded_fd(dp), &cookie, &one, BPF_ANY);
 	if (link >= 0)
 		close(link);
-	if (stub >= 0)
-		close(stub);
+	if (gate >= 0)
+		close(gate);
 	if (netns >= 0)
 		close(netns);
 	krl_log(err ? KRL_LOG_WARN : KRL_LOG_DEBUG, err ? "network namespace not guarded" : "network namespace guarded",

@@ -56,7 +56,7 @@ class Pod:
         self.process.stdout.close()
 
 
-def stubs(env):
+def gates(env):
     """How many programs of namespaces there are, by bpftool; None without it."""
     if not shutil.which("bpftool"):
         return None
@@ -91,7 +91,7 @@ def two_hundred_pods_come_and_go(env):
     equal(descriptors(agent), before, "descriptors of the agent")
     equal(len(bpfmap.keys(os.path.join(env.bpffs, "krl_guarded"))), 1, "namespaces guarded")
     wait_for("their buckets gone", lambda: env.item()["buckets"] == 1)
-    expect(stubs(env) in (1, None), f"programs of namespaces: {stubs(env)}")
+    expect(gates(env) in (1, None), f"programs of namespaces: {gates(env)}")
     pod.end()
     wait_for("the first pod is let go", lambda: not links(env))
 
