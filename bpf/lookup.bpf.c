@@ -43,13 +43,21 @@ int krl_incoming(struct bpf_sk_lookup *ctx)
 	in->flow.netns_cookie = *netns;
 	endpoint = krl_incoming_endpoint(in);
 	refused = endpoint && krl_incoming_judge(in, endpoint);
-	if (refused && krl_incoming_settle_old(in->judge.now_ns)) {
+	if (refused && krl_incoming_settle_some(in->judge.now_ns)) {
 		krl_judge_count(in->judge.refused_slot, 0, -in->judge.n, 0);
 		endpoint = bpf_map_lookup_elem(&krl_endpoints, &in->endpoint);
 		refused = endpoint && krl_incoming_judge(in, endpoint);
 	}
 	krl_incoming_unlock(in);
 	return refused ? SK_DROP : SK_PASS;
+}
+
+/* Run by the agent. */
+SEC("tc")
+int krl_settle(struct __sk_buff *skb)
+{
+	krl_incoming_settle_all(bpf_ktime_get_boot_ns());
+	return 0;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -338,12 +338,21 @@ struct krl_guard {
 	unsigned int looks;
 };
 
+/* Give back what was taken for packets that began no connection. A failure is that of krl_guard_update() too. */
+static void settle(struct krl_datapath *dp)
+{
+	static const char packet[64];
+
+	krl_late_run(dp, KRL_LATE_SETTLE, packet, sizeof(packet));
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct krl_guard *guard = timer->data;
 
 	if (!guard->dp->guards)
 		return;
+	settle(guard->dp);
 	let_go_each(guard->dp, false);
 	if (++guard->looks % SCAN_EVERY == 0)
 		krl_netns_each(scan_here, guard->dp);

@@ -23,6 +23,7 @@ enum krl_link {
 enum krl_late {
 	KRL_LATE_INCOMING,
 	KRL_LATE_RECOUNT,
+	KRL_LATE_SETTLE,
 	KRL_LATE_SEND,
 	KRL_LATE_COUNT
 };

@@ -10,6 +10,7 @@
 static const char *const names[KRL_LATE_COUNT] = {
 	[KRL_LATE_INCOMING] = "krl_incoming",
 	[KRL_LATE_RECOUNT] = "krl_recount",
+	[KRL_LATE_SETTLE] = "krl_settle",
 	[KRL_LATE_SEND] = "krl_send",
 };
 
@@ -63,6 +64,14 @@ int krl_late_program(struct krl_datapath *dp, enum krl_late which)
 		dp->late[which] = skel;
 	}
 	return bpf_program__fd(bpf_object__find_program_by_name(skel->obj, names[which]));
+}
+
+int krl_late_run(struct krl_datapath *dp, enum krl_late which, const void *packet, __u32 bytes)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes, .repeat = 1);
+	int fd = krl_late_program(dp, which);
+
+	return fd < 0 ? fd : bpf_prog_test_run_opts(fd, &opts);
 }
 
 void krl_late_close(struct krl_datapath *dp)

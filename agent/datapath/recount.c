@@ -59,11 +59,7 @@ static int compare_rows(const void *a, const void *b)
 
 static int run(struct krl_datapath *dp, const struct krl_counted *counted)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = counted, .data_size_in = sizeof(*counted), .repeat = 1);
-
-	int fd = krl_late_program(dp, KRL_LATE_RECOUNT);
-
-	return fd < 0 ? fd : bpf_prog_test_run_opts(fd, &opts);
+	return krl_late_run(dp, KRL_LATE_RECOUNT, counted, sizeof(*counted));
 }
 
 /* A row of a map, whose key has @key_bytes. 0, or -ENOMEM. */

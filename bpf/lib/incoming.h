@@ -6,7 +6,7 @@
  * sockops, which the kernel runs behind it for the same packet, says that a connection begins: at
  * BPF_SOCK_OPS_RWND_INIT of a SYN that is answered (net/ipv4/tcp_input.c, tcp_conn_request), else when the
  * connection is established. Giving back happens before the next packet on the same CPU is judged, or, when there is
- * none, by whoever refuses one elsewhere (krl_incoming_settle_old).
+ * none, by whoever refuses one elsewhere and by the agent (krl_incoming_settle_all).
  *
  * Its place is one of a few of the CPU: sk_lookup runs in softirq, and also in processes, which that interrupts
  * (net/ipv4/inet_diag.c). */
@@ -17,8 +17,12 @@
 #include "admit.h"
 #include "flow.h"
 
-/* Long after whatever a CPU does for one packet. */
-#define KRL_INCOMING_OLD_NS 100000000ULL
+/* Long after whatever a CPU does for one packet, also one of a virtual machine that is not run for a while: what is
+ * given back too early is taken by two. */
+#define KRL_INCOMING_OLD_NS 1000000000ULL
+
+/* How often who refuses looks for what is old. */
+#define KRL_INCOMING_LOOK_NS 100000000ULL
 
 /* Do connections to the port of this node count in some rule? */
 static __always_inline int krl_port_counts(__u32 port)
@@ -128,9 +132,14 @@ static long krl_incoming_settle_cpu(__u32 cpu, void *ctx)
 	return 0;
 }
 
-/* Give back what is left on CPUs that have had nothing to judge since. Returns whether it has been looked at, which is
- * at most so often as such can be there. */
-static __always_inline int krl_incoming_settle_old(__u64 now_ns)
+/* Give back what is left on CPUs that have had nothing to judge since. */
+static __always_inline void krl_incoming_settle_all(__u64 now_ns)
+{
+	bpf_loop(KRL_MAX_CPUS, krl_incoming_settle_cpu, &now_ns, 0);
+}
+
+/* The same for who refuses one, now and then. Returns whether it has been looked at. */
+static __always_inline int krl_incoming_settle_some(__u64 now_ns)
 {
 	struct krl_load *load;
 	__u32 zero = 0;
@@ -140,10 +149,10 @@ static __always_inline int krl_incoming_settle_old(__u64 now_ns)
 	if (!load)
 		return 0;
 	last = load->settled_ns;
-	if (now_ns - last < KRL_INCOMING_OLD_NS ||
+	if (now_ns - last < KRL_INCOMING_LOOK_NS ||
 	    __sync_val_compare_and_swap(&load->settled_ns, last, now_ns) != last)
 		return 0;
-	bpf_loop(KRL_MAX_CPUS, krl_incoming_settle_cpu, &now_ns, 0);
+	krl_incoming_settle_all(now_ns);
 	return 1;
 }
 

@@ -257,9 +257,10 @@ def show_steps(steps):
     print(f"{'the first of a new value, ns':30}{takes['new']:30.0f}\n")
 
 
-def ratios(median):
+def ratios(rounds):
+    """Medians of what each round says: in one, all cases have the machine in the same mood."""
     def ratio(name, other, key):
-        return median[name][key] / median[other][key]
+        return statistics.median(one[key] / two[key] for one, two in zip(rounds[name], rounds[other]))
 
     return {
         "admitted_of_alone": ratio("kmesh-rl admits", "server alone", "requests_per_s"),
@@ -292,8 +293,8 @@ def show(connections, median, ratio):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--connections", type=int, nargs="+", default=[16, 64, 128])
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--cases", default="", metavar="PART", help="only those whose name holds PART, and no steps")
@@ -308,14 +309,15 @@ def main():
     rounds = {count: {name: [] for name, *_ in cases} for count in args.connections}
     steps = []
     try:
-        steps = [bench.steps() for _ in range(args.rounds)] if not args.cases else []
+        steps = [bench.steps() for _ in range(min(args.rounds, 5))] if not args.cases else []
         if args.steps:
             show_steps(median_of(steps))
             return
         bench.up()
-        for _ in range(args.rounds):
+        for number in range(args.rounds):
             for count in args.connections:
-                for name, port, _status, headers in cases:
+                # Each is the first at times.
+                for name, port, _status, headers in cases[number % len(cases):] + cases[:number % len(cases)]:
                     rounds[count][name].append(bench.measure(port, count, headers))
         take_ns = bench.take_ns() if not args.cases else 0
     finally:
@@ -328,8 +330,8 @@ def main():
     result = {"seconds": args.seconds, "take_ns": take_ns, "steps": median_of(steps), "connections": {}}
     for count in args.connections:
         median = medians(rounds[count])
-        result["connections"][count] = {"median": median, "ratios": ratios(median)}
-        show(count, median, ratios(median))
+        result["connections"][count] = {"median": median, "ratios": ratios(rounds[count])}
+        show(count, median, ratios(rounds[count]))
     print(f"one take, hot bucket     {take_ns} ns\n")
     show_steps(result["steps"])
     print(json.dumps(result))

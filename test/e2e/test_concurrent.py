@@ -184,6 +184,27 @@ def one_that_never_gets_beyond_its_syn_is_given_back(env):
     reached(server, 2)
 
 
+@case
+def a_segment_of_no_connection_takes_no_room(env):
+    env.server()
+    agent = limit(env, rules=[at_once(2), "{name: rate, count: Connections, limit: 9/day}"])
+    guarded(env)
+    env.conns.append(syn.silence("127.0.0.9", 40001))
+    syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT, syn.ACK))
+    room(env, 2, rule="all")
+    room(env, 9, rule="rate")
+    agent.kill()
+    syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT, syn.ACK))
+    let_in = [0]
+
+    def both():
+        let_in[0] += opened(env, 1)
+        return let_in[0] == 2
+
+    wait_for("two let in, without an agent", both)
+    equal(opened(env, 2), 0, "connections let in beside them")
+
+
 SERVER = """
 import resource, selectors, socket
 resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
