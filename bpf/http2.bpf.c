@@ -92,7 +92,7 @@ static long krl_h2_walk_step(__u32 i, void *ctx)
 	at = s->off - s->window_off;
 	if (at > KRL_WINDOW_BYTES)
 		at = KRL_WINDOW_BYTES;
-	steps = krl_h2_step(&conn->h2, conn->window, at, s->window_len, s->len - s->off, &event);
+	steps = krl_h2_step(&conn->h2, conn->window.bytes, at, s->window_len, s->len - s->off, &event);
 	if (!steps) {
 		s->failed = krl_scan_fill(w->skb, conn);
 		return s->failed;

@@ -23,7 +23,7 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 {
 	union krl_match_went went = { 0 };
 	struct krl_http http = { 0 };
-	size_t at, line = 0;
+	size_t at, line = 0, i;
 	__u32 steps;
 	int event;
 
@@ -32,15 +32,16 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 	memcpy(ret->source, request->asked.source, sizeof(ret->source));
 	for (at = 0; at < request->len; at += steps) {
 		went.before = http.state;
-		steps = krl_http_step(&http, request->head, at, request->len, request->len - at,
-				      &event);
+		steps = krl_http_step(&http, (const struct krl_http_window *)(request->head + at), 0,
+				      request->len - at, request->len - at, krl_match_collects(ret), &event);
 		went.bytes = steps;
 		krl_match_step(ret, policy, &http, krl_load_word(request->head + at), went.all);
 		if (event == KRL_HTTP_BEGIN)
 			krl_match_begin(ret);
 		else if (event != KRL_HTTP_NOTHING)
 			break;
-		line += request->head[at] == '\n';
+		for (i = 0; i < steps; i++)
+			line += request->head[at + i] == '\n';
 	}
 	if (at + 1 != request->len || event != KRL_HTTP_HEAD_END) {
 		*ret_line = line;

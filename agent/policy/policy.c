@@ -54,7 +54,6 @@ static int add_client_header(struct krl_policy *policy, const char *name)
 		return -1;
 	header = &policy->client_headers[policy->client_header_count++];
 	strcpy(header->name, name);
-	header->hash = name_hash(name);
 	return i;
 }
 

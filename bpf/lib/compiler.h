@@ -59,6 +59,16 @@ static __always_inline __u64 krl_load_word(const char *at)
 #endif
 }
 
+/* Eight bytes to any address, as krl_load_word(). */
+static __always_inline void krl_store_word(void *at, __u64 word)
+{
+#ifdef __bpf__
+	*(__u64 *)at = word;
+#else
+	__builtin_memcpy(at, &word, sizeof(word));
+#endif
+}
+
 #define KRL_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define KRL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define KRL_UNLIKELY(x) __builtin_expect(!!(x), 0)

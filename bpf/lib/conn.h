@@ -92,7 +92,7 @@ struct krl_scan {
 	__u32 pulled;		/* ... the program has asked for other bytes than those of its first piece */
 };
 
-#define KRL_WINDOW_BYTES 512	/* copied out of an skb at a time */
+#define KRL_WINDOW_BYTES KRL_HTTP_WINDOW_BYTES	/* copied out of an skb at a time */
 
 /* A short text being written. Room behind KRL_TEXT_BYTES, for any single piece, makes every write
  * provably inside. */
@@ -180,7 +180,7 @@ struct krl_conn {
 	struct krl_judge judge;
 	struct krl_scan scan;
 	union {
-		char window[KRL_WINDOW_BYTES + 16];	/* 9 bytes may be read at any byte, or behind the last */
+		struct krl_http_window window;
 		struct krl_text text;	/* the compact answer, when the skb was walked */
 	};
 };

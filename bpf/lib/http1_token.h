@@ -4,7 +4,7 @@
 #ifndef KMESH_RL_HTTP1_TOKEN_H
 #define KMESH_RL_HTTP1_TOKEN_H
 
-#include "compiler.h"
+#include "word.h"
 
 enum krl_http_state {
 	KRL_HTTP_START,		/* between two messages; empty lines are skipped (section 2.2) */
@@ -140,8 +140,21 @@ static __always_inline void krl_http_token_add(struct krl_http *h, __u8 c)
 
 	if (at >= KRL_HTTP_TOKEN_MAX)
 		return;
-	h->token[at & (KRL_HTTP_TOKEN_BYTES - 1)] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+	h->token[KRL_MASKED(at, KRL_HTTP_TOKEN_BYTES)] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 	h->token_len = at + 1;
+}
+
+/* The first @n bytes of @word, 1 to 8, all of them letters, digits or hyphens. */
+static __always_inline void krl_http_token_add_word(struct krl_http *h, __u64 word, __u32 n)
+{
+	__u32 at = h->token_len;
+
+	if (at >= KRL_HTTP_TOKEN_MAX)
+		return;
+	if (n > KRL_HTTP_TOKEN_MAX - at)
+		n = KRL_HTTP_TOKEN_MAX - at;
+	krl_store_word(h->token + KRL_MASKED(at, KRL_HTTP_TOKEN_BYTES), krl_word_first(word | KRL_WORD_BLANKS, n));
+	h->token_len = at + n;
 }
 
 /* Little-endian words of the tokens that are known, so that comparing is three loads. */

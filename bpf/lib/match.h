@@ -144,33 +144,39 @@ static __noinline int krl_match_ended(struct krl_match_value *v)
 	return 0;
 }
 
-static __always_inline void krl_match_name_byte(struct krl_match *m, __u8 c)
+/* @n bytes, the first of @word, of a header's name; several are letters, digits and hyphens. */
+static __always_inline void krl_match_name(struct krl_match *m, __u64 word, __u32 n)
 {
 	__u32 at = m->name_len;
+	__u8 c = word;
 
-	c = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-	m->name_hash = (m->name_hash ^ c) * KRL_NAME_HASH_STEP;
-	if (at >= KRL_NAME_BYTES)
+	if (!n || at >= KRL_NAME_BYTES)
 		return;
-	m->name[KRL_MASKED(at, KRL_NAME_BYTES)] = c;
-	m->name_len = at + 1;
+	if (n > KRL_NAME_BYTES - at)
+		n = KRL_NAME_BYTES - at;
+	if (n > 1 || (c >= 'A' && c <= 'Z'))
+		word |= KRL_WORD_BLANKS;
+	krl_store_word(m->name + KRL_MASKED(at, KRL_NAME_BYTES), krl_word_first(word, n));
+	m->name_len = at + n;
 }
 
-/* Is @name, whose @hash is given, the one that was read? */
-static __always_inline int krl_match_name_is(const struct krl_match *m, __u64 hash, const char *name)
+/* Is @name, NUL padded, the one that was read? */
+static __always_inline int krl_match_name_is(const struct krl_match *m, const char *name)
 {
 	__u32 len = m->name_len;
 
-	return hash == m->name_hash && len < KRL_NAME_BYTES && !name[len & (KRL_NAME_BYTES - 1)] &&
-	       krl_match_same(m->name, name, len);
+	return krl_load_word(name) == krl_load_word(m->name) && len < KRL_NAME_BYTES &&
+	       !name[len & (KRL_NAME_BYTES - 1)] && krl_match_same(m->name, name, len);
 }
 
 /* A header's name ended: does some selector name it, or clientIP? */
-static __always_inline void krl_match_name_end(struct krl_match *m, const struct krl_policy *policy)
+KRL_GLOBAL int krl_match_name_end(struct krl_match *m, const struct krl_policy *policy)
 {
 	const struct krl_policy_field *field;
 	__u32 i;
 
+	if (!m || !policy)
+		return 0;
 	m->field = KRL_NO_FIELD;
 	m->client_header = KRL_NO_FIELD;
 	m->value_len = 0;
@@ -180,15 +186,15 @@ static __always_inline void krl_match_name_end(struct krl_match *m, const struct
 		if (i >= policy->field_count)
 			break;
 		field = &policy->fields[i];
-		if (field->kind == KRL_FIELD_HEADER && krl_match_name_is(m, field->hash, field->name)) {
+		if (field->kind == KRL_FIELD_HEADER && krl_match_name_is(m, field->name)) {
 			m->field = i;
 			break;
 		}
 	}
 	for (i = 0; i < KRL_MAX_CLIENT_HEADERS; i++)
-		if (i < policy->client_header_count &&
-		    krl_match_name_is(m, policy->client_headers[i].hash, policy->client_headers[i].name))
+		if (i < policy->client_header_count && krl_match_name_is(m, policy->client_headers[i].name))
 			m->client_header = i;
+	return 0;
 }
 
 static __always_inline void krl_match_value_byte(struct krl_match *m, __u8 c)
@@ -208,18 +214,29 @@ static __always_inline void krl_match_value_byte(struct krl_match *m, __u8 c)
 		m->value_end = at + 1;
 }
 
-/* Eight bytes of a value, none of them a tab. */
-static __always_inline void krl_match_value_word(struct krl_match *m, __u64 word)
+/* @n bytes of a value, the first of @word; of several, none is a tab. */
+KRL_GLOBAL int krl_match_value(struct krl_match *m, __u64 word, __u32 n)
 {
-	__u32 at = m->value_len, i;
+	__u32 at, i;
 
-	if (!at || at > KRL_VALUE_BYTES - 8 || word >> 56 == ' ') {
-		for (i = 0; i < 8; i++)
-			krl_match_value_byte(m, word >> i * 8);
-		return;
+	if (!m)
+		return 0;
+	at = m->value_len;
+	if (!at && n > 1 && (__u8)word == ' ') {
+		word >>= 8;
+		n--;
 	}
-	__builtin_memcpy(m->value + KRL_MASKED(at, KRL_VALUE_BYTES), &word, sizeof(word));
-	m->value_len = m->value_end = at + 8;
+	if (n == 1 || at > KRL_VALUE_BYTES - 8 || (!at && (__u8)word == ' ') || (__u8)(word >> (n - 1) * 8) == ' ') {
+		for (i = 0; i < 8; i++) {
+			if (i >= n)
+				break;
+			krl_match_value_byte(m, word >> i * 8);
+		}
+		return 0;
+	}
+	krl_store_word(m->value + KRL_MASKED(at, KRL_VALUE_BYTES), word);
+	m->value_len = m->value_end = at + n;
+	return 0;
 }
 
 /* @n bytes, the first of @word, of the header that says who the client is, or the end of its line. */
@@ -252,6 +269,25 @@ static __always_inline void krl_match_value_end(struct krl_match *m, const struc
 	__builtin_memset(m->value + v.len, 0, 8);
 	m->field = KRL_NO_FIELD;
 	krl_match_ended(&v);
+}
+
+KRL_GLOBAL int krl_match_path_byte(struct krl_match *m, __u8 c)
+{
+	if (m)
+		krl_path_byte(&m->path, m->path_bytes, c);
+	return 0;
+}
+
+/* @n bytes of the target, the first of @word. */
+static __always_inline void krl_match_path(struct krl_match *m, __u64 word, __u32 n)
+{
+	__u32 i;
+
+	for (i = 0; i < 8; i++) {
+		if (i >= n)
+			break;
+		krl_match_path_byte(m, word >> i * 8);
+	}
 }
 
 static __always_inline void krl_match_path_end(struct krl_match *m, const struct krl_policy *policy)
@@ -304,7 +340,13 @@ static __always_inline void krl_match_method(struct krl_match *m, const struct k
 	}
 }
 
-/* The framing went from @went.before over @went.bytes (1 or 8), the first of @word, to where @h is now. */
+/* Does the value that the framing is in matter? */
+static __always_inline int krl_match_collects(const struct krl_match *m)
+{
+	return m->field != KRL_NO_FIELD || m->client_header != KRL_NO_FIELD;
+}
+
+/* The framing went from @went.before over @went.bytes, the first of @word, to where @h is now. */
 union krl_match_went {
 	struct {
 		__u8 before;
@@ -318,6 +360,7 @@ KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *poli
 			      __u64 word, __u32 went)
 {
 	__u32 n = ((union krl_match_went){ .all = went }).bytes;
+	int ended;
 
 	if (!m || !policy || !h)
 		return 0;
@@ -331,19 +374,18 @@ KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *poli
 		if (policy->path == KRL_NO_FIELD)
 			break;
 		if (h->state == KRL_HTTP_TARGET)
-			krl_path_byte(&m->path, m->path_bytes, word);
+			krl_match_path(m, word, n);
 		else
 			krl_match_path_end(m, policy);
 		break;
 	case KRL_HTTP_FIELD_START:
 		m->name_len = 0;
-		m->name_hash = KRL_NAME_HASH_START;
-		krl_match_name_byte(m, word);
-		break;
+		krl_store_word(m->name, 0);
+		/* fallthrough */
 	case KRL_HTTP_FIELD_NAME:
-		if (h->state == KRL_HTTP_FIELD_NAME)
-			krl_match_name_byte(m, word);
-		else
+		ended = h->state != KRL_HTTP_FIELD_NAME;
+		krl_match_name(m, word, n - ended);
+		if (ended)
 			krl_match_name_end(m, policy);
 		break;
 	case KRL_HTTP_FIELD_VALUE:
@@ -355,10 +397,8 @@ KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *poli
 			break;
 		if (h->state == KRL_HTTP_FIELD_LF)
 			krl_match_value_end(m, policy);
-		else if (n == 8)
-			krl_match_value_word(m, word);
 		else
-			krl_match_value_byte(m, word);
+			krl_match_value(m, word, n);
 		break;
 	}
 	return 0;

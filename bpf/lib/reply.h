@@ -10,7 +10,6 @@
 
 #include "http1.h"
 
-#define KRL_CRLF 0x0a0d
 #define KRL_COLON_BLANK 0x203a
 
 /* Words that one step goes over. */
@@ -122,20 +121,6 @@ static __always_inline int krl_reply_waits(const struct krl_reply *r)
 	return r->asked != r->answered || r->http.state != KRL_HTTP_START;
 }
 
-/* How many of the 8 bytes of @word come before one that is a control character or DEL. A tab counts as one. */
-static __always_inline __u32 krl_reply_plain(__u64 word)
-{
-	const __u64 ones = 0x0101010101010101ULL;
-	__u64 del = word ^ ones * 0x7f;
-	__u64 found = (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & ones << 7;
-
-	if (!found)
-		return 8;
-	/* The lowest such byte is one: no borrow came from below it. */
-	found = (found & -found) >> 7;
-	return ((found - 1) & ones) * ones >> 56;
-}
-
 static __always_inline int krl_reply_line_byte(struct krl_reply *r, __u8 c)
 {
 	const __u64 prefix = KRL_W('H', 'T', 'T', 'P', '/', '1', '.', 0);
@@ -201,14 +186,13 @@ static __always_inline int krl_reply_head_end(struct krl_reply *r)
  * of a name that may matter; 0 and the line is text where it cannot, or is no name. */
 static __always_inline __u32 krl_reply_name(struct krl_reply *r, __u64 word, __u64 next)
 {
-	const __u64 blanks = 0x2020202020202020ULL;
-	__u64 lower = word | blanks;
+	__u64 lower = word | KRL_WORD_BLANKS;
 	int content;
 
 	if (!krl_http_is_tchar(word))
 		return 0;
 	content = lower == KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-') && word >> 56 == '-';
-	if (content && (next | blanks) == KRL_W('l', 'e', 'n', 'g', 't', 'h', ':', ' ') &&
+	if (content && (next | KRL_WORD_BLANKS) == KRL_W('l', 'e', 'n', 'g', 't', 'h', ':', ' ') &&
 	    next >> 48 == KRL_COLON_BLANK) {
 		krl_http_token_clear(&r->http);
 		r->http.field = KRL_HTTP_FIELD_CONTENT_LENGTH;
@@ -241,7 +225,7 @@ static __always_inline __u32 krl_reply_text(struct krl_reply *r, const char *dat
 		if (data + 8 > end)
 			return n;
 		word = krl_load_word(data);
-		plain = krl_reply_plain(word);
+		plain = krl_word_plain(word, 0x20);
 		if (plain < 8) {
 			if (plain > 6 || (word >> plain * 8 & 0xffff) != KRL_CRLF)
 				return n + plain;
@@ -296,7 +280,7 @@ static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, co
 
 	if (r->http.state == KRL_HTTP_START) {
 		if (r->line == KRL_REPLY_REASON)
-			return krl_reply_plain(word);
+			return krl_word_plain(word, 0x20);
 		if (r->line == KRL_REPLY_SPACE)
 			return krl_reply_status(r, word);
 		if (r->line || word != version)

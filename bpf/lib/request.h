@@ -23,7 +23,6 @@ struct krl_match {
 	__s16 kept_len[KRL_MAX_FIELDS];	/* ... the bytes that they had; -1: one that shares its bucket */
 	__u64 rules;		/* a bit for each rule of the endpoint that counts */
 	__u64 groups;		/* ... for each group of which a tier counts */
-	__u64 name_hash;	/* of the header's name so far */
 	__u8 source[16];	/* the peer's address, IPv4 as ::ffff:a.b.c.d */
 	__u32 present;		/* a bit for each field that the request has */
 	__u16 name_len;

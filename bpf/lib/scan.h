@@ -28,7 +28,7 @@ static __always_inline int krl_scan_fill(krl_bytes *bytes, struct krl_conn *conn
 		n = KRL_WINDOW_BYTES;
 	if (n == 0)
 		return 1;
-	n = krl_bytes_load(bytes, s, conn->window, n);
+	n = krl_bytes_load(bytes, s, conn->window.bytes, n);
 	if (!n)
 		return 1;
 	s->window_off = s->off;
@@ -42,6 +42,7 @@ static long krl_scan_step(__u32 i, void *ctx)
 	struct krl_scan *s = &conn->scan;
 	struct krl_match *match = ((struct krl_scanning *)ctx)->match;
 	const struct krl_policy *policy = ((struct krl_scanning *)ctx)->policy;
+	int collects = match && policy && krl_match_collects(match);
 	__u8 before = conn->http.state;
 	__u32 at, steps;
 	int event;
@@ -51,16 +52,16 @@ static long krl_scan_step(__u32 i, void *ctx)
 	at = s->off - s->window_off;
 	if (at > KRL_WINDOW_BYTES)
 		at = KRL_WINDOW_BYTES;
-	steps = krl_http_step(&conn->http, conn->window, at, s->window_len, s->len - s->off, &event);
+	steps = krl_http_step(&conn->http, &conn->window, at, s->window_len, s->len - s->off, collects, &event);
 	if (!steps) {
 		s->failed = krl_scan_fill(((struct krl_scanning *)ctx)->bytes, conn);
 		return s->failed;
 	}
 	s->off += steps;
-	if (match && policy && before < KRL_HTTP_BODY) {
+	if (match && policy && before < KRL_HTTP_BODY && (collects || before != KRL_HTTP_FIELD_VALUE)) {
 		union krl_match_went went = { .before = before, .bytes = steps };
 
-		krl_match_step(match, policy, &conn->http, krl_load_word(conn->window + at), went.all);
+		krl_match_step(match, policy, &conn->http, krl_http_word(&conn->window, at), went.all);
 	}
 	if (event == KRL_HTTP_BEGIN) {
 		s->begins++;

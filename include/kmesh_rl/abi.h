@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 7
+#define KRL_ABI_VERSION 8
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */

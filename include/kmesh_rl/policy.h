@@ -108,7 +108,6 @@ struct krl_tier {
 
 /* A header that says who the client is. */
 struct krl_client_header {
-	__u64 hash;		/* FNV-1a of its name */
 	char name[KRL_NAME_BYTES];	/* in lower case, NUL padded */
 };
 
@@ -132,8 +131,7 @@ struct krl_policy {
 	char values[KRL_VALUES_BYTES + KRL_VALUE_BYTES];
 };
 
-/* FNV-1a over the name in lower case (http://www.isthe.com/chongo/tech/comp/fnv/): where it agrees the
- * name itself is compared. */
+/* FNV-1a over the name in lower case (http://www.isthe.com/chongo/tech/comp/fnv/). */
 #define KRL_NAME_HASH_START 0xcbf29ce484222325ULL
 #define KRL_NAME_HASH_STEP 0x100000001b3ULL
 

@@ -24,7 +24,7 @@ static void walk(struct seen *seen, const uint8_t *stream, size_t len, size_t wi
 
 	while (off < len && !seen->event) {
 		n = off - start > have ? 0
-				       : krl_http_step(&seen->http, copy, off - start, have, len - off, &event);
+				       : krl_http_step(&seen->http, (struct krl_http_window *)copy, off - start, have, len - off, window & 1, &event);
 		if (!n) {
 			start = off;
 			have = len - off < window ? len - off : window;

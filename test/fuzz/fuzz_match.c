@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	at = data[0] % size;
 	size--;
 	begin(&whole);
-	match_walk_on(&whole.walk, stream, size, WALK_WINDOW_BYTES);
+	match_walk_on(&whole.walk, stream, size, KRL_HTTP_WINDOW_BYTES);
 	begin(&cut);
 	match_walk_on(&cut.walk, stream, at, 1 + at % 9);
 	match_walk_on(&cut.walk, stream + at, size - at, 1 + at % 23);

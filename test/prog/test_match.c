@@ -116,7 +116,7 @@ static void check_set(unsigned int number)
 	for (i = 0; i < REQUESTS; i++) {
 		case_request(&seed, &rules, &request);
 		len = case_write(&seed, &request, stream);
-		match_walk_on(&walk, stream, len, WALK_WINDOW_BYTES);
+		match_walk_on(&walk, stream, len, KRL_HTTP_WINDOW_BYTES);
 		assert_int_equal(walk.heads, i + 1);
 		assert_int_equal(run_in_packets(&seed, len), 1);
 		get("test_match", &match);

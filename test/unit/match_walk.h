@@ -7,8 +7,6 @@
 
 #include "bpf/lib/match.h"
 
-enum { WALK_WINDOW_BYTES = 512 };
-
 struct match_walk {
 	struct krl_http http;
 	struct krl_match match;
@@ -50,10 +48,10 @@ static inline void match_walk_event(struct match_walk *walk, int event)
 	}
 }
 
-/* The next @len bytes of the connection, in windows of at most @max (to WALK_WINDOW_BYTES) bytes. */
+/* The next @len bytes of the connection, in windows of at most @max (to KRL_HTTP_WINDOW_BYTES) bytes. */
 static inline void match_walk_on(struct match_walk *walk, const char *bytes, size_t len, size_t max)
 {
-	char window[WALK_WINDOW_BYTES + 8];
+	struct krl_http_window window;
 	size_t off = 0, start = 0, have = 0;
 	__u32 steps;
 	int event;
@@ -61,19 +59,19 @@ static inline void match_walk_on(struct match_walk *walk, const char *bytes, siz
 	while (off < len && !walk->event) {
 		union krl_match_went went = { .before = walk->http.state };
 
-		steps = krl_http_step(&walk->http, window, off - start < have ? off - start : have, have, len - off,
-				      &event);
+		steps = krl_http_step(&walk->http, &window, off - start < have ? off - start : have, have, len - off,
+				      krl_match_collects(&walk->match), &event);
 		if (!steps) {
 			start = off;
 			have = len - off < max ? len - off : max;
 			/* Behind the last byte is anything. */
-			memset(window + have, 'a', 8);
-			memcpy(window, bytes + off, have);
+			memset(window.bytes + have, 'a', 8);
+			memcpy(window.bytes, bytes + off, have);
 			continue;
 		}
 		went.bytes = steps;
 		if (went.before < KRL_HTTP_BODY)
-			krl_match_step(&walk->match, walk->policy, &walk->http, krl_load_word(window + (off - start)),
+			krl_match_step(&walk->match, walk->policy, &walk->http, krl_http_word(&window, off - start),
 				       went.all);
 		off += steps;
 		match_walk_event(walk, event);

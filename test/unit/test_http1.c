@@ -26,17 +26,17 @@ struct seen {
  * given, which the sanitizer sees since each window is a copy of its own. */
 static void walk(struct krl_http *h, const char *stream, size_t len, size_t window, struct seen *seen)
 {
-	char copy[512 + 8];
+	struct krl_http_window copy;
 	size_t off = 0, have = 0, start = 0;
 	int event;
 	__u32 n;
 
 	while (off < len) {
-		n = krl_http_step(h, copy, off - start, have, len - off, &event);
+		n = krl_http_step(h, &copy, off - start, have, len - off, window & 1, &event);
 		if (!n) {
 			start = off;
 			have = len - off < window ? len - off : window;
-			memcpy(copy, stream + off, have);
+			memcpy(copy.bytes, stream + off, have);
 			continue;
 		}
 		off += n;

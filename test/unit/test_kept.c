@@ -51,7 +51,7 @@ static const struct krl_kept *kept_of(const char *request)
 {
 	unsigned int heads = walk.heads;
 
-	match_walk_on(&walk, request, strlen(request), WALK_WINDOW_BYTES);
+	match_walk_on(&walk, request, strlen(request), KRL_HTTP_WINDOW_BYTES);
 	assert_int_equal(walk.heads, heads + 1);
 	assert_int_equal(walk.match.rules, 1);
 	krl_keep(&walk.match, &policy, policy.tier_of[0]);
@@ -198,7 +198,7 @@ static void values_are_those_of_the_tier(void **state)
 	krl_policy_finish(builder, &policy);
 	krl_policy_builder_free(builder);
 	match_walk_begin(&walk, &policy, key, ipv4);
-	match_walk_on(&walk, GET("x-user: alice\r\n"), strlen(GET("x-user: alice\r\n")), WALK_WINDOW_BYTES);
+	match_walk_on(&walk, GET("x-user: alice\r\n"), strlen(GET("x-user: alice\r\n")), KRL_HTTP_WINDOW_BYTES);
 	krl_keep(&walk.match, &policy, policy.tier_of[0]);
 	assert_int_equal(walk.match.kept.count, 1);
 	assert_string_equal(walk.match.kept.values[0].text, "alice");

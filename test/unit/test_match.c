@@ -74,7 +74,7 @@ static void walk_both(uint64_t *seed, struct match_walk *bytes, struct match_wal
 	for (at = 0; at < len; at += n) {
 		n = 1 + case_below(seed, case_below(seed, 2) ? 40 : len);
 		n = n < len - at ? n : len - at;
-		match_walk_on(pieces, stream + at, n, 8 + case_below(seed, WALK_WINDOW_BYTES - 7));
+		match_walk_on(pieces, stream + at, n, 8 + case_below(seed, KRL_HTTP_WINDOW_BYTES - 7));
 	}
 	assert_int_equal(bytes->event, KRL_HTTP_NOTHING);
 	assert_int_equal(pieces->event, KRL_HTTP_NOTHING);
@@ -150,7 +150,7 @@ static void a_zero_byte_is_one_of_the_path(void **state)
 	bucket_count = 0;
 	for (i = 0; i < 3; i++) {
 		match_walk_begin(&walk, &policy, key, (__u8[16]){ 0 });
-		match_walk_on(&walk, requests[i], strlen(requests[i]), WALK_WINDOW_BYTES);
+		match_walk_on(&walk, requests[i], strlen(requests[i]), KRL_HTTP_WINDOW_BYTES);
 		assert_int_equal(walk.match.rules, i ? 4 : 7);
 		assert_true(buckets_agree(i + 1, descriptor_of(&walk.match, 2)));
 	}

@@ -284,7 +284,7 @@ static void all_that_fits_is_evaluated(void **state)
 	fill(8, 1, another_value);
 	/* 8 terms of one header: no request meets all. */
 	match_walk_begin(&walk, &policy, key, (__u8[16]){ 0 });
-	match_walk_on(&walk, request, sizeof(request) - 1, WALK_WINDOW_BYTES);
+	match_walk_on(&walk, request, sizeof(request) - 1, KRL_HTTP_WINDOW_BYTES);
 	assert_int_equal(walk.match.rules, 0);
 	assert_int_equal(walk.match.bits[7], 1ULL << 63);
 
@@ -292,7 +292,7 @@ static void all_that_fits_is_evaluated(void **state)
 	assert_int_equal(setup(state), 0);
 	fill(1, 2, another_range);
 	match_walk_begin(&walk, &policy, key, (__u8[16]){ [15] = KRL_MAX_CIDR_PREDICATES - 1 });
-	match_walk_on(&walk, request, sizeof(request) - 1, WALK_WINDOW_BYTES);
+	match_walk_on(&walk, request, sizeof(request) - 1, KRL_HTTP_WINDOW_BYTES);
 	assert_int_equal(walk.match.rules, 1ULL << (KRL_MAX_CIDR_PREDICATES / 2 - 1));
 
 	teardown(state);
@@ -300,7 +300,7 @@ static void all_that_fits_is_evaluated(void **state)
 	/* 2 << 63: the last 7 bits of it are methods that there are, POST for one. */
 	fill(1, 1, another_set_of_methods);
 	match_walk_begin(&walk, &policy, key, (__u8[16]){ 0 });
-	match_walk_on(&walk, request, sizeof(request) - 1, WALK_WINDOW_BYTES);
+	match_walk_on(&walk, request, sizeof(request) - 1, KRL_HTTP_WINDOW_BYTES);
 	assert_int_equal(walk.match.rules, 0x5555555555555555ULL);
 }
 
@@ -340,9 +340,9 @@ static void adopted_rules_mean_the_same(void **state)
 			case_source(&seed, request.source);
 			len = case_write(&seed, &request, stream);
 			match_walk_begin(&walk, &policy, key, request.source);
-			match_walk_on(&walk, stream, len, WALK_WINDOW_BYTES);
+			match_walk_on(&walk, stream, len, KRL_HTTP_WINDOW_BYTES);
 			match_walk_begin(&adopted_walk, &adopted, key, request.source);
-			match_walk_on(&adopted_walk, stream, len, WALK_WINDOW_BYTES);
+			match_walk_on(&adopted_walk, stream, len, KRL_HTTP_WINDOW_BYTES);
 			for (i = 0; i < rules.count; i++) {
 				if ((walk.match.rules >> i ^ adopted_walk.match.rules >> (40 - i)) & 1)
 					fail_msg("seed %u: rule %zu for\n%s", number, i, stream);

@@ -68,7 +68,7 @@ static const struct krl_match *match_sources(const struct krl_policy *found)
 	static struct match_walk walk;
 
 	match_walk_begin(&walk, found, key, peer);
-	match_walk_on(&walk, request, sizeof(request) - 1, WALK_WINDOW_BYTES);
+	match_walk_on(&walk, request, sizeof(request) - 1, KRL_HTTP_WINDOW_BYTES);
 	return &walk.match;
 }
 

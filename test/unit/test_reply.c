@@ -416,7 +416,7 @@ static void plain_bytes_are_counted(void **state)
 				for (wanted = 0, i = 0; i < 8 && bytes[i] >= 0x20 && bytes[i] != 0x7f; i++)
 					wanted++;
 				memcpy(&word, bytes, sizeof(word));
-				assert_int_equal(krl_reply_plain(word), wanted);
+				assert_int_equal(krl_word_plain(word, 0x20), wanted);
 			}
 		}
 	}
