@@ -10,6 +10,7 @@
 #include "lib/refusal.h"
 #include "lib/matches.h"
 #include "lib/scan.h"
+#include "lib/tiers.h"
 
 struct krl_h2_walking {
 	struct __sk_buff *skb;

@@ -9,6 +9,7 @@
 #include "lib/matches.h"
 #include "lib/refusal.h"
 #include "lib/slot.h"
+#include "lib/tiers.h"
 #include "lib/write.h"
 
 /* Of a head that is written in pieces, the bytes that are held back for the rest. */

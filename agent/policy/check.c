@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bpf/lib/match.h"
+#include "bpf/lib/tiers.h"
 #include "explain.h"
 #include "policy.h"
 

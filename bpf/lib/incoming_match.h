@@ -4,7 +4,7 @@
 #define KMESH_RL_INCOMING_MATCH_H
 
 #include "incoming.h"
-#include "match.h"
+#include "tiers.h"
 
 /* Have in->judge, and in->match where there are selectors, say what counts of @endpoint for in->flow, to which
  * in->endpoint is the key. Returns 0, or -1 when the selectors are gone. */

@@ -7,6 +7,7 @@
 #include "endpoint.h"
 #include "matches.h"
 #include "taken.h"
+#include "tiers.h"
 
 struct krl_judging_heads {
 	struct krl_scanning scanning;

@@ -3,6 +3,7 @@
 #define KRL_DEFINE_MAPS
 #include "bpf/maps.h"
 #include "bpf/lib/scan.h"
+#include "bpf/lib/tiers.h"
 
 /* The connection that the packets of a test belong to, one after another. */
 struct {

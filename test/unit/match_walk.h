@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "bpf/lib/match.h"
+#include "bpf/lib/tiers.h"
 
 struct match_walk {
 	struct krl_http http;

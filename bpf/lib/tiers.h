@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which rules of an endpoint a request meets: at the end of its head the tiers are walked. */
+#ifndef KMESH_RL_TIERS_H
+#define KMESH_RL_TIERS_H
+
+#include "match.h"
+#include "source.h"
+
+/* What the loops at the end of a head share. */
+struct krl_matching {
+	struct krl_match *match;
+	const struct krl_policy *policy;
+};
+
+static long krl_match_source(__u32 i, void *ctx)
+{
+	struct krl_match *m = ((struct krl_matching *)ctx)->match;
+	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
+	const struct krl_policy_field *field = &policy->fields[i & (KRL_MAX_FIELDS - 1)];
+	const __u8 *source;
+	struct krl_sip sip;
+	const char *value;
+	__u64 high, low;
+	__u32 ipv4, n, p;
+
+	if (field->kind != KRL_FIELD_SOURCE)
+		return 0;
+	source = krl_match_source_of(m, field);
+	high = krl_load_word((const char *)source);
+	low = krl_load_word((const char *)source + 8);
+	ipv4 = krl_match_is_ipv4(source);
+	if (field->distinct) {
+		krl_sip_start(&sip, m->key);
+		krl_sip_word(&sip, field->hash);
+		krl_sip_word(&sip, high & field->masks[ipv4 & 1][0]);
+		krl_sip_word(&sip, low & field->masks[ipv4 & 1][1]);
+		/* 10.0.0.0 as one address is another value than 10.0.0.0/8. */
+		krl_sip_word(&sip, field->masks[ipv4 & 1][0]);
+		krl_sip_word(&sip, field->masks[ipv4 & 1][1]);
+		krl_sip_end(&sip, 40ULL << 56, m->digests[i & (KRL_MAX_FIELDS - 1)]);
+	}
+	for (n = 0; n < KRL_MAX_CIDR_PREDICATES; n++) {
+		if (n >= field->predicate_count)
+			break;
+		p = (field->first + n) & (KRL_MAX_PREDICATES - 1);
+		value = policy->values + (policy->predicates[p].at & (KRL_VALUES_BYTES - 8));
+		if ((high & krl_load_word(value + 16)) == krl_load_word(value) &&
+		    (low & krl_load_word(value + 24)) == krl_load_word(value + 8))
+			krl_match_set(m, p);
+	}
+	return 0;
+}
+
+static __always_inline int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
+{
+	__u32 i, p, is;
+
+	if (m->blind && entry->of_head)
+		return 0;
+	for (i = 0; i < KRL_MAX_ENTRY_PREDICATES; i++) {
+		if (i >= entry->predicate_count)
+			break;
+		p = entry->predicates[i];
+		is = m->bits[p / 64 % (KRL_MAX_PREDICATES / 64)] >> (p & 63) & 1;
+		if (is == !!(p & KRL_ENTRY_INVERT))
+			return 0;
+	}
+	return 1;
+}
+
+/* Several values pick a bucket together, in any order. */
+static __always_inline void krl_match_descriptor(struct krl_match *m, __u32 tier, __u32 distinct)
+{
+	__u64 *descriptor = m->descriptors[tier & (KRL_MAX_TIERS - 1)];
+	__u32 i;
+
+	descriptor[0] = 0;
+	descriptor[1] = 0;
+	m->picked[tier & (KRL_MAX_TIERS - 1)] = distinct;
+	if (!distinct)
+		return;
+	for (i = 0; i < KRL_MAX_FIELDS; i++) {
+		if (!(distinct >> i & 1))
+			continue;
+		descriptor[0] += m->digests[i][0];
+		descriptor[1] += m->digests[i][1];
+	}
+}
+
+static long krl_match_tier(__u32 i, void *ctx)
+{
+	struct krl_match *m = ((struct krl_matching *)ctx)->match;
+	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
+	const struct krl_tier *tier = &policy->tiers[i & (KRL_MAX_TIERS - 1)];
+	__u64 group = 1ULL << (tier->group & 63);
+	const struct krl_entry *entry = 0;
+	__u32 n;
+
+	if (tier->flags & KRL_TIER_FIRST && m->groups & group)
+		return 0;
+	for (n = 0; n < KRL_MAX_RULE_ENTRIES; n++) {
+		if (n >= tier->entry_count)
+			break;
+		entry = &policy->entries[(tier->first + n) & (KRL_MAX_ENTRIES - 1)];
+		if (krl_match_entry(m, entry))
+			goto counts;
+	}
+	if (tier->entry_count)
+		return 0;
+counts:
+	m->groups |= group;
+	m->rules |= tier->rules;
+	krl_match_descriptor(m, i, entry ? entry->distinct : 0);
+	return 0;
+}
+
+/* The head ended: find the rules that count, and the buckets that are taken from. */
+KRL_GLOBAL int krl_match_end(struct krl_match *m, const struct krl_policy *policy)
+{
+	struct krl_matching matching = { .match = m, .policy = policy };
+
+	if (!m || !policy)
+		return 0;
+	m->rules = 0;
+	m->groups = 0;
+	krl_match_loop(policy->field_count, krl_match_source, &matching);
+	krl_match_loop(policy->tier_count, krl_match_tier, &matching);
+	return 0;
+}
+
+#endif
