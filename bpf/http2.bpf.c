@@ -85,19 +85,14 @@ static long krl_h2_walk_step(__u32 i, void *ctx)
 	struct krl_h2_walking *w = ctx;
 	struct krl_conn *conn = w->conn;
 	struct krl_scan *s = &conn->scan;
-	__u32 at, steps, in_frame = conn->h2.skip;
+	__u32 steps, in_frame = conn->h2.skip;
 	int event;
 
 	if (s->off >= s->len)
 		return 1;
-	at = s->off - s->window_off;
-	if (at > KRL_WINDOW_BYTES)
-		at = KRL_WINDOW_BYTES;
-	steps = krl_h2_step(&conn->h2, conn->window.bytes, at, s->window_len, s->len - s->off, &event);
-	if (!steps) {
-		s->failed = krl_scan_fill(w->skb, conn);
-		return s->failed;
-	}
+	steps = krl_h2_step(&conn->h2, conn->window.bytes, krl_scan_at(s), s->window_len, s->len - s->off, &event);
+	if (!steps)
+		return krl_scan_fill(w->skb, conn);
 	s->off += steps;
 	/* The header of a frame that is let through. */
 	if (!in_frame && (event == KRL_H2_NOTHING || event == KRL_H2_REQUEST || event == KRL_H2_END))
@@ -190,14 +185,13 @@ static __always_inline int krl_h2_refuse_all(struct krl_conn *conn, __u64 cookie
 
 static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 {
-	const struct krl_endpoint *endpoint = krl_conn_endpoint(w->conn);
+	struct krl_endpoint *endpoint = krl_conn_endpoint(w->conn);
 
-	if (endpoint && endpoint->policy) {
-		w->judging.policy = bpf_map_lookup_elem(&krl_policies, &endpoint->policy);
-		if (w->judging.policy)
-			w->judging.match = krl_match_of(w->skb, w->conn, cookie, endpoint->policy);
+	w->judging.policy = krl_endpoint_policy(&endpoint);
+	if (endpoint && w->judging.policy) {
+		w->judging.match = krl_match_of(w->skb, w->conn, cookie, endpoint->policy);
 		if (!w->judging.match) {
-			krl_count(w->judging.policy ? KRL_REASON_CONN_TABLE_FULL : KRL_REASON_RULE_CHANGED);
+			krl_count(KRL_REASON_CONN_TABLE_FULL);
 			return 0;
 		}
 	}

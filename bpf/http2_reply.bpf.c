@@ -4,6 +4,7 @@
 #include "maps.h"
 #include "http2_reply.h"
 #include "lib/kernel.h"
+#include "lib/reply_walk.h"
 
 /* Frames that may begin in one message; of one that has more, the rest is not followed. */
 #define KRL_H2_REPLY_STEPS 65536
@@ -126,9 +127,7 @@ static __always_inline int krl_h2_reply_own(struct sk_msg_md *msg, const struct 
 __noinline int krl_h2_reply(struct sk_msg_md *msg)
 {
 	struct krl_h2_replying replying = { .msg = msg };
-	struct krl_reply_walk *w;
 	struct krl_conn *conn;
-	struct krl_reply *r;
 	struct sock *sk;
 	__u64 cookie, over;
 	__u32 seq;
@@ -141,11 +140,9 @@ __noinline int krl_h2_reply(struct sk_msg_md *msg)
 	if (!conn)
 		return SK_PASS;
 	replying.conn = conn;
-	r = &conn->reply;
-	w = &conn->reply_walk;
 	seq = krl_sock_write_seq(sk);
-	over = krl_reply_resume(r, seq);
-	if (r->state != KRL_REPLY_HTTP2)
+	over = krl_reply_resume(&conn->reply, seq);
+	if (conn->reply.state != KRL_REPLY_HTTP2)
 		return SK_PASS;
 	/* The server was quicker than the worker that brings this, and has a frame underway. */
 	if (krl_h2_reply_own(msg, &conn->h2)) {
@@ -155,17 +152,10 @@ __noinline int krl_h2_reply(struct sk_msg_md *msg)
 	}
 	if (over >= msg->size)
 		return SK_PASS;
-	__builtin_memset(w, 0, sizeof(*w));
-	w->len = msg->size;
-	w->off = over;
-	w->sure = krl_sock_sure(sk, ~0U, 0);
-	r->skip = 0;
-	r->at_seq = seq;
+	krl_reply_walk_begin(conn, sk, seq, over, msg->size);
 	bpf_loop(KRL_H2_REPLY_STEPS, krl_h2_reply_step, &replying, 0);
-	r->at_seq = seq + w->off;
-	if (w->event || (!r->skip && w->off < w->len))
-		r->state = KRL_REPLY_LOST;
-	return w->drops ? SK_DROP : SK_PASS;
+	krl_reply_walk_end(conn, seq);
+	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

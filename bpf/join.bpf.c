@@ -5,6 +5,7 @@
  * bpf_iter_tcp_seq_show; net/core/sock_map.c, sock_map_update_elem). */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/enrol.h"
 #include "lib/iter.h"
 #include "lib/kernel.h"
 
@@ -59,9 +60,6 @@ int krl_find(struct bpf_iter__tcp *ctx)
 	bpf_seq_write(ctx->meta->seq, &open, sizeof(open));
 	return 0;
 }
-
-/* Too large for the stack. */
-static const struct krl_conn krl_new_conn;
 
 static __always_inline int krl_is_ipv4(const __u8 addr[16])
 {
@@ -139,26 +137,21 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		return KRL_JOINED_NOT;
 	if (krl_sock_blocks(tcp))
 		return KRL_JOINED_BLOCKS;
-	/* There may be a row of before it was let go. */
-	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn || bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY)) {
+	conn = krl_conn_new(cookie, &key, open->netns_cookie);
+	if (!conn)
+		return KRL_JOINED_NOT;
+	if (bpf_map_update_elem(&krl_loose, &cookie, &one, BPF_ANY)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return KRL_JOINED_NOT;
 	}
-	conn->endpoint = key;
-	conn->judge.key.netns_cookie = open->netns_cookie;
-	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
-	conn->judge.key.port = key.port;
 	krl_place_open(conn, tcp, sends);
 	if (sends)
 		err = bpf_map_update_elem(&krl_senders, &cookie, sk, BPF_NOEXIST);
 	else
 		err = bpf_map_update_elem(&krl_sockets, &cookie, sk, BPF_NOEXIST);
 	if (err) {
-		bpf_map_delete_elem(&krl_conns, &cookie);
-		krl_count(KRL_REASON_NOT_ENROLLED);
+		krl_conn_not_enrolled(cookie);
 		return KRL_JOINED_NOT;
 	}
 	config = bpf_map_lookup_elem(&krl_config, &zero);

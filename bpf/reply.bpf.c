@@ -4,7 +4,9 @@
 #include "maps.h"
 #include "http2_reply.h"
 #include "lib/answer.h"
+#include "lib/form.h"
 #include "lib/kernel.h"
+#include "lib/reply_walk.h"
 #include "lib/slot.h"
 
 /* Steps of a walk over a message: no head is longer. */
@@ -93,38 +95,6 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	return event != KRL_REPLY_NOTHING;
 }
 
-struct krl_reply_writing {
-	struct krl_answer_text *text;
-	const struct krl_form *form;
-	const struct krl_answer *answer;
-};
-
-static long krl_reply_write_piece(__u32 i, void *ctx)
-{
-	struct krl_reply_writing *w = ctx;
-
-	return krl_answer_piece(w->text, w->form, w->answer, i);
-}
-
-/* Write the text at @data, where there is room for it up to @end. */
-static __always_inline void krl_reply_copy(char *data, const char *end, const struct krl_answer_text *text)
-{
-	__u32 i, n;
-
-	for (i = 0; i < KRL_HEADERS_BYTES; i += 8) {
-		if (i + 8 > text->len || data + 8 > end)
-			break;
-		*(__u64 *)data = krl_load_word(text->bytes + i);
-		data += 8;
-	}
-	for (n = 0; n < 7; n++) {
-		if (i + n >= text->len || data + 1 > end)
-			break;
-		*data = text->bytes[(i + n) & (KRL_ANSWER_BYTES - 1)];
-		data++;
-	}
-}
-
 /* Is all up to walk.off in the first piece of the message? The program could read that from the start. */
 static __always_inline int krl_reply_is_first(const struct sk_msg_md *msg, const struct krl_reply_walk *w)
 {
@@ -161,7 +131,7 @@ static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_re
 	data = (char *)(long)msg->data;
 	data_end = (char *)(long)msg->data_end;
 	data += krl_reply_at(w);
-	krl_reply_copy(data, data_end, text);
+	krl_answer_copy(data, data_end, text, KRL_HEADERS_BYTES);
 	w->off = end;
 	if (w->base && !bpf_msg_pull_data(msg, 0, end, 0))
 		w->base = 0;
@@ -170,21 +140,18 @@ static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_re
 
 static __noinline int krl_reply_add(struct krl_replying *r)
 {
-	struct krl_reply_writing writing = { .answer = &r->conn->headers };
 	struct krl_reply_walk *w = &r->conn->reply_walk;
 	__u64 key = r->conn->headers.form;
+	const struct krl_form *form;
 	struct krl_text_slot *slot;
 	int lost = 1;
 
-	writing.form = key ? bpf_map_lookup_elem(&krl_forms, &key) : 0;
-	if (!writing.form)
+	form = key ? bpf_map_lookup_elem(&krl_forms, &key) : 0;
+	if (!form)
 		return 0;
 	slot = krl_text_slot_take();
 	if (slot) {
-		slot->text.len = 0;
-		slot->text.at = 0;
-		writing.text = &slot->text;
-		bpf_loop(writing.form->piece_count, krl_reply_write_piece, &writing, 0);
+		krl_write_form(&slot->text, form, &r->conn->headers);
 		/* Of bytes that the kernel does not take, it would tell the server a wrong number
 		 * (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
 		if (w->off + slot->text.len <= w->sure)
@@ -213,26 +180,13 @@ static long krl_reply_head(__u32 i, void *ctx)
 }
 
 /* Walk over the message, which is at @seq; its first @over bytes are of no interest. */
-static __always_inline void krl_reply_walk(struct krl_replying *replying, struct sock *sk, __u32 seq, __u32 over)
+static __always_inline void krl_reply_follow(struct krl_replying *replying, struct sock *sk, __u32 seq, __u32 over)
 {
-	struct krl_reply_walk *w = &replying->conn->reply_walk;
-	struct krl_reply *r = &replying->conn->reply;
-
-	__builtin_memset(w, 0, sizeof(*w));
-	w->len = replying->msg->size;
-	w->off = over;
-	w->sure = krl_sock_sure(sk, ~0U, 0);
-	r->skip = 0;
-	r->at_seq = seq;
+	krl_reply_walk_begin(replying->conn, sk, seq, over, replying->msg->size);
 	bpf_loop(KRL_REPLY_HEADS, krl_reply_head, replying, 0);
-	r->at_seq = seq + w->off;
-	/* A head that is longer than a walk. */
-	if (!w->event && !r->skip && w->off < w->len)
-		w->event = KRL_REPLY_UNREADABLE;
-	if (w->event == KRL_REPLY_UNREADABLE)
+	krl_reply_walk_end(replying->conn, seq);
+	if (replying->conn->reply_walk.event == KRL_REPLY_UNREADABLE)
 		krl_count(KRL_REASON_REPLY_UNREAD);
-	if (w->event)
-		r->state = KRL_REPLY_LOST;
 }
 
 SEC("sk_msg")
@@ -262,7 +216,7 @@ int krl_reply(struct sk_msg_md *msg)
 	if (over >= msg->size)
 		return SK_PASS;
 	replying.conn = conn;
-	krl_reply_walk(&replying, sk, seq, over);
+	krl_reply_follow(&replying, sk, seq, over);
 	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }
 

@@ -3,16 +3,14 @@
  * go out, and no others; sees connections end that are counted. */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/enrol.h"
 #include "lib/incoming.h"
 #include "lib/kernel.h"
-#include "lib/reader.h"
 #include "lib/protocols.h"
+#include "lib/reader.h"
 
 #define KRL_TCP_ESTABLISHED 1
 #define KRL_TCP_CLOSE 7
-
-/* Too large for the stack. */
-static const struct krl_conn krl_new_conn;
 
 /* What the server writes goes through krl_reply, from its first byte on. */
 static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct krl_conn *conn, __u32 flags, __u64 cookie)
@@ -26,31 +24,16 @@ static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct k
 		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
-/* A row for the socket, whose rules are those of @key as it is configured. NULL: there is no room for it. */
+/* A row for the socket, as krl_conn_new() has it, until the socket closes. */
 static __always_inline struct krl_conn *krl_enrol(struct bpf_sock_ops *ops, __u64 cookie,
 						  const struct krl_endpoint_key *key, __u64 netns_cookie)
 {
-	struct krl_conn *conn;
+	struct krl_conn *conn = krl_conn_new(cookie, key, netns_cookie);
 
-	bpf_map_update_elem(&krl_conns, &cookie, &krl_new_conn, BPF_ANY);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn) {
-		krl_count(KRL_REASON_CONN_TABLE_FULL);
-		return 0;
-	}
-	conn->endpoint = *key;
-	conn->judge.key.netns_cookie = netns_cookie;
-	__builtin_memcpy(conn->judge.key.addr, key->addr, sizeof(key->addr));
-	conn->judge.key.port = key->port;
 	/* The flag first: a socket that closes must always find its row removed. */
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (conn)
+		bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	return conn;
-}
-
-static __always_inline void krl_not_enrolled(__u64 cookie)
-{
-	bpf_map_delete_elem(&krl_conns, &cookie);
-	krl_count(KRL_REASON_NOT_ENROLLED);
 }
 
 static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const struct krl_flow *flow)
@@ -69,7 +52,7 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 	if (!conn)
 		return;
 	if (bpf_sock_hash_update(ops, &krl_sockets, &cookie, BPF_NOEXIST)) {
-		krl_not_enrolled(cookie);
+		krl_conn_not_enrolled(cookie);
 		return;
 	}
 	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_HEADERS)
@@ -114,7 +97,7 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const 
 		return;
 	conn->sending.at_seq = ops->snd_nxt;
 	if (bpf_sock_hash_update(ops, &krl_senders, &cookie, BPF_NOEXIST))
-		krl_not_enrolled(cookie);
+		krl_conn_not_enrolled(cookie);
 	else
 		krl_enrol_receiver(ops, cookie);
 }

@@ -5,16 +5,13 @@
 #include "lib/admit.h"
 #include "lib/alive.h"
 #include "lib/answer.h"
-#include "lib/endpoint.h"
+#include "lib/ended.h"
 #include "lib/kernel.h"
 #include "lib/pad.h"
 #include "lib/protocols.h"
 #include "lib/reader.h"
 #include "lib/refusal.h"
 #include "lib/select.h"
-
-/* Of a connection that was open before the rule: skbs that are no request. */
-#define KRL_JOIN_TRIES 64
 
 /* What bpf_skb_adjust_room takes off an skb at once (net/core/filter.c, sk_skb_adjust_room), and how often
  * it is asked to: more than a window holds. */
@@ -155,19 +152,12 @@ static __always_inline int krl_not_waited(struct __sk_buff *skb, struct krl_conn
 	return krl_drop(skb, conn, sk);
 }
 
-/* What is not HTTP/1.1 cannot be judged: failurePolicy decides for the whole connection. */
 static __always_inline int krl_unjudged(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					struct sock *sk, __u32 reason, int nothing_owed)
 {
-	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
-
-	krl_count(reason);
-	if (endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
-		conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
-		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
-	}
-	conn->phase = KRL_PHASE_OPAQUE;
-	return SK_PASS;
+	if (!krl_refuse_unjudged(conn, reason))
+		return SK_PASS;
+	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 }
 
 /* The connection is in KRL_PHASE_H2. */
@@ -182,7 +172,6 @@ static __always_inline int krl_go_on_http2(struct __sk_buff *skb, struct krl_con
 static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					   struct sock *sk, int nothing_owed)
 {
-
 	krl_protocols_note(&conn->endpoint, KRL_SPEAKS_HTTP2);
 	krl_h2_begin(&conn->h2, conn->http.flags & KRL_HTTP_UPGRADE_ASKED);
 	conn->http.state = KRL_HTTP_START;
@@ -194,21 +183,10 @@ static __always_inline int krl_http2_begin(struct __sk_buff *skb, struct krl_con
 static __always_inline int krl_scan_ended(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie,
 					  struct sock *sk, int nothing_owed)
 {
-	if (conn->scan.failed)
-		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_READ_FAILED, nothing_owed);
-	switch (conn->scan.event) {
-	case KRL_HTTP_TLS:
-		return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_TLS, nothing_owed);
-	case KRL_HTTP_H2:
+	if (!conn->scan.failed && conn->scan.event == KRL_HTTP_H2)
 		return krl_http2_begin(skb, conn, cookie, sk, nothing_owed);
-	case KRL_HTTP_UPGRADED:
-		krl_count(KRL_REASON_UPGRADED);
-		conn->phase = KRL_PHASE_OPAQUE;
+	if (!krl_refuse_ended(conn))
 		return SK_PASS;
-	}
-	krl_count(KRL_REASON_BAD_REQUEST);
-	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
-	conn->answer.no_body = 0;
 	return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
 }
 
@@ -297,23 +275,11 @@ static __always_inline int krl_skip_overlap(struct __sk_buff *skb, struct krl_co
 	return over ? -1 : 0;
 }
 
-/* Of a connection that was open before the rule, the first bytes may be the rest of a body: what is no request is let
- * through, for a while. Returns SK_PASS, or -1 when the bytes are to be judged as any. */
-static __always_inline int krl_join_later(struct krl_conn *conn)
-{
-	if (!conn->joining || conn->scan.heads || conn->joining == KRL_JOIN_TRIES)
-		return -1;
-	conn->joining++;
-	__builtin_memset(&conn->http, 0, sizeof(conn->http));
-	conn->http.flags = KRL_HTTP_NOT_FIRST;
-	return SK_PASS;
-}
-
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
 	struct krl_judging_heads heads = { 0 };
-	struct krl_policy *policy = 0;
+	struct krl_policy *policy;
 	struct krl_match *match;
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
@@ -361,16 +327,9 @@ int krl_stream(struct __sk_buff *skb)
 	fresh = conn->http.state == KRL_HTTP_START;
 	in_body = conn->http.state >= KRL_HTTP_BODY;
 	endpoint = krl_conn_endpoint(conn);
-	if (endpoint && endpoint->policy) {
-		policy = bpf_map_lookup_elem(&krl_policies, &endpoint->policy);
-		/* The agent keeps a row for longer than this program runs. */
-		if (!policy) {
-			krl_count(KRL_REASON_RULE_CHANGED);
-			endpoint = 0;
-		}
-	}
+	policy = krl_endpoint_policy(&endpoint);
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
-	if (policy) {
+	if (endpoint && policy) {
 		match = krl_match_of(skb, conn, cookie, endpoint->policy);
 		if (!match)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
@@ -388,7 +347,7 @@ int krl_stream(struct __sk_buff *skb)
 	conn->torn = conn->admitted && in_body;
 	nothing_owed = krl_nothing_owed(conn, sk);
 	if (conn->scan.failed || conn->scan.event) {
-		if (krl_join_later(conn) == SK_PASS)
+		if (krl_join_later(conn))
 			return SK_PASS;
 		/* The requests before what leaves HTTP go to the server with it, so they are judged. */
 		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
@@ -419,9 +378,7 @@ int krl_stream(struct __sk_buff *skb)
 		return SK_PASS;
 	}
 
-	krl_fill_answer(&conn->answer, &conn->judge);
-	conn->answer.no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
-	conn->answer.close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
+	krl_fill_answer(conn);
 	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);

@@ -2,23 +2,8 @@
 /* Walks over the enrolled sockets after an edit. */
 #include "maps.h"
 #include "lib/endpoint.h"
+#include "lib/iter.h"
 #include "lib/kernel.h"
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
-
-struct bpf_iter__sockmap {
-	struct bpf_iter_meta *meta;
-	__u64 *key;
-	struct sock *sk;
-};
-
-#pragma clang attribute pop
 
 /* Connections that were open before the edit get the header fields that their endpoint has now. */
 SEC("iter/sockmap")

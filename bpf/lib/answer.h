@@ -95,6 +95,25 @@ static __always_inline void krl_answer_number(struct krl_answer_text *t, __u64 n
 	t->len = (t->len & (KRL_ANSWER_BYTES - 1)) + (t->number.len & (KRL_TEXT_BYTES - 1));
 }
 
+/* Copy @t, up to @max bytes of it, to @to in a message that ends at @end: sk_msg programs have no helper for it. */
+static __always_inline void krl_answer_copy(char *to, const char *end, const struct krl_answer_text *t, __u32 max)
+{
+	__u32 i, n;
+
+	for (i = 0; i < max; i += 8) {
+		if (i + 8 > t->len || to + 8 > end)
+			break;
+		*(__u64 *)to = krl_load_word(t->bytes + i);
+		to += 8;
+	}
+	for (n = 0; n < 7; n++) {
+		if (i + n >= t->len || to + 1 > end)
+			break;
+		*to = t->bytes[(i + n) & (KRL_ANSWER_BYTES - 1)];
+		to++;
+	}
+}
+
 #define krl_answer_str(t, s) krl_answer_append(t, s, sizeof(s) - 1)
 
 /* Write the @i-th piece of @form, and fill the gap behind it. Returns 1 at the end of the answer. */

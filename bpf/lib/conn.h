@@ -123,7 +123,7 @@ struct krl_text_slot {
 	struct krl_answer_text text;
 };
 
-/* A walk over what the server writes at once; see reply.bpf.c. */
+/* A walk over what the server writes at once; see reply_walk.h. */
 struct krl_reply_walk {
 	__u32 len;		/* of the message */
 	__u32 off;		/* bytes walked */

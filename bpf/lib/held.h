@@ -46,34 +46,45 @@ KRL_GLOBAL int krl_held_put(const struct krl_held *held)
 	return 0;
 }
 
-/* The socket @cookie is closed, or was never opened. Its row is copied, since the memory of one that is removed may be
- * another's at once; whoever removes it gives back. */
-KRL_GLOBAL int krl_held_drop(__u64 cookie)
+/* Take the row of @key out of @map, which is krl_held or krl_reserved. It is copied, since the memory of one that is
+ * removed may be another's at once. Returns 0: what @ret holds is the caller's to give back. Else there was no row, or
+ * another took it out. */
+static __always_inline int krl_held_take(void *map, const void *key, struct krl_held *ret)
 {
-	struct krl_held *row = bpf_map_lookup_elem(&krl_held, &cookie), held;
+	const struct krl_held *row = bpf_map_lookup_elem(map, key);
 
 	if (!row)
-		return 0;
-	held = *row;
-	if (!bpf_map_delete_elem(&krl_held, &cookie))
+		return -1;
+	*ret = *row;
+	return bpf_map_delete_elem(map, key);
+}
+
+/* The socket @cookie is closed, or was never opened. */
+KRL_GLOBAL int krl_held_drop(__u64 cookie)
+{
+	struct krl_held held;
+
+	if (!krl_held_take(&krl_held, &cookie, &held))
 		krl_held_put(&held);
 	return 0;
+}
+
+static __always_inline int krl_held_take_reserved(const struct krl_flow *flow, struct krl_held *ret)
+{
+	struct krl_flow key;
+
+	if (!flow)
+		return -1;
+	key = *flow;
+	return krl_held_take(&krl_reserved, &key, ret);
 }
 
 /* The half-open connection of @flow is no more. */
 KRL_GLOBAL int krl_held_unreserve(const struct krl_flow *flow)
 {
-	struct krl_held *row, held;
-	struct krl_flow key;
+	struct krl_held held;
 
-	if (!flow)
-		return 0;
-	key = *flow;
-	row = bpf_map_lookup_elem(&krl_reserved, &key);
-	if (!row)
-		return 0;
-	held = *row;
-	if (!bpf_map_delete_elem(&krl_reserved, &key))
+	if (!krl_held_take_reserved(flow, &held))
 		krl_held_put(&held);
 	return 0;
 }
@@ -110,18 +121,9 @@ static __always_inline void krl_held_reserve(const struct krl_flow *flow, struct
 /* What the half-open connection of @flow holds goes over to its socket, @cookie. */
 KRL_GLOBAL int krl_held_move(const struct krl_flow *flow, __u64 cookie)
 {
-	struct krl_held *row, held;
-	struct krl_flow key;
+	struct krl_held held;
 
-	if (!flow)
-		return 0;
-	key = *flow;
-	row = bpf_map_lookup_elem(&krl_reserved, &key);
-	if (!row)
-		return 0;
-	held = *row;
-	if (!bpf_map_delete_elem(&krl_reserved, &key) &&
-	    bpf_map_update_elem(&krl_held, &cookie, &held, BPF_NOEXIST))
+	if (!krl_held_take_reserved(flow, &held) && bpf_map_update_elem(&krl_held, &cookie, &held, BPF_NOEXIST))
 		krl_held_no_room(&held);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The context of an iterator over TCP sockets (net/ipv4/tcp_ipv4.c, bpf_iter__tcp). */
+/* The contexts of iterators: over TCP sockets (net/ipv4/tcp_ipv4.c, bpf_iter__tcp), and over a socket map
+ * (net/core/sock_map.c, bpf_iter__sockmap). */
 #ifndef KMESH_RL_ITER_H
 #define KMESH_RL_ITER_H
 
@@ -16,6 +17,12 @@ struct bpf_iter_meta {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__sockmap {
+	struct bpf_iter_meta *meta;
+	__u64 *key;
+	struct sock *sk;
 };
 
 #pragma clang attribute pop

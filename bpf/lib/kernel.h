@@ -141,6 +141,14 @@ static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 	return sk->__sk_common.skc_cookie.counter;
 }
 
+/* How many bytes may wait to be sent before there is room for more (include/net/tcp.h, tcp_notsent_lowat). */
+static __always_inline __u32 krl_sock_lowat(struct sock *sk)
+{
+	__u32 lowat = ((struct tcp_sock *)sk)->notsent_lowat;
+
+	return lowat ? lowat : sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+}
+
 /* What an skb that is written costs of the send buffer beside its bytes, at most. */
 #define KRL_SKB_COST 1536
 
@@ -160,11 +168,9 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 s
 	__u32 segment = tp->mss_cache / 2;
 	__u32 piece = segment < KRL_PIECE_BYTES ? segment : KRL_PIECE_BYTES;
 	__s32 spare = (2 + small) * KRL_SKB_COST;
-	__u32 lowat = tp->notsent_lowat;
+	__u32 lowat = krl_sock_lowat(sk);
 	__u64 sure;
 
-	if (!lowat)
-		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
 	if (room <= 0 || unsent >= lowat)
 		return 0;
 	sure = room > spare ? (__u64)(room - spare) * piece / (piece + KRL_SKB_COST) : 0;
@@ -179,11 +185,8 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 s
 static __always_inline int krl_sock_full(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u32 lowat = tp->notsent_lowat;
 
-	if (!lowat)
-		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
-	return sk->sk_wmem_queued >= sk->sk_sndbuf || tp->write_seq - tp->snd_nxt >= lowat;
+	return sk->sk_wmem_queued >= sk->sk_sndbuf || tp->write_seq - tp->snd_nxt >= krl_sock_lowat(sk);
 }
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when it is woken and there is
@@ -196,16 +199,27 @@ static __always_inline int krl_sock_blocks(struct sock *sk)
 	return file && !(file->f_flags & KRL_O_NONBLOCK);
 }
 
-/* Has the server read all that came? What the verdict let through is in a list of the socket map's. */
-static __always_inline int krl_sock_unread_nothing(struct sock *sk)
+/* What the socket map has of @sk, or NULL. */
+static __always_inline struct sk_psock *krl_sock_psock(struct sock *sk)
 {
 	/* The pointer carries flags in its low bits (include/linux/skmsg.h, SK_USER_DATA_PTRMASK). */
-	unsigned long psock = (unsigned long)sk->sk_user_data & ~7UL;
-	struct list_head *list = &((struct sk_psock *)psock)->ingress_msg, *next;
+	return (struct sk_psock *)((unsigned long)sk->sk_user_data & ~7UL);
+}
 
-	if (!psock || sk->sk_receive_queue.qlen || bpf_probe_read_kernel(&next, sizeof(next), &list->next))
-		return 0;
-	return next == list;
+/* Is what the socket map has ready for the reader of @psock's socket read? */
+static __always_inline int krl_psock_read(struct sk_psock *psock)
+{
+	struct list_head *list = &psock->ingress_msg, *next;
+
+	return !bpf_probe_read_kernel(&next, sizeof(next), &list->next) && next == list;
+}
+
+/* Has the server read all that came? What the verdict let through is the socket map's. */
+static __always_inline int krl_sock_unread_nothing(struct sock *sk)
+{
+	struct sk_psock *psock = krl_sock_psock(sk);
+
+	return psock && !sk->sk_receive_queue.qlen && krl_psock_read(psock);
 }
 
 /* Does TCP know how far the server has read, when nothing is unread? Not once a request was refused while its reader was
@@ -240,15 +254,12 @@ static __always_inline int krl_sock_is_in(struct sock *sk, __u64 cgroup_id)
 /* Has a client read all that the kernel answered? */
 static __always_inline int krl_sock_read_answers(struct sock *sk)
 {
-	struct sk_psock *psock = (struct sk_psock *)((unsigned long)sk->sk_user_data & ~7UL);
-	struct list_head *list = &psock->ingress_msg, *next;
+	struct sk_psock *psock = krl_sock_psock(sk);
 	__u32 waiting;
 
-	if (!psock)
+	if (!psock || bpf_probe_read_kernel(&waiting, sizeof(waiting), &psock->ingress_skb.qlen) || waiting)
 		return 0;
-	if (bpf_probe_read_kernel(&waiting, sizeof(waiting), &psock->ingress_skb.qlen) || waiting)
-		return 0;
-	return !bpf_probe_read_kernel(&next, sizeof(next), &list->next) && next == list;
+	return krl_psock_read(psock);
 }
 
 /* ... and all that came? */

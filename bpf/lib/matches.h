@@ -4,6 +4,7 @@
 #define KMESH_RL_MATCHES_H
 
 #include "scan.h"
+#include "tiers.h"
 
 /* Too large for the stack. */
 static const struct krl_match krl_new_match;
@@ -33,6 +34,18 @@ static __always_inline struct krl_match *krl_match_of(krl_bytes *bytes, const st
 	m->policy = policy;
 	krl_match_begin(m);
 	return m;
+}
+
+/* The head ended: find the rules of @endpoint that count. Returns 0; or -1 when that cannot be told, of an endpoint where
+ * what cannot be judged is refused. */
+static __always_inline int krl_match_judge(struct krl_match *m, const struct krl_policy *policy,
+					   const struct krl_endpoint *endpoint)
+{
+	krl_match_end(m, policy);
+	if (!m->ambiguous)
+		return 0;
+	krl_count(KRL_REASON_SHARED_VALUE);
+	return endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }
 
 #endif

@@ -23,8 +23,11 @@ static __always_inline __u64 krl_unix_ns(__u64 boot_ns)
 	return boot_ns + (config ? config->wall_offset_ns : 0);
 }
 
-static __always_inline void krl_fill_answer(struct krl_answer *a, const struct krl_judge *judge)
+/* The answer to the request that conn->judge refused, whose head was the last that the walk found. */
+static __always_inline void krl_fill_answer(struct krl_conn *conn)
 {
+	const struct krl_judge *judge = &conn->judge;
+	struct krl_answer *a = &conn->answer;
 	__u32 slot = judge->refused_slot;
 	struct krl_rule *rule;
 
@@ -36,6 +39,8 @@ static __always_inline void krl_fill_answer(struct krl_answer *a, const struct k
 	a->retry_after_s = krl_seconds(judge->wait_ns);
 	/* Not that of the fill rounded up: who waits for so many seconds from now on would come before it. */
 	a->reset_s = krl_unix_ns(judge->now_ns) / KRL_NS_PER_S + a->retry_after_s;
+	a->no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);
+	a->close = !!(conn->scan.flags & (KRL_HTTP_CLOSE | KRL_HTTP_1_0 | KRL_HTTP_EXPECT));
 }
 
 /* The connection's endpoint; when that is gone, a wildcard that covers it. NULL: not protected now. */
@@ -53,6 +58,22 @@ static __always_inline struct krl_endpoint *krl_conn_endpoint(struct krl_conn *c
 	conn->endpoint = key;
 	__builtin_memcpy(conn->judge.key.addr, key.addr, sizeof(key.addr));
 	return endpoint;
+}
+
+/* The selectors of *@endpoint's rules. NULL: there are none; or they are gone, and then *@endpoint is NULL. The agent
+ * keeps them for longer than a program runs. */
+static __always_inline struct krl_policy *krl_endpoint_policy(struct krl_endpoint **endpoint)
+{
+	struct krl_policy *policy;
+
+	if (!*endpoint || !(*endpoint)->policy)
+		return 0;
+	policy = bpf_map_lookup_elem(&krl_policies, &(*endpoint)->policy);
+	if (!policy) {
+		krl_count(KRL_REASON_RULE_CHANGED);
+		*endpoint = 0;
+	}
+	return policy;
 }
 
 #endif

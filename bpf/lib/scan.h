@@ -19,16 +19,25 @@ struct krl_scanning {
 	struct krl_match *match;
 };
 
-static __always_inline int krl_scan_fill(krl_bytes *bytes, struct krl_conn *conn)
+/* Where in the connection's window the walk is, or behind it. */
+static __always_inline __u32 krl_scan_at(const struct krl_scan *s)
+{
+	__u32 at = s->off - s->window_off;
+
+	return at > KRL_WINDOW_BYTES ? KRL_WINDOW_BYTES : at;
+}
+
+/* Have the window begin where the walk is. Returns 0; or 1 when the bytes cannot be read, and the walk has failed. */
+static __always_inline long krl_scan_fill(krl_bytes *bytes, struct krl_conn *conn)
 {
 	struct krl_scan *s = &conn->scan;
 	__u32 n = s->len - s->off;
 
 	if (n > KRL_WINDOW_BYTES)
 		n = KRL_WINDOW_BYTES;
-	if (n == 0)
-		return 1;
-	n = krl_bytes_load(bytes, s, conn->window.bytes, n);
+	if (n)
+		n = krl_bytes_load(bytes, s, conn->window.bytes, n);
+	s->failed = !n;
 	if (!n)
 		return 1;
 	s->window_off = s->off;
@@ -49,14 +58,10 @@ static long krl_scan_step(__u32 i, void *ctx)
 
 	if (s->off >= s->len)
 		return 1;
-	at = s->off - s->window_off;
-	if (at > KRL_WINDOW_BYTES)
-		at = KRL_WINDOW_BYTES;
+	at = krl_scan_at(s);
 	steps = krl_http_step(&conn->http, &conn->window, at, s->window_len, s->len - s->off, collects, &event);
-	if (!steps) {
-		s->failed = krl_scan_fill(((struct krl_scanning *)ctx)->bytes, conn);
-		return s->failed;
-	}
+	if (!steps)
+		return krl_scan_fill(((struct krl_scanning *)ctx)->bytes, conn);
 	s->off += steps;
 	if (match && policy && before < KRL_HTTP_BODY && (collects || before != KRL_HTTP_FIELD_VALUE)) {
 		union krl_match_went went = { .before = before, .bytes = steps };

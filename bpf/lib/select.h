@@ -7,7 +7,6 @@
 #include "endpoint.h"
 #include "matches.h"
 #include "taken.h"
-#include "tiers.h"
 
 struct krl_judging_heads {
 	struct krl_scanning scanning;
@@ -31,13 +30,9 @@ static long krl_judge_head(__u32 i, void *ctx)
 		return 0;
 	if (heads)
 		krl_taken_note(&h->taking, &h->cookie);
-	krl_match_end(match, policy);
-	if (match->ambiguous) {
-		krl_count(KRL_REASON_SHARED_VALUE);
-		if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
-			conn->scan.event = KRL_HTTP_BAD;
-			return 1;
-		}
+	if (krl_match_judge(match, policy, h->taking.judging.endpoint)) {
+		conn->scan.event = KRL_HTTP_BAD;
+		return 1;
 	}
 	conn->scan.refused = !!krl_admit(&h->taking.judging);
 	return 0;
