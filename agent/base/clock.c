@@ -86,3 +86,11 @@ int krl_clock_read(const char *path, int64_t *ret_s)
 	fclose(file);
 	return err;
 }
+
+uint64_t krl_boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}

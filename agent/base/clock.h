@@ -13,4 +13,7 @@ int krl_time_parse(const char *text, int64_t *ret_s);
  * -errno, -EINVAL: what is in the file is no time. */
 int krl_clock_read(const char *file, int64_t *ret_s);
 
+/* CLOCK_BOOTTIME in nanoseconds, by which the kernel fills buckets. */
+uint64_t krl_boot_ns(void);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/vec.h"
 #include "bpf/lib/gauge.h"
 #include "pinned.h"
@@ -197,7 +198,7 @@ int krl_buckets_read(const char *bpffs, const struct krl_stats *rules, size_t li
 	krl_buckets_of(&buckets, rules);
 	err = krl_pinned_each(bpffs, &values_map, KRL_MAX_KEPT, on_kept, &r);
 	krl_buckets_known(&buckets);
-	r.now_ns = krl_pinned_now_ns();
+	r.now_ns = krl_boot_ns();
 	if (!err && !r.err)
 		err = krl_pinned_each(bpffs, &krl_pinned_buckets, KRL_MAX_BUCKETS, on_bucket, &r);
 	/* As in krl_stats_read: without use none is looked at. */

@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "carry.h"
 
@@ -69,14 +69,10 @@ void krl_carry_waiting(struct krl_carry *carry)
 static void on_batch(uv_timer_t *timer)
 {
 	struct krl_carry *carry = timer->data;
-	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
 	krl_carry_waiting(carry);
 	if (carry->batching && left(carry) < BATCH_MAX)
-		__atomic_store_n(&carry->config->batch_until_ns,
-				 now.tv_sec * 1000000000ULL + now.tv_nsec + BATCH_PROMISE_NS,
-				 __ATOMIC_RELAXED);
+		__atomic_store_n(&carry->config->batch_until_ns, krl_boot_ns() + BATCH_PROMISE_NS, __ATOMIC_RELAXED);
 }
 
 void krl_carry_start(struct krl_carry *carry)

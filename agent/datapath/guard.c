@@ -15,6 +15,8 @@
 
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
+#include "agent/loop/handle.h"
+#include "iter.h"
 #include "late.h"
 #include "netns.h"
 
@@ -117,22 +119,7 @@ static int guard_here(struct krl_datapath *dp, __u64 cookie)
 /* Does anybody listen here on a port of which connections count? */
 static bool is_needed_here(const struct krl_datapath *dp)
 {
-	struct bpf_link *link = bpf_program__attach_iter(dp->skel->progs.krl_listeners, NULL);
-	ssize_t n = -1;
-	char byte;
-	int fd;
-
-	if (!link)
-		return false;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd >= 0) {
-		do
-			n = read(fd, &byte, sizeof(byte));
-		while (n < 0 && (errno == EAGAIN || errno == EINTR));
-		close(fd);
-	}
-	bpf_link__destroy(link);
-	return n > 0;
+	return krl_iter_any(dp->skel->progs.krl_listeners);
 }
 
 /* What fails in one namespace is tried again by a later scan; the others do not wait for it. */
@@ -228,16 +215,13 @@ static void let_go_each(struct krl_datapath *dp, bool all)
 /* Bring krl_ports to what krl_endpoints says. 0, or -errno. */
 static int update_ports(struct krl_datapath *dp, bool *ret_added, bool *ret_removed)
 {
-	int fd = bpf_map__fd(dp->skel->maps.krl_endpoints), err = 0;
-	struct krl_endpoint_key key, *at = NULL;
-	__u64 ports[65536 / 64] = { 0 };
+	__u64 ports[KRL_PORT_WORDS];
+	int err = 0;
 	__u32 i;
 
-	for (; !bpf_map_get_next_key(fd, at, &key); at = &key)
-		if (key.hook == KRL_HOOK_LOOKUP)
-			ports[key.port / 64] |= 1ULL << key.port % 64;
+	krl_ports_of(dp, 1U << KRL_HOOK_LOOKUP, ports);
 	dp->guards = false;
-	for (i = 0; !err && i < 65536 / 64; i++) {
+	for (i = 0; !err && i < KRL_PORT_WORDS; i++) {
 		dp->guards |= ports[i] != 0;
 		if (ports[i] == dp->ports[i])
 			continue;
@@ -289,7 +273,7 @@ int krl_guard_adopt(struct krl_datapath *dp, const char *bpffs, struct krl_error
 	if (!dp->bpffs)
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	/* Bits that an agent set before it was killed are known to have been set. */
-	for (i = 0; !err && i < 65536 / 64; i++)
+	for (i = 0; !err && i < KRL_PORT_WORDS; i++)
 		err = bpf_map_lookup_elem(bpf_map__fd(dp->skel->maps.krl_ports), &i, &dp->ports[i]);
 	return err ? krl_error_set(ret_error, -err, "krl_ports: %s", strerror(-err)) : 0;
 }
@@ -363,28 +347,20 @@ int krl_guard_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_guard **
 	struct krl_guard *guard = calloc(1, sizeof(*guard));
 
 	if (guard)
-		guard->timer = malloc(sizeof(*guard->timer));
+		guard->timer = krl_timer_new(loop, guard, on_timer, LOOK_EVERY_MS);
 	if (!guard || !guard->timer) {
 		free(guard);
 		return -ENOMEM;
 	}
 	guard->dp = dp;
-	uv_timer_init(loop, guard->timer);
-	guard->timer->data = guard;
-	uv_timer_start(guard->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
 	*ret = guard;
 	return 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void krl_guard_close(struct krl_guard *guard)
 {
 	if (!guard)
 		return;
-	uv_close((uv_handle_t *)guard->timer, on_closed);
+	krl_handle_close(guard->timer);
 	free(guard);
 }

@@ -48,7 +48,7 @@ struct krl_datapath {
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */
 	char *bpffs;
-	__u64 ports[65536 / 64];	/* what krl_ports holds */
+	__u64 ports[KRL_PORT_WORDS];	/* what krl_ports holds */
 	bool guards;			/* ... any */
 	bool recounts;			/* what connections hold is to be looked at */
 	bool scanned;			/* network namespaces were looked for since the start */
@@ -70,6 +70,9 @@ void krl_links_unpin(const char *bpffs);
 
 /* Attach krl_send to krl_senders, before anything enters that. 0, or -errno. */
 int krl_senders_open(struct krl_datapath *dp);
+
+/* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook. */
+void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS]);
 
 /* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
  * directory to attach to, opened; the caller closes it. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "bpf/lib/bucket.h"
 #include "pinned.h"
 
@@ -79,7 +80,7 @@ static void on_overflow(void *arg, const void *key, const void *value)
 
 int krl_live_read(const char *bpffs, struct krl_live_bucket *buckets, size_t count)
 {
-	struct reader r = { .buckets = buckets, .count = count, .now_ns = krl_pinned_now_ns() };
+	struct reader r = { .buckets = buckets, .count = count, .now_ns = krl_boot_ns() };
 	int err;
 
 	if (!count)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -116,12 +115,4 @@ int krl_pinned_config(const char *bpffs, struct krl_config *ret)
 		return -EPROTO;
 	*ret = config;
 	return 0;
-}
-
-__u64 krl_pinned_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
 }

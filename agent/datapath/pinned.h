@@ -29,7 +29,4 @@ int krl_pinned_each(const char *bpffs, const struct krl_pinned *map, __u32 rows,
  * krl_pinned_open. */
 int krl_pinned_config(const char *bpffs, struct krl_config *ret);
 
-/* CLOCK_BOOTTIME, by which buckets are filled. */
-__u64 krl_pinned_now_ns(void);
-
 #endif

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/clock.h"
 #include "bpf/lib/gauge.h"
 #include "guard.h"
 #include "pass.h"
@@ -21,14 +21,6 @@
 #include "walk.h"
 
 #define NO_SLOT UINT32_MAX
-
-static __u64 boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
 
 /* Rows by identity: open addressing, twice as many places as rows. */
 struct row_index {
@@ -121,7 +113,7 @@ static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl
  * as every bucket does. */
 static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule *rule)
 {
-	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, boot_ns());
+	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, krl_boot_ns());
 	void *zero;
 	int err;
 

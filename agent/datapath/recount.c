@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/clock.h"
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
+#include "agent/loop/handle.h"
 #include "guard.h"
+#include "iter.h"
 #include "late.h"
 #include "netns.h"
 
@@ -43,14 +44,6 @@ struct recount {
 	size_t visited_count;
 	size_t taken_in, given_back;
 };
-
-static __u64 boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
 
 static int compare_rows(const void *a, const void *b)
 {
@@ -107,8 +100,11 @@ static int add_rows(struct recount *r, const struct bpf_map *map)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int on_counted(struct recount *r, const struct krl_counted *counted)
+/* What krl_counted wrote. */
+static int on_counted(void *ctx, const void *record)
 {
+	const struct krl_counted *counted = record;
+	struct recount *r = ctx;
 	struct row *seen = krl_vec_add(&r->seen, &r->seen_count);
 	int err = 0;
 
@@ -125,45 +121,16 @@ static int on_counted(struct recount *r, const struct krl_counted *counted)
 	return err;
 }
 
-/* What krl_counted wrote, whole records each time. */
-static int read_counted(struct recount *r, int fd)
-{
-	struct krl_counted counted[64];
-	ssize_t n, i;
-	int err = 0;
-
-	while (!err) {
-		n = read(fd, counted, sizeof(counted));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		for (i = 0; !err && i < n / (ssize_t)sizeof(*counted); i++)
-			err = on_counted(r, &counted[i]);
-	}
-	return err;
-}
-
 /* In the network namespace that the agent is in now. */
 static int walk_here(void *ctx)
 {
 	struct recount *r = ctx;
 	__u64 *visited = krl_vec_add(&r->visited, &r->visited_count);
-	struct bpf_link *link;
-	int fd, err;
 
 	if (!visited)
 		return -ENOMEM;
 	*visited = krl_netns_cookie();
-	link = bpf_program__attach_iter(r->dp->skel->progs.krl_counted, NULL);
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	err = fd < 0 ? fd : read_counted(r, fd);
-	if (fd >= 0)
-		close(fd);
-	bpf_link__destroy(link);
-	return err;
+	return krl_iter_each(r->dp->skel->progs.krl_counted, NULL, sizeof(struct krl_counted), on_counted, r);
 }
 
 /* Is the namespace gone, or was it walked through? In others, what was not seen may be there. */
@@ -203,7 +170,7 @@ static void give_back(struct recount *r)
 
 int krl_recount(struct krl_datapath *dp, bool edited)
 {
-	struct recount r = { .dp = dp, .edited = edited, .now_ns = boot_ns() };
+	struct recount r = { .dp = dp, .edited = edited, .now_ns = krl_boot_ns() };
 	int err;
 
 	err = add_rows(&r, dp->skel->maps.krl_held);
@@ -232,7 +199,7 @@ struct krl_recounter {
 /* Is there a row in @map that waits for a walk? */
 static bool is_waiting(struct krl_datapath *dp, const struct bpf_map *map, bool loose_alone)
 {
-	struct recount r = { .dp = dp, .now_ns = boot_ns() };
+	struct recount r = { .dp = dp, .now_ns = krl_boot_ns() };
 	bool waiting;
 
 	add_rows(&r, map);
@@ -256,7 +223,7 @@ int krl_recounter_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_reco
 	struct krl_recounter *recounter = calloc(1, sizeof(*recounter));
 
 	if (recounter)
-		recounter->timer = malloc(sizeof(*recounter->timer));
+		recounter->timer = krl_timer_new(loop, recounter, on_timer, LOOK_EVERY_MS);
 	if (!recounter || !recounter->timer) {
 		free(recounter);
 		return -ENOMEM;
@@ -264,22 +231,14 @@ int krl_recounter_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_reco
 	recounter->dp = dp;
 	/* What happened without an agent. */
 	dp->recounts = true;
-	uv_timer_init(loop, recounter->timer);
-	recounter->timer->data = recounter;
-	uv_timer_start(recounter->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
 	*ret = recounter;
 	return 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void krl_recounter_close(struct krl_recounter *recounter)
 {
 	if (!recounter)
 		return;
-	uv_close((uv_handle_t *)recounter->timer, on_closed);
+	krl_handle_close(recounter->timer);
 	free(recounter);
 }

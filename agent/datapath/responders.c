@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/log.h"
+#include "agent/loop/handle.h"
 #include "carry.h"
 #include "guard.h"
 #include "internal.h"
@@ -39,19 +40,6 @@ struct krl_responders {
 	int command[2];
 	int sink[2];
 };
-
-/* libuv frees a handle in a later turn of the loop, maybe after its owner is gone: each is on the heap
- * and frees itself. */
-static void on_handle_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void close_handle(void *handle)
-{
-	if (handle)
-		uv_close(handle, on_handle_closed);
-}
 
 /* Tell the kernel that the agent is there, and what the wall clock says. */
 static void set_clocks(struct krl_datapath *dp)
@@ -170,20 +158,11 @@ static int open_pairs(struct krl_responders *r, struct krl_error *ret_error)
 	return err ? err : open_sink(r, ret_error);
 }
 
-static void *new_handle(size_t size, void *owner)
-{
-	uv_handle_t *handle = calloc(1, size);
-
-	if (handle)
-		handle->data = owner;
-	return handle;
-}
-
 static int start_loop(struct krl_responders *r, uv_loop_t *loop, struct krl_error *ret_error)
 {
-	uv_poll_t *poll = new_handle(sizeof(*poll), r);
-	uv_timer_t *alive = new_handle(sizeof(*alive), r), *timer = new_handle(sizeof(*timer), &r->pending);
-	uv_timer_t *batch = new_handle(sizeof(*batch), &r->carry);
+	uv_poll_t *poll = krl_handle_new(sizeof(*poll), r);
+	uv_timer_t *alive = krl_handle_new(sizeof(*alive), r), *timer = krl_handle_new(sizeof(*timer), &r->pending);
+	uv_timer_t *batch = krl_handle_new(sizeof(*batch), &r->carry);
 	int err = -ENOMEM;
 
 	r->events = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_events), on_event, r, NULL);
@@ -252,15 +231,15 @@ void krl_responders_close(struct krl_responders *r)
 		return;
 	__atomic_store_n(&r->dp->config->responders, 0, __ATOMIC_RELEASE);
 	krl_carry_stop(&r->carry);
-	close_handle(r->poll);
-	close_handle(r->alive);
-	close_handle(r->carry.timer);
+	krl_handle_close(r->poll);
+	krl_handle_close(r->alive);
+	krl_handle_close(r->carry.timer);
 	krl_sweeper_close(r->sweeper);
 	krl_tidy_close(r->tidy);
 	krl_guard_close(r->guard);
 	krl_recounter_close(r->recounter);
 	krl_pending_clear(&r->pending);
-	close_handle(r->pending.timer);
+	krl_handle_close(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)
 		close_pair(r->pairs[i]);
 	close_pair(r->command);

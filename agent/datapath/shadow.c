@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/log.h"
+#include "agent/loop/handle.h"
 #include "internal.h"
 
 /* Of one rule, a line so often at most. */
@@ -81,10 +82,10 @@ int krl_shadow_log_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_sha
 	log->dp = dp;
 	log->cpus = libbpf_num_possible_cpus();
 	log->counted = calloc(log->cpus, sizeof(*log->counted));
-	log->timer = malloc(sizeof(*log->timer));
-	if (!log->counted || !log->timer) {
+	if (log->counted)
+		log->timer = krl_timer_new(loop, log, on_timer, LOOK_EVERY_MS);
+	if (!log->timer) {
 		free(log->counted);
-		free(log->timer);
 		free(log);
 		return -ENOMEM;
 	}
@@ -93,23 +94,15 @@ int krl_shadow_log_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_sha
 		if (dp->rules[slot].id)
 			log->said[slot] = (struct said){ dp->rules[slot].id, LOOKS_BETWEEN_LINES,
 							 shadow_limited(log, slot) };
-	uv_timer_init(loop, log->timer);
-	log->timer->data = log;
-	uv_timer_start(log->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
 	*ret = log;
 	return 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void krl_shadow_log_close(struct krl_shadow_log *log)
 {
 	if (!log)
 		return;
-	uv_close((uv_handle_t *)log->timer, on_closed);
+	krl_handle_close(log->timer);
 	free(log->counted);
 	free(log);
 }

@@ -10,6 +10,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "agent/base/clock.h"
 #include "bpf/lib/gauge.h"
 #include "pinned.h"
 #include "stats.h"
@@ -270,7 +271,7 @@ static int read_all(struct reader *r)
 	for (i = 0; i < r->stats.count; i++)
 		if (r->stats.rows[i].slot >= slots)
 			slots = r->stats.rows[i].slot + 1;
-	r->now_ns = krl_pinned_now_ns();
+	r->now_ns = krl_boot_ns();
 	err = krl_pinned_each(r->bpffs, &info_map, slots, on_info, r);
 	if (!err)
 		err = krl_pinned_each(r->bpffs, &endpoints_map, KRL_MAX_ENDPOINTS, on_endpoint, r);

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 
+#include "agent/base/clock.h"
+#include "agent/loop/handle.h"
 #include "bpf/lib/gauge.h"
 
 /* A walk over the map begins so often; with the map half full, ten times as often. */
@@ -64,12 +65,9 @@ static bool is_full(const struct krl_sweeper *s, const struct krl_bucket_key *ke
 
 static void look_at(struct krl_sweeper *s, __u32 count)
 {
-	struct timespec now;
-	__u64 now_ns;
+	__u64 now_ns = krl_boot_ns();
 	__u32 i;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	now_ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
 	for (i = 0; i < count; i++) {
 		/* There are few without a value, and they go with their rule. */
 		if (!s->keys[i].descriptor[0] && !s->keys[i].descriptor[1])
@@ -128,7 +126,7 @@ int krl_sweeper_open(uv_loop_t *loop, int buckets_fd, int command_fd, const stru
 	struct krl_sweeper *s = calloc(1, sizeof(*s));
 
 	if (s)
-		s->timer = calloc(1, sizeof(*s->timer));
+		s->timer = krl_timer_new(loop, s, on_timer, LOOK_EVERY_MS);
 	if (!s || !s->timer) {
 		free(s);
 		return -ENOMEM;
@@ -138,22 +136,14 @@ int krl_sweeper_open(uv_loop_t *loop, int buckets_fd, int command_fd, const stru
 	s->rules = rules;
 	s->load = load;
 	s->message.command.kind = KRL_COMMAND_SWEEP;
-	uv_timer_init(loop, s->timer);
-	s->timer->data = s;
-	uv_timer_start(s->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
 	*ret = s;
 	return 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void krl_sweeper_close(struct krl_sweeper *s)
 {
 	if (!s)
 		return;
-	uv_close((uv_handle_t *)s->timer, on_closed);
+	krl_handle_close(s->timer);
 	free(s);
 }

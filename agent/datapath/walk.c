@@ -4,57 +4,43 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "agent/loop/handle.h"
+#include "iter.h"
 
 /* How often what could not be let go is tried again, and how often rows are looked for that nothing is behind. */
 #define LOOK_EVERY_MS 1000
 #define TIDY_EVERY 10
 
-/* Run @program over the sockets of @map. Returns how many bytes it wrote, or -errno. */
-static ssize_t walk(struct bpf_program *program, const struct bpf_map *map)
+static int count(void *ctx, const void *record)
 {
-	union bpf_iter_link_info info = { .map.map_fd = bpf_map__fd(map) };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(program, &opts);
-	ssize_t n, written = 0;
-	char bytes[256];
-	int fd;
-
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		bpf_link__destroy(link);
-		return fd;
-	}
-	do {
-		n = read(fd, bytes, sizeof(bytes));
-		written += n > 0 ? n : 0;
-	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
-	if (n < 0)
-		written = -errno;
-	close(fd);
-	bpf_link__destroy(link);
-	return written;
+	++*(size_t *)ctx;
+	return 0;
 }
 
 int krl_walk_enlist(struct krl_datapath *dp)
 {
-	ssize_t n = walk(dp->skel->progs.krl_enlist, dp->skel->maps.krl_sockets);
+	size_t written = 0;
 
-	return n < 0 ? n : 0;
+	return krl_iter_each(dp->skel->progs.krl_enlist, dp->skel->maps.krl_sockets, 1, count, &written);
+}
+
+/* Let go those of @map. Is there nothing that waits, or could not be looked at? */
+static bool release(struct krl_datapath *dp, const struct bpf_map *map)
+{
+	size_t waiting = 0;
+
+	return !krl_iter_each(dp->skel->progs.krl_release, map, 1, count, &waiting) && !waiting;
 }
 
 void krl_walk_release(struct krl_datapath *dp)
 {
-	ssize_t sockets = walk(dp->skel->progs.krl_release, dp->skel->maps.krl_sockets);
-	ssize_t senders = walk(dp->skel->progs.krl_release, dp->skel->maps.krl_senders);
+	bool sockets = release(dp, dp->skel->maps.krl_sockets), senders = release(dp, dp->skel->maps.krl_senders);
 
-	/* What waits, or could not be looked at, is tried again. */
-	dp->releasing = sockets || senders;
+	dp->releasing = !sockets || !senders;
 }
 
 struct krl_tidy {
@@ -103,7 +89,7 @@ int krl_tidy_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_tidy **re
 	struct krl_tidy *tidy = calloc(1, sizeof(*tidy));
 
 	if (tidy)
-		tidy->timer = malloc(sizeof(*tidy->timer));
+		tidy->timer = krl_timer_new(loop, tidy, on_timer, LOOK_EVERY_MS);
 	if (!tidy || !tidy->timer) {
 		free(tidy);
 		return -ENOMEM;
@@ -111,22 +97,14 @@ int krl_tidy_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_tidy **re
 	tidy->dp = dp;
 	/* The agent before may have left some. */
 	dp->releasing = true;
-	uv_timer_init(loop, tidy->timer);
-	tidy->timer->data = tidy;
-	uv_timer_start(tidy->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
 	*ret = tidy;
 	return 0;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void krl_tidy_close(struct krl_tidy *tidy)
 {
 	if (!tidy)
 		return;
-	uv_close((uv_handle_t *)tidy->timer, on_closed);
+	krl_handle_close(tidy->timer);
 	free(tidy);
 }

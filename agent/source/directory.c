@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/loop/handle.h"
+
 /* Changes that come together are one: an editor writes, renames and removes within this time. */
 #define SETTLE_MS 10
 
@@ -32,17 +34,6 @@ struct krl_directory {
 	krl_directory_fn changed;
 	void *arg;
 };
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void close_handle(void *handle)
-{
-	if (handle)
-		uv_close(handle, on_handle_closed);
-}
 
 /* What is at the path, all zero when nothing is. */
 static struct stat look(const struct krl_directory *d)
@@ -133,15 +124,6 @@ static void on_events(uv_poll_t *poll, int status, int events)
 		settle(d);
 }
 
-static void *new_handle(size_t size, void *owner)
-{
-	uv_handle_t *handle = calloc(1, size);
-
-	if (handle)
-		handle->data = owner;
-	return handle;
-}
-
 static int start(struct krl_directory *d, uv_loop_t *loop)
 {
 	int err;
@@ -149,9 +131,9 @@ static int start(struct krl_directory *d, uv_loop_t *loop)
 	d->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (d->fd < 0)
 		return -errno;
-	d->poll = new_handle(sizeof(*d->poll), d);
-	d->settle = new_handle(sizeof(*d->settle), d);
-	d->check = new_handle(sizeof(*d->check), d);
+	d->poll = krl_handle_new(sizeof(*d->poll), d);
+	d->settle = krl_handle_new(sizeof(*d->settle), d);
+	d->check = krl_handle_new(sizeof(*d->check), d);
 	err = d->poll && d->settle && d->check ? uv_poll_init(loop, d->poll, d->fd) : -ENOMEM;
 	if (err) {
 		/* Not known to the loop yet. */
@@ -200,9 +182,9 @@ void krl_directory_close(struct krl_directory *d)
 {
 	if (!d)
 		return;
-	close_handle(d->poll);
-	close_handle(d->settle);
-	close_handle(d->check);
+	krl_handle_close(d->poll);
+	krl_handle_close(d->settle);
+	krl_handle_close(d->check);
 	if (d->fd >= 0)
 		close(d->fd);
 	free(d->path);

@@ -63,7 +63,8 @@ layers='
 ^agent/base/                    ^(agent/base/|<)                                                <(bpf|uv|yaml|jansson|kmesh_rl)
 ^agent/policy/check\.c          ^(agent/(base|policy)/|bpf/lib/tiers\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/policy/                  ^(agent/(base|policy)/|bpf/lib/path\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
-^agent/source/                  ^(agent/(base|policy|source)/|include/|<)                       <(bpf/|kmesh_rl)
+^agent/loop/                    ^(agent/loop/|<)                                                <(bpf/|yaml|jansson|kmesh_rl)
+^agent/source/                  ^(agent/(base|loop|policy|source)/|include/|<)                  <(bpf/|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/main\.c                  .                                                               -
