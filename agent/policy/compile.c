@@ -31,126 +31,6 @@ static int compare_documents(const void *a, const void *b)
 	return (x->document->line > y->document->line) - (x->document->line < y->document->line);
 }
 
-static void place(struct krl_compiler *c, const struct krl_endpoint_key *key, __u32 flags, __u32 rule,
-		  enum krl_scope scope)
-{
-	struct krl_placement *p = krl_vec_add(&c->placements, &c->placement_count);
-
-	if (!p) {
-		c->no_memory = true;
-		return;
-	}
-	p->key = *key;
-	p->flags = flags;
-	p->rule = rule;
-	p->scope = scope;
-}
-
-/* Does @port of an EndpointSlice belong to the Service's @service_port? Kubernetes gives both the same
- * name; a slice written by hand may only have the number. */
-static bool port_matches(const struct krl_service_port *service_port, const struct krl_slice_port *port)
-{
-	if (*port->name)
-		return !strcmp(service_port->name, port->name) ||
-		       (*service_port->target_name && !strcmp(service_port->target_name, port->name));
-	/* What a pod calls its port says nothing of the number; an unnamed port is the Service's only one. */
-	if (*service_port->target_name)
-		return !*service_port->name;
-	return service_port->target_port == port->port;
-}
-
-static bool port_wanted(const struct krl_target *target, const struct krl_service *service,
-			const struct krl_slice_port *port)
-{
-	size_t i;
-
-	if (!service)
-		return !target->port || target->port == port->port;
-	for (i = 0; i < service->port_count; i++)
-		if ((!target->port || target->port == service->ports[i].port) &&
-		    port_matches(&service->ports[i], port))
-			return true;
-	return false;
-}
-
-static const struct krl_service *find_service(const struct krl_compiler *c, const char *ns, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->count; i++)
-		if (c->documents[i].document->kind == KRL_KIND_SERVICE &&
-		    !strcmp(c->documents[i].document->ns, ns) &&
-		    !strcmp(c->documents[i].document->name, name))
-			return &c->documents[i].document->service;
-	return NULL;
-}
-
-/* Where the rule @spec of @limit is asked. */
-static enum krl_hook hook_of(const struct krl_rate_limit *limit, const struct krl_rule_spec *spec)
-{
-	if (spec->count == KRL_COUNT_CONNECTIONS)
-		return limit->outbound ? KRL_HOOK_CONNECT : KRL_HOOK_LOOKUP;
-	return limit->outbound ? KRL_HOOK_SEND : KRL_HOOK_STREAM;
-}
-
-/* Call place() for every rule of @target, which are those of the plan from @first on, at @port of @addr. */
-static void place_rules(struct krl_compiler *c, const struct krl_rate_limit *limit, const struct krl_target *target,
-			const __u8 addr[16], __u16 port, size_t first)
-{
-	__u32 flags = limit->fail_closed ? KRL_ENDPOINT_FAIL_CLOSED : 0;
-	struct krl_endpoint_key key = { .port = port };
-	size_t r;
-
-	memcpy(key.addr, addr, sizeof(key.addr));
-	for (r = 0; r < target->rule_count; r++) {
-		key.hook = hook_of(limit, &target->rules[r]);
-		place(c, &key, flags, first + r, KRL_SCOPE_EXACT);
-	}
-}
-
-/* What clients dial is the service's own address, and its ports. Returns how many there are. */
-static size_t place_cluster_ips(struct krl_compiler *c, const struct krl_rate_limit *limit,
-				const struct krl_target *target, const struct krl_service *service, size_t first)
-{
-	size_t a, p, found = 0;
-
-	for (p = 0; p < service->port_count; p++) {
-		if (target->port && target->port != service->ports[p].port)
-			continue;
-		for (a = 0; a < service->addr_count; a++, found++)
-			place_rules(c, limit, target, service->addrs[a], service->ports[p].port, first);
-	}
-	return found;
-}
-
-/* Place every rule of @target, which are those of the plan from @first on, on every endpoint of its service.
- * Returns how many there are. */
-static size_t place_service(struct krl_compiler *c, const struct krl_source_document *source,
-			    const struct krl_target *target, size_t first)
-{
-	const struct krl_service *service = find_service(c, source->document->ns, target->service);
-	const struct krl_rate_limit *limit = &source->document->rate_limit;
-	size_t i, p, a, found = 0;
-
-	if (limit->outbound && service)
-		found = place_cluster_ips(c, limit, target, service, first);
-	for (i = 0; i < c->count; i++) {
-		const struct krl_document *d = c->documents[i].document;
-		const struct krl_slice *slice = &d->slice;
-
-		if (d->kind != KRL_KIND_SLICE || strcmp(d->ns, source->document->ns) ||
-		    strcmp(slice->service, target->service))
-			continue;
-		for (p = 0; p < slice->port_count; p++) {
-			if (!port_wanted(target, service, &slice->ports[p]))
-				continue;
-			for (a = 0; a < slice->addr_count; a++, found++)
-				place_rules(c, limit, target, slice->addrs[a], slice->ports[p].port, first);
-		}
-	}
-	return found;
-}
-
 void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 {
 	if (target->port)
@@ -197,71 +77,11 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 		krl_form_build_headers(&form, &rule->headers);
 }
 
-static int compare_placements(const void *a, const void *b)
-{
-	const struct krl_placement *x = a, *y = b;
-	int order = memcmp(&x->key, &y->key, sizeof(x->key));
-
-	if (!order)
-		order = (x->rule > y->rule) - (x->rule < y->rule);
-	return order ? order : (int)x->scope - (int)y->scope;
-}
-
-static void sort_placements(struct krl_compiler *c)
-{
-	if (c->placement_count)
-		qsort(c->placements, c->placement_count, sizeof(*c->placements), compare_placements);
-}
-
-bool krl_plan_widen(const struct krl_endpoint_key *key, enum krl_scope scope, struct krl_endpoint_key *ret)
-{
-	static const __u8 any_ipv4[16] = { [10] = 0xff, [11] = 0xff };
-
-	memset(ret, 0, sizeof(*ret));
-	ret->port = key->port;
-	ret->hook = key->hook;
-	if (scope == KRL_SCOPE_ANY_IPV4) {
-		if (memcmp(key->addr, any_ipv4, 12))
-			return false;
-		memcpy(ret->addr, any_ipv4, sizeof(ret->addr));
-	}
-	return memcmp(key, ret, sizeof(*ret));
-}
-
-/* A connection belongs to the most exact endpoint alone, and the rules of the wildcards that cover it
- * count there too. Placements are sorted before and after. */
-static void spread_wildcards(struct krl_compiler *c)
-{
-	size_t n = c->placement_count, i, at, low, high;
-	struct krl_endpoint_key key, wide;
-	enum krl_scope scope;
-
-	for (i = 0; i < n && !c->no_memory; i++) {
-		key = c->placements[i].key;
-		if (i && !memcmp(&key, &c->placements[i - 1].key, sizeof(key)))
-			continue;
-		for (scope = KRL_SCOPE_ANY_IPV4; scope <= KRL_SCOPE_ANY; scope++) {
-			if (!krl_plan_widen(&key, scope, &wide))
-				continue;
-			for (low = 0, high = n; low < high;) {
-				at = low + (high - low) / 2;
-				if (memcmp(&c->placements[at].key, &wide, sizeof(wide)) < 0)
-					low = at + 1;
-				else
-					high = at;
-			}
-			for (at = low; at < n && !memcmp(&c->placements[at].key, &wide, sizeof(wide)); at++)
-				place(c, &key, c->placements[at].flags, c->placements[at].rule, scope);
-		}
-	}
-	sort_placements(c);
-}
-
 static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 {
 	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
-	size_t first, i, e, r;
+	size_t first, i, r;
 	char service[256];
 
 	for (i = 0; i < d->rate_limit.target_count; i++) {
@@ -270,10 +90,7 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 		first = c->plan->rule_count;
 		for (r = 0; r < target->rule_count; r++)
 			add_rule(c, at, target, &target->rules[r]);
-		for (e = 0; e < target->endpoint_count; e++)
-			place_rules(c, &d->rate_limit, target, target->endpoints[e].addr,
-				    target->endpoints[e].port, first);
-		if (!*target->service || place_service(c, source, target, first))
+		if (krl_compiler_place(c, source, target, first) || !*target->service)
 			continue;
 		krl_target_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,
@@ -405,8 +222,7 @@ static int compile_all(struct krl_compiler *c)
 	for (i = 0; i < c->count && !c->no_memory; i++)
 		if (c->documents[i].document->kind == KRL_KIND_RATE_LIMIT)
 			compile_rate_limit(c, i);
-	sort_placements(c);
-	spread_wildcards(c);
+	krl_compiler_spread(c);
 	if (!c->no_memory) {
 		refuse_excess(c, refused);
 		err = krl_compiler_refuse_selectors(c, refused);

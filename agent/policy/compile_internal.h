@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of the compiler alone: documents, rules and endpoints in compile.c, their selectors in
- * compile_policies.c. */
+/* Shared by the files of the compiler alone: documents, rules and endpoints in compile.c, where rules count in
+ * compile_place.c, their selectors in compile_policies.c. */
 #ifndef KMESH_RL_COMPILE_INTERNAL_H
 #define KMESH_RL_COMPILE_INTERNAL_H
 
@@ -31,6 +31,15 @@ struct krl_compiler {
 	struct krl_diags *errors, *notes;
 	bool no_memory;
 };
+
+/* Place the rules of @target, which are those of the plan from @first on, on its endpoints. Returns on how many; without
+ * memory, no_memory is set. */
+size_t krl_compiler_place(struct krl_compiler *compiler, const struct krl_source_document *source,
+			  const struct krl_target *target, size_t first);
+
+/* Have the rules of wildcards count on the endpoints that those cover; then the placements are sorted by endpoint and
+ * rule. Without memory, no_memory is set. */
+void krl_compiler_spread(struct krl_compiler *compiler);
 
 /* Refuse the RateLimit that rule @rule is from. */
 void krl_compiler_refuse(struct krl_compiler *compiler, bool *refused, __u32 rule, const char *why);

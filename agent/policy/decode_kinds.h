@@ -42,6 +42,9 @@ void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct k
 /* `clientIP` of a resource, zero at first. */
 void krl_decode_client_ip(struct krl_reader *reader, yaml_node_t *node, struct krl_client_ip *ret);
 
+/* The name of a header (RFC 9110, 5.1), in lower case. */
+void krl_decode_header_name(struct krl_reader *reader, yaml_node_t *node, char ret[KRL_NAME_BYTES]);
+
 /* Bytes of the token at the start of @text (RFC 9110, 5.6.2). */
 size_t krl_token_len(const char *text);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `clientSelectors` of a rule, whom it is for, and `clientIP`, whose address that is. */
+/* `clientSelectors` of a rule: whom it is for. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +28,36 @@ struct term_reader {
 	bool name;
 };
 
-/* A further term of @selector. NULL, and a complaint, when it has too many. */
-static struct krl_term *add_term(struct krl_reader *reader, yaml_node_t *node, struct krl_selector *selector)
+/* What `type` of a term may say. */
+struct term_type {
+	const char *name;
+	enum krl_predicate_kind kind;
+	bool valued, distinct;	/* it has a value; each value has a bucket of its own */
+};
+
+/* How the terms on a field are written. */
+struct term_form {
+	enum krl_field_kind field;
+	bool named;
+	const struct krl_field *fields;
+	const struct term_type *types;	/* the first when none is given; without a name at their end */
+	const char *expected;		/* the types in words */
+};
+
+/* A further term of @selector, on @field. NULL, and a complaint, when it has too many. */
+static struct krl_term *add_term(struct krl_reader *reader, yaml_node_t *node, struct krl_selector *selector,
+				 enum krl_field_kind field)
 {
+	struct krl_term *term;
+
 	if (selector->term_count == KRL_MAX_ENTRY_PREDICATES) {
 		krl_reader_error(reader, node, "more than %d conditions in one selector",
 				 KRL_MAX_ENTRY_PREDICATES);
 		return NULL;
 	}
-	return &selector->terms[selector->term_count++];
+	term = &selector->terms[selector->term_count++];
+	term->field = field;
+	return term;
 }
 
 static void note_type(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -68,26 +89,12 @@ static void read_invert(struct krl_reader *reader, yaml_node_t *node, void *out)
 		krl_reader_expected(reader, node, "true or false");
 }
 
-/* A field name (RFC 9110, 5.1), in lower case. */
-static void read_name(struct krl_reader *reader, yaml_node_t *node, char ret[KRL_NAME_BYTES])
-{
-	char *c;
-
-	if (!krl_reader_string(reader, node, KRL_NAME_BYTES, ret))
-		return;
-	if (krl_token_len(ret) != strlen(ret))
-		krl_reader_expected(reader, node, "the name of a header");
-	for (c = ret; *c; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c |= 0x20;
-}
-
 static void read_header_name(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct term_reader *t = out;
 
 	t->name = true;
-	read_name(reader, node, t->term->name);
+	krl_decode_header_name(reader, node, t->term->name);
 }
 
 /* A value as it can stand in a request: without white space around it. */
@@ -101,38 +108,51 @@ static void read_header_value(struct krl_reader *reader, yaml_node_t *node, stru
 		krl_reader_expected(reader, node, "a header's value, without white space around it");
 }
 
-/* The number of @text in @names, which NULL ends; -1 when it is not there. */
-static int name_index(const char *text, const char *const *names)
-{
-	int i;
-
-	for (i = 0; text && names[i]; i++)
-		if (!strcmp(text, names[i]))
-			return i;
-	return -1;
-}
-
-/* The complaint "PATH.NAME: ..." of krl_reader_error(). */
-#define complain_at(reader, node, name, ...)                                                       \
+/* The complaint "PATH.NAME: ..." of @complain, krl_reader_error() or krl_reader_expected(). */
+#define complain_at(complain, reader, node, name, ...)                                             \
 	do {                                                                                       \
 		size_t len_ = krl_reader_enter(reader, "." name);                                  \
                                                                                                    \
-		krl_reader_error(reader, node, __VA_ARGS__);                                       \
+		complain(reader, node, __VA_ARGS__);                                               \
 		krl_reader_leave(reader, len_);                                                    \
 	} while (0)
 
-/* @type as one of @names; the first when it is not given. */
-static int type_of(struct krl_reader *reader, const struct term_reader *t, const char *const *names,
-		   const char *expected)
+/* What the type that @t has is of @types. NULL: none of them. */
+static const struct term_type *type_of(const struct term_reader *t, const struct term_type *types)
 {
-	int type = t->type ? name_index(krl_node_text(t->type), names) : 0;
-	size_t len;
+	const char *text;
 
-	if (type >= 0)
-		return type;
-	len = krl_reader_enter(reader, ".type");
-	krl_reader_expected(reader, t->type, expected);
-	krl_reader_leave(reader, len);
+	if (!t->type)
+		return types;
+	text = krl_node_text(t->type);
+	for (; text && types->name; types++)
+		if (!strcmp(text, types->name))
+			return types;
+	return NULL;
+}
+
+/* Read a further term of the selector that @out reads, all but its value. Returns its type. NULL: there was something
+ * to complain about. */
+static const struct term_type *read_term(struct krl_reader *reader, yaml_node_t *node, const struct term_form *form,
+					 void *out, struct term_reader *ret)
+{
+	struct selector_reader *s = out;
+	const struct term_type *type;
+	size_t before = reader->errors;
+
+	ret->term = add_term(reader, node, s->selector, form->field);
+	if (!ret->term)
+		return NULL;
+	krl_reader_mapping(reader, node, form->fields, ret);
+	if (form->named && !ret->name && reader->errors == before)
+		krl_reader_missing(reader, node, (const char *[]){ "name" }, 1);
+	type = type_of(ret, form->types);
+	if (!type)
+		complain_at(krl_reader_expected, reader, ret->type, "type", form->expected);
+	if (!type || reader->errors != before)
+		return NULL;
+	ret->term->kind = type->kind;
+	ret->term->distinct = type->distinct;
 	return type;
 }
 
@@ -146,17 +166,17 @@ static void read_at_value(struct krl_reader *reader, const struct term_reader *t
 	krl_reader_leave(reader, len);
 }
 
-/* A value that @type wants or forbids. False: it is not as it should be. */
-static bool check_value(struct krl_reader *reader, yaml_node_t *node, const struct term_reader *t, bool wanted,
-			const char *type)
+/* Have @read take the value, where @type has one. */
+static void read_typed_value(struct krl_reader *reader, yaml_node_t *node, const struct term_reader *t,
+			     const struct term_type *type,
+			     void (*read)(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term))
 {
-	if (wanted && !t->value)
+	if (type->valued && !t->value)
 		krl_reader_missing(reader, node, (const char *[]){ "value" }, 1);
-	else if (!wanted && t->value)
-		complain_at(reader, t->value, "value", "%s has no value", type);
-	else
-		return wanted;
-	return false;
+	else if (!type->valued && t->value)
+		complain_at(krl_reader_error, reader, t->value, "value", "%s has no value", type->name);
+	else if (type->valued)
+		read_at_value(reader, t, read);
 }
 
 static const struct krl_field header_fields[] = {
@@ -164,32 +184,28 @@ static const struct krl_field header_fields[] = {
 	{ "invert", read_invert },    { NULL, NULL },
 };
 
+static const struct term_form header_form = {
+	.field = KRL_FIELD_HEADER,
+	.named = true,
+	.fields = header_fields,
+	.types = (const struct term_type[]){ { "Exact", KRL_PREDICATE_EXACT, .valued = true },
+					     { "Prefix", KRL_PREDICATE_PREFIX, .valued = true },
+					     { "Present", KRL_PREDICATE_PRESENT, .valued = false },
+					     { "Distinct", KRL_PREDICATE_PRESENT, .distinct = true },
+					     { .name = NULL } },
+	.expected = "Exact, Prefix, Present or Distinct",
+};
+
 static void read_header(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	static const char *const types[] = { "Exact", "Prefix", "Present", "Distinct", NULL };
-	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_EXACT, KRL_PREDICATE_PREFIX,
-							 KRL_PREDICATE_PRESENT, KRL_PREDICATE_PRESENT };
-	struct selector_reader *s = out;
-	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors;
-	int type;
+	struct term_reader t = { 0 };
+	const struct term_type *type = read_term(reader, node, &header_form, out, &t);
 
-	if (!t.term)
+	if (!type)
 		return;
-	t.term->field = KRL_FIELD_HEADER;
-	krl_reader_mapping(reader, node, header_fields, &t);
-	if (!t.name && reader->errors == before)
-		krl_reader_missing(reader, node, (const char *[]){ "name" }, 1);
-	type = type_of(reader, &t, types, "Exact, Prefix, Present or Distinct");
-	if (type < 0 || reader->errors != before)
-		return;
-	t.term->kind = kinds[type];
-	t.term->distinct = type == 3;
-	if (t.term->distinct && t.term->invert)
-		complain_at(reader, t.invert, "invert", "Distinct cannot be inverted");
-	if (!check_value(reader, node, &t, type < 2, types[type]))
-		return;
-	read_at_value(reader, &t, read_header_value);
+	if (type->distinct && t.term->invert)
+		complain_at(krl_reader_error, reader, t.invert, "invert", "Distinct cannot be inverted");
+	read_typed_value(reader, node, &t, type, read_header_value);
 }
 
 static void read_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -231,52 +247,48 @@ static const struct krl_field path_fields[] = {
 	{ NULL, NULL },
 };
 
+static const struct term_form path_form = {
+	.field = KRL_FIELD_PATH,
+	.fields = path_fields,
+	.types = (const struct term_type[]){ { "PathPrefix", KRL_PREDICATE_PATH_PREFIX, .valued = true },
+					     { "Exact", KRL_PREDICATE_EXACT, .valued = true },
+					     { "Distinct", KRL_PREDICATE_PRESENT, .distinct = true },
+					     { .name = NULL } },
+	.expected = "PathPrefix, Exact or Distinct",
+};
+
 static void read_path(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	static const char *const types[] = { "PathPrefix", "Exact", "Distinct", NULL };
-	static const enum krl_predicate_kind kinds[] = { KRL_PREDICATE_PATH_PREFIX, KRL_PREDICATE_EXACT,
-							 KRL_PREDICATE_PRESENT };
-	struct selector_reader *s = out;
-	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors;
-	int type;
+	struct term_reader t = { 0 };
+	const struct term_type *type = read_term(reader, node, &path_form, out, &t);
 
-	if (!t.term)
-		return;
-	t.term->field = KRL_FIELD_PATH;
-	krl_reader_mapping(reader, node, path_fields, &t);
-	type = type_of(reader, &t, types, "PathPrefix, Exact or Distinct");
-	if (type < 0 || reader->errors != before)
-		return;
-	t.term->kind = kinds[type];
-	t.term->distinct = type == 2;
-	if (!check_value(reader, node, &t, type < 2, types[type]))
-		return;
-	read_at_value(reader, &t, read_path_value);
+	if (type)
+		read_typed_value(reader, node, &t, type, read_path_value);
 }
 
 static void read_method(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	static const char *const names[] = { "GET",	"HEAD",	   "POST",  "PUT",   "DELETE",
-					     "CONNECT", "OPTIONS", "TRACE", "PATCH", NULL };
-	int method = name_index(krl_node_text(node), names);
+	static const char *const names[] = { "GET",	"HEAD",	   "POST",  "PUT",  "DELETE",
+					     "CONNECT", "OPTIONS", "TRACE", "PATCH" };
+	const char *text = krl_node_text(node);
+	size_t i;
 
-	if (method < 0)
-		krl_reader_expected(reader, node,
-				    "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH");
-	else
-		((struct krl_term *)out)->methods |= 1U << (KRL_METHOD_GET + method);
+	for (i = 0; text && i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			((struct krl_term *)out)->methods |= 1U << (KRL_METHOD_GET + i);
+			return;
+		}
+	krl_reader_expected(reader, node, "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH");
 }
 
 static void read_methods(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct selector_reader *s = out;
-	struct krl_term *term = add_term(reader, node, s->selector);
+	struct krl_term *term = add_term(reader, node, s->selector, KRL_FIELD_METHOD);
 	size_t before = reader->errors;
 
 	if (!term)
 		return;
-	term->field = KRL_FIELD_METHOD;
 	term->kind = KRL_PREDICATE_METHODS;
 	krl_reader_sequence(reader, node, read_method, term);
 	if (!term->methods && reader->errors == before)
@@ -366,35 +378,39 @@ static const struct krl_field source_fields[] = {
 	{ NULL, NULL },
 };
 
+static const struct term_form source_form = {
+	.field = KRL_FIELD_SOURCE,
+	.fields = source_fields,
+	/* Exact is a predicate of its own with its value; Distinct may have one. */
+	.types = (const struct term_type[]){ { "Exact", KRL_PREDICATE_PRESENT, .distinct = false },
+					     { "Distinct", KRL_PREDICATE_PRESENT, .distinct = true },
+					     { .name = NULL } },
+	.expected = "Exact or Distinct",
+};
+
 static void read_source(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	static const char *const types[] = { "Exact", "Distinct", NULL };
 	struct selector_reader *s = out;
-	struct term_reader t = { .term = add_term(reader, node, s->selector) };
-	size_t before = reader->errors;
-	int type;
+	const struct term_type *type;
+	struct term_reader t = { 0 };
 
-	if (!t.term)
-		return;
-	t.term->field = KRL_FIELD_SOURCE;
 	if (node->type == YAML_SCALAR_NODE) {
-		read_cidr(reader, node, t.term);
+		t.term = add_term(reader, node, s->selector, KRL_FIELD_SOURCE);
+		if (t.term)
+			read_cidr(reader, node, t.term);
 		return;
 	}
-	krl_reader_mapping(reader, node, source_fields, &t);
-	type = type_of(reader, &t, types, "Exact or Distinct");
-	if (type < 0 || reader->errors != before)
+	type = read_term(reader, node, &source_form, out, &t);
+	if (!type)
 		return;
-	t.term->kind = KRL_PREDICATE_PRESENT;
-	t.term->distinct = type == 1;
 	if (t.value)
 		read_at_value(reader, &t, read_cidr);
-	else if (!t.term->distinct)
+	else if (!type->distinct)
 		krl_reader_missing(reader, node, (const char *[]){ "value" }, 1);
-	if (t.term->distinct)
+	if (type->distinct)
 		read_prefix_len(reader, &t);
 	else if (t.prefix_len)
-		complain_at(reader, t.prefix_len, "prefixLength", "only of Distinct");
+		complain_at(krl_reader_error, reader, t.prefix_len, "prefixLength", "only of Distinct");
 }
 
 static const struct krl_field selector_fields[] = {
@@ -426,47 +442,4 @@ void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct k
 	krl_reader_sequence(reader, node, read_selector, rule);
 	if (node->type == YAML_SEQUENCE_NODE && !rule->selector_count)
 		krl_reader_error(reader, node, "expected at least one selector");
-}
-
-/* clientIP while it is read. */
-struct client_reader {
-	struct krl_client_ip client;
-	bool header, hops;
-};
-
-static void read_client_header(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct client_reader *c = out;
-
-	c->header = true;
-	read_name(reader, node, c->client.header);
-	if (!strcmp(c->client.header, "forwarded"))
-		krl_reader_expected(reader, node, "a header of plain addresses, as X-Forwarded-For is and that of RFC 7239 is not");
-}
-
-static void read_trusted_hops(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	struct client_reader *c = out;
-	uint64_t hops;
-
-	c->hops = true;
-	if (krl_reader_integer(reader, node, 0, KRL_MAX_HOPS, &hops))
-		c->client.hops = hops;
-}
-
-void krl_decode_client_ip(struct krl_reader *reader, yaml_node_t *node, struct krl_client_ip *ret)
-{
-	static const struct krl_field fields[] = {
-		{ "header", read_client_header },
-		{ "trustedHops", read_trusted_hops },
-		{ NULL, NULL },
-	};
-	struct client_reader c = { 0 };
-	size_t before = reader->errors;
-
-	krl_reader_mapping(reader, node, fields, &c);
-	if (reader->errors == before)
-		krl_reader_missing(reader, node,
-				   (const char *[]){ c.header ? NULL : "header", c.hops ? NULL : "trustedHops" }, 2);
-	*ret = c.client;
 }

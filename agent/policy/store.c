@@ -244,23 +244,6 @@ static int add_retain(struct krl_plan *plan, const char *ns, const char *name)
 	return 0;
 }
 
-/* The same of those that go past a bound, which compiling tells. */
-static int retain_over(const struct krl_store *store, struct krl_plan *plan)
-{
-	const struct krl_decoded *entry;
-	size_t i, d;
-
-	for (i = 0; i < store->count; i++) {
-		for (d = 0; d < store->files[i].decoded.count; d++) {
-			entry = &store->files[i].decoded.documents[d];
-			if (entry->over && !entry->before &&
-			    add_retain(plan, entry->document->ns, entry->document->name))
-				return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
 /* Who is refused and has no good version here: limits of before us stay until they can be read. Other files
  * hold nothing of before us that is not read. */
 static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
@@ -283,6 +266,23 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 				continue;
 			}
 			if (add_retain(plan, entry->ns, entry->name))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* The same of those that go past a bound, which compiling tells. */
+static int retain_over(const struct krl_store *store, struct krl_plan *plan)
+{
+	const struct krl_decoded *entry;
+	size_t i, d;
+
+	for (i = 0; i < store->count; i++) {
+		for (d = 0; d < store->files[i].decoded.count; d++) {
+			entry = &store->files[i].decoded.documents[d];
+			if (entry->over && !entry->before &&
+			    add_retain(plan, entry->document->ns, entry->document->name))
 				return -ENOMEM;
 		}
 	}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The fields that terms look at, and the predicates on them: each is in a policy once, however many terms say it. */
+#include <errno.h>
+#include <string.h>
+
+#include "policy_internal.h"
+#include "secret.h"
+
+/* Names of the fields that are no headers; a header's cannot have a colon. */
+#define PATH_NAME ":path"
+#define METHOD_NAME ":method"
+#define SOURCE_NAME ":source"
+
+static __u64 name_hash(const char *name)
+{
+	__u64 hash = KRL_NAME_HASH_START;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * KRL_NAME_HASH_STEP;
+	return hash;
+}
+
+/* The number of the client header called @name, added when it is not there. -1: there are too many. */
+static int add_client_header(struct krl_policy *policy, const char *name)
+{
+	struct krl_client_header *header;
+	int i;
+
+	for (i = 0; i < policy->client_header_count; i++)
+		if (!strcmp(policy->client_headers[i].name, name))
+			return i;
+	if (i == KRL_MAX_CLIENT_HEADERS)
+		return -1;
+	header = &policy->client_headers[policy->client_header_count++];
+	strcpy(header->name, name);
+	return i;
+}
+
+/* The number of the field that @wanted is, added when it is not there. -1: there are too many. */
+static int add_field(struct krl_policy_builder *b, const struct krl_policy_field *wanted)
+{
+	struct krl_policy_field *field;
+	int i;
+
+	for (i = 0; i < b->policy.field_count; i++) {
+		field = &b->policy.fields[i];
+		if (field->kind == wanted->kind && field->hops == wanted->hops &&
+		    field->client_header == wanted->client_header &&
+		    !memcmp(field->name, wanted->name, sizeof(field->name))) {
+			field->distinct |= wanted->distinct;
+			return i;
+		}
+	}
+	if (i == KRL_MAX_FIELDS)
+		return -1;
+	field = &b->policy.fields[b->policy.field_count++];
+	memcpy(field->name, wanted->name, sizeof(field->name));
+	field->hash = wanted->hash;
+	field->kind = wanted->kind;
+	field->distinct = wanted->distinct;
+	field->hops = wanted->hops;
+	field->client_header = wanted->client_header;
+	return i;
+}
+
+/* How many predicates of a field the kernel evaluates. */
+static size_t predicate_room(enum krl_predicate_kind kind)
+{
+	switch (kind) {
+	case KRL_PREDICATE_METHODS:
+		return KRL_MAX_METHOD_PREDICATES;
+	case KRL_PREDICATE_CIDR:
+		return KRL_MAX_CIDR_PREDICATES;
+	default:
+		return KRL_MAX_PREDICATES;
+	}
+}
+
+/* The number of the predicate on @field that @wanted is, with its bytes at @value. -1: no room. */
+static int add_predicate(struct krl_policy_builder *b, int field, const struct krl_predicate *wanted,
+			 const char *value)
+{
+	size_t room = (wanted->len + 7) / 8 * 8, of_field = 0;
+	struct krl_predicate *p;
+	int i;
+
+	for (i = 0; i < b->policy.predicate_count; i++) {
+		p = &b->policy.predicates[i];
+		of_field += b->field_of[i] == field;
+		if (b->field_of[i] == field && p->kind == wanted->kind && p->word == wanted->word &&
+		    p->len == wanted->len && !memcmp(b->policy.values + p->at, value, p->len))
+			return i;
+	}
+	if (i == KRL_MAX_PREDICATES || of_field == predicate_room(wanted->kind) ||
+	    b->values_len + room > KRL_VALUES_BYTES)
+		return -1;
+	p = &b->policy.predicates[b->policy.predicate_count++];
+	*p = *wanted;
+	p->at = b->values_len;
+	memcpy(b->policy.values + p->at, value, p->len);
+	b->values_len += room;
+	b->field_of[i] = field;
+	return i;
+}
+
+/* Once: a selector may say a thing twice. */
+static void entry_add(struct krl_entry *entry, int predicate, bool invert)
+{
+	__u16 number = predicate | (invert ? KRL_ENTRY_INVERT : 0);
+	int i;
+
+	for (i = 0; i < entry->predicate_count; i++)
+		if (entry->predicates[i] == number)
+			return;
+	entry->predicates[entry->predicate_count++] = number;
+}
+
+static __u64 prefix_mask(unsigned int bits)
+{
+	unsigned char bytes[8] = { 0 };
+	unsigned int i;
+	__u64 mask;
+
+	for (i = 0; i < 64 && i < bits; i++)
+		bytes[i / 8] |= 0x80 >> i % 8;
+	memcpy(&mask, bytes, sizeof(mask));
+	return mask;
+}
+
+/* A source is that of the client number @client_header, and @hops. */
+static void describe_field(const struct krl_term *term, bool distinct, __u8 hops, __u8 client_header,
+			   struct krl_policy_field *ret)
+{
+	const char *name = term->name;
+	int family;
+
+	*ret = (struct krl_policy_field){ .kind = term->field, .distinct = distinct ? KRL_DISTINCT : 0 };
+	switch (term->field) {
+	case KRL_FIELD_HEADER:
+		if (distinct && krl_header_is_secret(name))
+			ret->distinct |= KRL_DISTINCT_HIDDEN;
+		memcpy(ret->name, name, strlen(name));
+		break;
+	case KRL_FIELD_PATH:
+		name = PATH_NAME;
+		break;
+	case KRL_FIELD_METHOD:
+		name = METHOD_NAME;
+		break;
+	case KRL_FIELD_SOURCE:
+		name = SOURCE_NAME;
+		ret->hops = hops;
+		ret->client_header = client_header;
+		for (family = 0; distinct && family < 2; family++) {
+			unsigned int bits = term->prefix_len[family];
+
+			ret->masks[family][0] = prefix_mask(bits);
+			ret->masks[family][1] = bits > 64 ? prefix_mask(bits - 64) : 0;
+		}
+		break;
+	}
+	ret->hash = name_hash(name);
+}
+
+static void describe_predicate(const struct krl_term *term, struct krl_predicate *ret, char value[KRL_VALUE_BYTES + 8])
+{
+	*ret = (struct krl_predicate){ .kind = term->kind };
+	memset(value, 0, KRL_VALUE_BYTES + 8);
+	switch (term->kind) {
+	case KRL_PREDICATE_EXACT:
+	case KRL_PREDICATE_PREFIX:
+	case KRL_PREDICATE_PATH_PREFIX:
+		ret->len = strlen(term->value);
+		memcpy(value, term->value, ret->len);
+		memcpy(&ret->word, value, sizeof(ret->word));
+		break;
+	case KRL_PREDICATE_METHODS:
+		ret->word = term->methods;
+		break;
+	case KRL_PREDICATE_CIDR:
+		ret->len = 32;
+		memcpy(value, term->addr, 16);
+		memcpy(value + 16, term->mask, 16);
+		break;
+	case KRL_PREDICATE_PRESENT:
+		break;
+	}
+}
+
+int krl_policy_add_term(struct krl_policy_builder *b, const struct krl_term *term, struct krl_entry *entry,
+			const char **ret_what)
+{
+	bool source = term->field == KRL_FIELD_SOURCE;
+	char value[KRL_VALUE_BYTES + 8];
+	struct krl_predicate predicate;
+	struct krl_policy_field field;
+	int at = -1, header = 0, number;
+
+	entry->of_head |= !source || b->client.hops;
+	*ret_what = "different headers in clientIP";
+	if (source && b->client.hops)
+		header = add_client_header(&b->policy, b->client.header);
+	if (header < 0)
+		return -ENOSPC;
+	*ret_what = "different headers and other fields in selectors";
+	if (term->distinct) {
+		describe_field(term, true, b->client.hops, header, &field);
+		at = add_field(b, &field);
+		if (at < 0)
+			return -ENOSPC;
+		entry->distinct |= 1U << at;
+		/* A source is always there. */
+		if (source && term->kind == KRL_PREDICATE_PRESENT)
+			return 0;
+	}
+	if (source || !term->distinct) {
+		describe_field(term, false, b->client.hops, header, &field);
+		at = add_field(b, &field);
+		if (at < 0)
+			return -ENOSPC;
+	}
+	describe_predicate(term, &predicate, value);
+	*ret_what = "different values in selectors";
+	number = add_predicate(b, at, &predicate, value);
+	if (number < 0)
+		return -ENOSPC;
+	entry_add(entry, number, term->invert);
+	return 0;
+}
+
+/* The number in @b of the field @number of @from, or -ENOSPC. */
+static int adopt_field(struct krl_policy_builder *b, const struct krl_policy *from, unsigned int number,
+		       const char **ret_what)
+{
+	struct krl_policy_field field = from->fields[number];
+	int n = 0;
+
+	*ret_what = "different headers in clientIP";
+	if (field.hops)
+		n = add_client_header(&b->policy, from->client_headers[field.client_header].name);
+	if (n < 0)
+		return -ENOSPC;
+	field.client_header = n;
+	*ret_what = "different headers and other fields in selectors";
+	n = add_field(b, &field);
+	return n < 0 ? -ENOSPC : n;
+}
+
+/* The number in @b of the predicate @number of @from, or -ENOSPC. */
+static int adopt_predicate(struct krl_policy_builder *b, const struct krl_policy *from, unsigned int number,
+			   const char **ret_what)
+{
+	const struct krl_predicate *predicate = &from->predicates[number];
+	int field, i;
+
+	for (i = 0; i < from->field_count - 1; i++)
+		if (number - from->fields[i].first < from->fields[i].predicate_count)
+			break;
+	field = adopt_field(b, from, i, ret_what);
+	if (field < 0)
+		return field;
+	*ret_what = "different values in selectors";
+	i = add_predicate(b, field, predicate, from->values + predicate->at);
+	return i < 0 ? -ENOSPC : i;
+}
+
+int krl_policy_adopt_entry(struct krl_policy_builder *b, const struct krl_policy *from, const struct krl_entry *entry,
+			   struct krl_entry *ret, const char **ret_what)
+{
+	unsigned int i;
+	int n;
+
+	ret->of_head = entry->of_head;
+	for (i = 0; i < entry->predicate_count; i++) {
+		n = adopt_predicate(b, from, entry->predicates[i] & ~KRL_ENTRY_INVERT, ret_what);
+		if (n < 0)
+			return n;
+		entry_add(ret, n, entry->predicates[i] & KRL_ENTRY_INVERT);
+	}
+	for (i = 0; i < from->field_count; i++) {
+		if (!(entry->distinct >> i & 1))
+			continue;
+		n = adopt_field(b, from, i, ret_what);
+		if (n < 0)
+			return n;
+		ret->distinct |= 1U << n;
+	}
+	return 0;
+}
