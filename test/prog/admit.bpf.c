@@ -5,41 +5,13 @@
 #include "bpf/lib/admit.h"
 #include "bpf/lib/match.h"
 #include "test/prog/admit.h"
+#include "test/prog/row.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct test_admit_run);
-} run SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_endpoint);
-} test_endpoint SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_judge);
-} test_judge SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_match);
-} test_match SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_policy);
-} test_policy SEC(".maps");
+TEST_ROW(struct test_admit_run, run);
+TEST_ROW(struct krl_endpoint, test_endpoint);
+TEST_ROW(struct krl_judge, test_judge);
+TEST_ROW(struct krl_match, test_match);
+TEST_ROW(struct krl_policy, test_policy);
 
 struct taking {
 	struct test_admit_run *run;

@@ -4,28 +4,12 @@
 #include "bpf/maps.h"
 #include "bpf/lib/scan.h"
 #include "bpf/lib/tiers.h"
+#include "test/prog/row.h"
 
 /* The connection that the packets of a test belong to, one after another. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_conn);
-} test_conn SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_match);
-} test_match SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct krl_policy);
-} test_policy SEC(".maps");
+TEST_ROW(struct krl_conn, test_conn);
+TEST_ROW(struct krl_match, test_match);
+TEST_ROW(struct krl_policy, test_policy);
 
 static long match_head(__u32 i, void *ctx)
 {

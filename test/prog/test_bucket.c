@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The token bucket inside the kernel: two threads on two CPUs run the same program on one bucket at
  * once, and what it admitted is counted. argv[1] is the directory of bucket.bpf.o. */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "agent/base/clock.h"
 #include "bpf/lib/bucket.h"
+#include "test/prog/object.h"
 #include "test/prog/test_bucket.h"
 
 #define US 1000ULL
@@ -39,23 +31,8 @@ static int prog_fd(const char *name)
 
 static int load(void **state)
 {
-	struct bpf_program *prog;
-	struct bpf_prog_info info;
-	char path[4096];
-	__u32 size;
-
-	snprintf(path, sizeof(path), "%s/bucket.bpf.o", directory);
-	object = bpf_object__open_file(path, NULL);
-	if (!object || bpf_object__load(object))
+	if (object_load(directory, "bucket.bpf.o", &object) || object_print_verified(object))
 		return -1;
-	bpf_object__for_each_program (prog, object) {
-		size = sizeof(info);
-		memset(&info, 0, sizeof(info));
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size))
-			return -1;
-		printf("verifier: %s: %u instructions\n", bpf_program__name(prog),
-		       info.verified_insns);
-	}
 	seen_fd = bpf_object__find_map_fd_by_name(object, "seen");
 	run = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		   bpf_object__find_map_fd_by_name(object, "run"), 0);
@@ -67,14 +44,6 @@ static int unload(void **state)
 	munmap(run, sysconf(_SC_PAGESIZE));
 	bpf_object__close(object);
 	return 0;
-}
-
-static __u64 boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 static void set(enum test_bucket_clock clock, __u64 clock_ns, struct krl_settings s)
@@ -262,7 +231,7 @@ static void the_real_clock_keeps_the_bound_on_two_cpus(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
-		set(TEST_CLOCK_REAL, boot_ns(), settings[i]);
+		set(TEST_CLOCK_REAL, krl_boot_ns(), settings[i]);
 		all = hammer(NULL);
 		if (settings[i].tokens_per_fill < INT64_MAX)
 			assert_true(all.admitted <= bound(&all, &settings[i]));
@@ -275,7 +244,7 @@ static void the_real_clock_keeps_the_bound_on_two_cpus(void **state)
 
 static void nobody_is_refused_while_tokens_are_there(void **state)
 {
-	set(TEST_CLOCK_REAL, boot_ns(), (struct krl_settings){ 1ULL << 40, 1, US });
+	set(TEST_CLOCK_REAL, krl_boot_ns(), (struct krl_settings){ 1ULL << 40, 1, US });
 	assert_int_equal(hammer(NULL).refused, 0);
 }
 
@@ -287,7 +256,7 @@ static void fills_are_not_lost_on_two_cpus(void **state)
 	struct test_bucket_seen all;
 	__u64 fills, got;
 
-	set(TEST_CLOCK_REAL, boot_ns(), s);
+	set(TEST_CLOCK_REAL, krl_boot_ns(), s);
 	run->bucket.tokens = 0;
 	all = hammer(NULL);
 	fills = (krl_bucket_last_topup(&run->bucket) - run->clock_ns) / US;
@@ -326,7 +295,7 @@ static void settings_that_change_under_load_keep_the_bound_of_the_larger(void **
 	run->settings[1] = small;
 	assert_true(hammer(swap_settings).admitted <= 500);
 
-	set(TEST_CLOCK_REAL, boot_ns(), large);
+	set(TEST_CLOCK_REAL, krl_boot_ns(), large);
 	run->settings[1] = small;
 	all = hammer(swap_settings);
 	fills = 8 * (all.last_ns - all.first_ns + 10 * US) / (10 * US);

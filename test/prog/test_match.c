@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kernel finds the rules and the buckets that the same code finds in userspace, where a model checks it
  * (test/unit/test_match.c). argv[1] is the directory of the test objects. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
 #include "bpf/lib/conn.h"
+#include "test/prog/object.h"
 #include "test/unit/match_cases.h"
 #include "test/unit/match_walk.h"
 
-/* test-run refuses less than an Ethernet header, and a packet is one page with some room. */
-enum { MIN_PACKET = 14, MAX_PACKET = 3000, SETS = 300, REQUESTS = 10 };
+/* test-run takes no packet that is longer than a page without some room. */
+enum { MAX_PACKET = 3000, SETS = 300, REQUESTS = 10 };
 
 static const __u64 key[2] = { 0x0123456789abcdefULL, 0xfedcba9876543210ULL };
 
@@ -27,34 +18,6 @@ static const char *directory;
 static struct bpf_object *object;
 static struct krl_policy policy;
 static char stream[CASE_STREAM_BYTES];
-
-static int map_fd(const char *name)
-{
-	return bpf_object__find_map_fd_by_name(object, name);
-}
-
-static void set(const char *map, const void *value)
-{
-	__u32 zero = 0;
-
-	assert_int_equal(bpf_map_update_elem(map_fd(map), &zero, value, BPF_ANY), 0);
-}
-
-static void get(const char *map, void *value)
-{
-	__u32 zero = 0;
-
-	assert_int_equal(bpf_map_lookup_elem(map_fd(map), &zero, value), 0);
-}
-
-static void run(const void *packet, __u32 len)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = len, .repeat = 1);
-
-	assert_int_equal(bpf_prog_test_run_opts(
-				 bpf_program__fd(bpf_object__find_program_by_name(object, "match_packet")), &opts),
-			 0);
-}
 
 /* The next @len bytes of the connection in packets; returns how many heads ended in them. */
 static unsigned int run_in_packets(uint64_t *seed, size_t len)
@@ -69,8 +32,8 @@ static unsigned int run_in_packets(uint64_t *seed, size_t len)
 			n = len - at;
 		else if (len - at - n < MIN_PACKET)
 			n -= MIN_PACKET;
-		run(stream + at, n);
-		get("test_conn", &conn);
+		object_run(object, "match_packet", stream + at, n);
+		object_get(object, "test_conn", &conn);
 		assert_int_equal(conn.scan.failed, 0);
 		assert_int_equal(conn.scan.event, KRL_HTTP_NOTHING);
 		assert_int_equal(conn.scan.off, n);
@@ -110,16 +73,16 @@ static void check_set(unsigned int number)
 	case_policy(&rules, &policy);
 	case_source(&seed, source);
 	match_walk_begin(&walk, &policy, key, source);
-	set("test_policy", &policy);
-	set("test_match", &walk.match);
-	set("test_conn", &fresh);
+	object_set(object, "test_policy", &policy);
+	object_set(object, "test_match", &walk.match);
+	object_set(object, "test_conn", &fresh);
 	for (i = 0; i < REQUESTS; i++) {
 		case_request(&seed, &rules, &request);
 		len = case_write(&seed, &request, stream);
 		match_walk_on(&walk, stream, len, KRL_HTTP_WINDOW_BYTES);
 		assert_int_equal(walk.heads, i + 1);
 		assert_int_equal(run_in_packets(&seed, len), 1);
-		get("test_match", &match);
+		object_get(object, "test_match", &match);
 		check_same(&match, &walk.match, rules.count, number, i);
 	}
 }
@@ -134,11 +97,7 @@ static void it_agrees_with_userspace(void **state)
 
 static int load(void **state)
 {
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/match.bpf.o", directory);
-	object = bpf_object__open(path);
-	return object ? bpf_object__load(object) : -errno;
+	return object_load(directory, "match.bpf.o", &object);
 }
 
 static int unload(void **state)

@@ -1,53 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The datapath's HTTP logic does in the kernel what it does in the unit tests.
  * argv[1] is the directory of the test objects. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
 #include "agent/policy/form.h"
 #include "bpf/lib/conn.h"
-
-#define MIN_PACKET 14	/* test-run refuses less than an Ethernet header */
+#include "test/prog/object.h"
 
 static const char *directory;
 static struct bpf_object *object;
 
-static int map_fd(const char *name)
-{
-	return bpf_object__find_map_fd_by_name(object, name);
-}
-
 static void run(const char *program, const void *packet, uint32_t len)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = len, .repeat = 1);
-
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(object, program)),
-						&opts), 0);
+	object_run(object, program, packet, len);
 }
 
 static void set_conn(const struct krl_conn *conn)
 {
-	uint32_t zero = 0;
-
-	assert_int_equal(bpf_map_update_elem(map_fd("test_conn"), &zero, conn, BPF_ANY), 0);
+	object_set(object, "test_conn", conn);
 }
 
 static struct krl_conn get_conn(void)
 {
 	struct krl_conn conn;
-	uint32_t zero = 0;
 
-	assert_int_equal(bpf_map_lookup_elem(map_fd("test_conn"), &zero, &conn), 0);
+	object_get(object, "test_conn", &conn);
 	return conn;
 }
 
@@ -145,24 +123,19 @@ static void an_answer_is_the_same_as_in_userspace(void **state)
 	static const char packet[MIN_PACKET];
 	static struct krl_answer_text text;
 	struct krl_form form;
-	uint32_t zero = 0;
 
 	set_conn(&conn);
 	assert_int_equal(krl_form_build(&spec, &form), 0);
-	assert_int_equal(bpf_map_update_elem(map_fd("test_form"), &zero, &form, BPF_ANY), 0);
+	object_set(object, "test_form", &form);
 	run("write_answer", packet, sizeof(packet));
-	assert_int_equal(bpf_map_lookup_elem(map_fd("test_text"), &zero, &text), 0);
+	object_get(object, "test_text", &text);
 	assert_int_equal(text.len, sizeof(expected) - 1);
 	assert_memory_equal(text.bytes, expected, sizeof(expected) - 1);
 }
 
 static int load(void **state)
 {
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/scan.bpf.o", directory);
-	object = bpf_object__open(path);
-	return object ? bpf_object__load(object) : -errno;
+	return object_load(directory, "scan.bpf.o", &object);
 }
 
 static int unload(void **state)

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `check` as a user meets it: flags, what is printed, exit status. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "caught.h"
 
-#include "tools/kmesh-rl/cli.h"
-
-#define PRINTED_BYTES 16384
 #define DOCUMENT(name, spec)                                                                       \
 	"---\n{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: " name "}, "      \
 	"spec: " spec "}\n"
@@ -25,7 +16,7 @@
 #define SERVICE(name, port)                                                                        \
 	DOCUMENT(name, "{service: " name ", port: " port ", rules: [{limit: 3/day}]}")
 
-static char path[64], out[PRINTED_BYTES], err[PRINTED_BYTES];
+static char path[64], out[CAUGHT_BYTES], err[CAUGHT_BYTES];
 
 static int setup(void **state)
 {
@@ -41,23 +32,12 @@ static int teardown(void **state)
 	return unlink(path);
 }
 
-static void read_back(FILE *file, char *ret_text)
-{
-	size_t length;
-
-	rewind(file);
-	length = fread(ret_text, 1, PRINTED_BYTES - 1, file);
-	ret_text[length] = '\0';
-	fclose(file);
-}
-
 /* Check against @text with the flags of @cli and up to two headers. */
 static enum krl_cli_exit check(const char *text, struct krl_cli cli, const char *first,
 			       const char *second)
 {
-	FILE *caught[2] = { tmpfile(), tmpfile() }, *file = fopen(path, "w");
+	FILE *file = fopen(path, "w");
 	enum krl_cli_exit status;
-	int real[2], fd;
 
 	assert_non_null(file);
 	fputs(text, file);
@@ -67,19 +47,7 @@ static enum krl_cli_exit check(const char *text, struct krl_cli cli, const char 
 		krl_cli_list_add(&cli.headers, first);
 	if (second)
 		krl_cli_list_add(&cli.headers, second);
-	fflush(stdout);
-	for (fd = 1; fd < 3; fd++) {
-		real[fd - 1] = dup(fd);
-		dup2(fileno(caught[fd - 1]), fd);
-	}
-	status = krl_cli_check(&cli);
-	fflush(stdout);
-	for (fd = 1; fd < 3; fd++) {
-		dup2(real[fd - 1], fd);
-		close(real[fd - 1]);
-	}
-	read_back(caught[0], out);
-	read_back(caught[1], err);
+	status = caught_run(krl_cli_check, &cli, "", out, err);
 	krl_cli_list_free(&cli.files);
 	krl_cli_list_free(&cli.headers);
 	return status;

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `get` and `version` as a user meets them: an agent behind a real socket, exit status, both streams. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uv.h>
 
-#include <cmocka.h>
-
 #include "agent/control/methods.h"
-#include "tools/kmesh-rl/cli.h"
-
-#define PRINTED_BYTES 8192
+#include "caught.h"
 
 /* An agent's socket on a thread, with rows of its own. */
 static struct {
@@ -27,7 +17,7 @@ static struct {
 	struct krl_control *control;
 } agent;
 
-static char out[PRINTED_BYTES], err[PRINTED_BYTES];
+static char out[CAUGHT_BYTES], err[CAUGHT_BYTES];
 
 static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
@@ -111,22 +101,10 @@ static int teardown(void **state)
 	return rmdir(agent.dir);
 }
 
-static void read_back(FILE *file, char *ret_text)
-{
-	size_t length;
-
-	rewind(file);
-	length = fread(ret_text, 1, PRINTED_BYTES - 1, file);
-	ret_text[length] = '\0';
-	fclose(file);
-}
-
 /* Run a command with both streams caught. */
 static enum krl_cli_exit run(enum krl_cli_exit (*command)(const struct krl_cli *cli), struct krl_cli cli,
 			     const char *resource, const char *name)
 {
-	FILE *caught_out = tmpfile(), *caught_err = tmpfile();
-	int real_out = dup(STDOUT_FILENO), real_err = dup(STDERR_FILENO);
 	enum krl_cli_exit status;
 
 	cli.bpffs = agent.dir;
@@ -135,17 +113,7 @@ static enum krl_cli_exit run(enum krl_cli_exit (*command)(const struct krl_cli *
 		krl_cli_list_add(&cli.words, resource);
 	if (name)
 		krl_cli_list_add(&cli.words, name);
-	fflush(stdout);
-	dup2(fileno(caught_out), STDOUT_FILENO);
-	dup2(fileno(caught_err), STDERR_FILENO);
-	status = command(&cli);
-	fflush(stdout);
-	dup2(real_out, STDOUT_FILENO);
-	dup2(real_err, STDERR_FILENO);
-	close(real_out);
-	close(real_err);
-	read_back(caught_out, out);
-	read_back(caught_err, err);
+	status = caught_run(command, &cli, "", out, err);
 	krl_cli_list_free(&cli.words);
 	return status;
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `convert` as a user meets it: policies, strings, and the command itself. */
-#include <unistd.h>
-
+#include "caught.h"
 #include "converted.h"
-#include "tools/kmesh-rl/cli.h"
 
 #define POLICY(scope, rules)                                                                         \
 	"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n"                   \
@@ -299,36 +297,15 @@ static void more_rules_than_an_endpoint_has_are_left_out(void **state)
 /* The command with @path as -f, or none; what it prints goes to @out and @err. */
 static enum krl_cli_exit run(const char *path, const char *input)
 {
-	FILE *streams[3] = { tmpfile(), tmpfile(), tmpfile() };
 	struct krl_cli cli = {};
 	enum krl_cli_exit status;
-	int real[3], fd;
 
 	teardown(NULL);
+	out = malloc(CAUGHT_BYTES);
+	err = malloc(CAUGHT_BYTES);
 	if (path)
 		krl_cli_list_add(&cli.files, path);
-	fputs(input, streams[0]);
-	rewind(streams[0]);
-	fflush(stdout);
-	rewind(stdin);
-	for (fd = 0; fd < 3; fd++) {
-		real[fd] = dup(fd);
-		dup2(fileno(streams[fd]), fd);
-	}
-	status = krl_cli_convert(&cli);
-	fflush(stdout);
-	for (fd = 0; fd < 3; fd++) {
-		dup2(real[fd], fd);
-		close(real[fd]);
-	}
-	out = calloc(1, 4096);
-	err = calloc(1, 4096);
-	rewind(streams[1]);
-	rewind(streams[2]);
-	assert_true(fread(out, 1, 4095, streams[1]) < 4095);
-	assert_true(fread(err, 1, 4095, streams[2]) < 4095);
-	for (fd = 0; fd < 3; fd++)
-		fclose(streams[fd]);
+	status = caught_run(krl_cli_convert, &cli, input, out, err);
 	krl_cli_list_free(&cli.files);
 	return status;
 }

@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `validate` as a user meets it: files, directories, standard input. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "caught.h"
 
-#include "tools/kmesh-rl/cli.h"
-
-#define PRINTED_BYTES 8192
 #define LIMIT(name, tokens)                                                                          \
 	"apiVersion: kmesh.net/v1alpha1\nkind: RateLimit\nmetadata: {name: " name "}\nspec:\n"       \
 	"  endpoints: [{ip: 127.0.0.1, port: 8080}]\n  rules:\n"                                     \
 	"    - maxTokens: " tokens "\n      tokensPerFill: 1\n      fillInterval: 1000000000\n"
 
-static char dir[64], out[PRINTED_BYTES], err[PRINTED_BYTES];
+static char dir[64], out[CAUGHT_BYTES], err[CAUGHT_BYTES];
 
 static int setup(void **state)
 {
@@ -56,44 +47,17 @@ static const char *write_file(const char *name, const char *text)
 	return paths[turn];
 }
 
-static void read_back(FILE *file, char *ret_text)
-{
-	size_t length;
-
-	rewind(file);
-	length = fread(ret_text, 1, PRINTED_BYTES - 1, file);
-	ret_text[length] = '\0';
-	fclose(file);
-}
-
 /* Validate up to two paths (NULL: none) with @input as standard input. */
 static enum krl_cli_exit validate(const char *first, const char *second, const char *input)
 {
-	FILE *streams[3] = { tmpfile(), tmpfile(), tmpfile() };
 	struct krl_cli cli = {};
 	enum krl_cli_exit status;
-	int real[3], fd;
 
 	if (first)
 		krl_cli_list_add(&cli.files, first);
 	if (second)
 		krl_cli_list_add(&cli.files, second);
-	fputs(input, streams[0]);
-	rewind(streams[0]);
-	fflush(stdout);
-	for (fd = 0; fd < 3; fd++) {
-		real[fd] = dup(fd);
-		dup2(fileno(streams[fd]), fd);
-	}
-	status = krl_cli_validate(&cli);
-	fflush(stdout);
-	for (fd = 0; fd < 3; fd++) {
-		dup2(real[fd], fd);
-		close(real[fd]);
-	}
-	fclose(streams[0]);
-	read_back(streams[1], out);
-	read_back(streams[2], err);
+	status = caught_run(krl_cli_validate, &cli, input, out, err);
 	krl_cli_list_free(&cli.files);
 	return status;
 }
