@@ -8,37 +8,17 @@ import documents
 from client import count_statuses, equal, expect, expect_limited, expect_ok, get, post
 from harness import PORT, case, need_ipv6, wait_for
 from isolation import Inside
-
-
-def ten_then_limited(env, server, host="127.0.0.1", port=PORT):
-    conn = env.connect(port, host)
-    for number in range(10):
-        expect_ok(conn.ask(get(f"/{number}")), f"/{number}")
-    for number in range(5):
-        expect_limited(conn.ask(get(f"/over/{number}")))
-    equal(env.settled(server).requests(), [("GET", f"/{number}") for number in range(10)],
-          "requests that reached the server")
+from ten import on_fifteen_connections, on_one_connection, ten_then_limited
 
 
 @case
 def one_connection(env):
-    server = env.server()
-    env.limit()
-    ten_then_limited(env, server)
-    item = env.item()
-    equal((item["availableTokens"], item["totalRequests"], item["rateLimitedRequests"]), (0, 15, 5),
-          "available, total and limited requests in the statistics")
+    on_one_connection(env)
 
 
 @case
 def fifteen_connections(env):
-    server = env.server()
-    env.limit()
-    answers = [env.connect().ask(get(f"/{number}")) for number in range(15)]
-    equal([answer.status for answer in answers], [200] * 10 + [429] * 5, "statuses")
-    for answer in answers[10:]:
-        expect_limited(answer)
-    equal(len(env.settled(server).requests()), 10, "requests that reached the server")
+    on_fifteen_connections(env)
 
 
 @case

@@ -40,6 +40,12 @@ def refused_with_400(conn, what):
     expect(said.startswith(b"HTTP/1.1 400 Bad Request"), f"expected 400 after {what}, found {said!r}")
 
 
+def one_is_let_in(conn):
+    conn.ask(1)
+    conn.send(request(3))
+    conn.refused(1)
+
+
 @case
 def the_eleventh_stream_gets_goaway(env):
     server = serve(env)
@@ -264,10 +270,7 @@ def failure_policy_closed_refuses_what_rules_on_the_head_cannot_judge(env):
 @case
 def failure_policy_closed_judges_all_else(env):
     server = serve(env, "1/day", spec=["failurePolicy: Closed"])
-    conn = client(env)
-    conn.ask(1)
-    conn.send(request(3))
-    conn.refused(1)
+    one_is_let_in(client(env))
     unharmed(env, server, [1])
 
 
@@ -360,10 +363,7 @@ def a_connection_that_was_open_before_the_rule_is_judged_from_its_preface_on(env
     conn = env.connect()
     wait_for("the server accepts", lambda: server.events("accept"))
     env.limit(limit="1/day")
-    opened = Client(conn)
-    opened.ask(1)
-    opened.send(request(3))
-    opened.refused(1)
+    one_is_let_in(Client(conn))
     unharmed(env, server, [1])
 
 
