@@ -6,9 +6,7 @@
 #include "lib/admit.h"
 #include "lib/endpoint.h"
 
-#define KRL_AF_INET 2
 #define KRL_SOCK_STREAM 1
-#define KRL_IPPROTO_TCP 6
 #define KRL_EPERM 1
 #define KRL_ECONNREFUSED 111
 

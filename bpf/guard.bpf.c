@@ -5,8 +5,6 @@
 #include "lib/iter.h"
 #include "lib/kernel.h"
 
-#define KRL_TCP_LISTEN 10
-
 /* Writes a byte for each listener of those on a port of which connections count. */
 SEC("iter/tcp")
 int krl_listeners(struct bpf_iter__tcp *ctx)

@@ -7,23 +7,12 @@
 #include "lib/iter.h"
 #include "lib/kernel.h"
 
-#define KRL_TCP_TIME_WAIT 6
-#define KRL_TCP_CLOSE 7
-#define KRL_TCP_LISTEN 10
-#define KRL_TCP_NEW_SYN_RECV 12
-
 #define KRL_SOL_TCP 6
 #define KRL_TCP_BPF_SOCK_OPS_CB_FLAGS 1008
 
 static __always_inline void krl_flow_of_sock(struct sock_common *skc, struct krl_flow *ret)
 {
-	if (skc->skc_family == KRL_AF_INET6) {
-		bpf_probe_read_kernel(ret->local, 16, &skc->skc_v6_rcv_saddr);
-		bpf_probe_read_kernel(ret->remote, 16, &skc->skc_v6_daddr);
-	} else {
-		krl_flow_put_ipv4(ret->local, skc->skc_rcv_saddr);
-		krl_flow_put_ipv4(ret->remote, skc->skc_daddr);
-	}
+	krl_iter_addresses(skc, ret->local, ret->remote);
 	ret->local_port = skc->skc_num;
 	ret->remote_port = bpf_ntohs(skc->skc_dport);
 	ret->netns_cookie = skc->skc_net.net->net_cookie;

@@ -3,6 +3,7 @@
  * put one of its own. */
 #include "maps.h"
 #include "http2_reply.h"
+#include "lib/conns.h"
 #include "lib/kernel.h"
 #include "lib/reply_walk.h"
 
@@ -129,15 +130,11 @@ __noinline int krl_h2_reply(struct sk_msg_md *msg)
 	struct krl_h2_replying replying = { .msg = msg };
 	struct krl_conn *conn;
 	struct sock *sk;
-	__u64 cookie, over;
+	__u64 over;
 	__u32 seq;
 
-	sk = krl_msg_sock(msg);
-	if (!sk)
-		return SK_PASS;
-	cookie = krl_sock_cookie(sk);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (!conn)
+	conn = krl_msg_conn(msg, &sk);
+	if (!conn || !sk)
 		return SK_PASS;
 	replying.conn = conn;
 	seq = krl_sock_write_seq(sk);

@@ -4,13 +4,10 @@
  * Two programs, since the iterator holds the socket's lock, which enrolling takes (net/ipv4/tcp_ipv4.c,
  * bpf_iter_tcp_seq_show; net/core/sock_map.c, sock_map_update_elem). */
 #include "maps.h"
+#include "lib/conns.h"
 #include "lib/endpoint.h"
-#include "lib/enrol.h"
 #include "lib/iter.h"
 #include "lib/kernel.h"
-
-#define KRL_TCP_ESTABLISHED 1
-#define KRL_TCP_CLOSE_WAIT 8
 
 /* Whose rules its requests are judged by: as they come to the local end, else as they go out to the remote one. */
 static __always_inline struct krl_endpoint *krl_open_endpoint(const struct krl_open *open, struct krl_endpoint_key *key)
@@ -37,13 +34,7 @@ int krl_find(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return 0;
-	if (skc->skc_family == KRL_AF_INET6) {
-		bpf_probe_read_kernel(open.local, 16, &skc->skc_v6_rcv_saddr);
-		bpf_probe_read_kernel(open.remote, 16, &skc->skc_v6_daddr);
-	} else {
-		krl_flow_put_ipv4(open.local, skc->skc_rcv_saddr);
-		krl_flow_put_ipv4(open.remote, skc->skc_daddr);
-	}
+	krl_iter_addresses(skc, open.local, open.remote);
 	open.local_port = skc->skc_num;
 	open.remote_port = bpf_ntohs(skc->skc_dport);
 	if (!krl_open_endpoint(&open, &key)) {

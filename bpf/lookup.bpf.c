@@ -6,8 +6,6 @@
 #include "lib/endpoint.h"
 #include "lib/incoming_match.h"
 
-#define KRL_IPPROTO_TCP 6
-
 /* Judge the connection of @in, which is locked, by @endpoint. Returns whether it is refused. Not global, as
  * krl_incoming_settle(). */
 static __noinline int krl_incoming_judge(struct krl_incoming *in, const struct krl_endpoint *endpoint)

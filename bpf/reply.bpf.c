@@ -4,6 +4,7 @@
 #include "maps.h"
 #include "http2_reply.h"
 #include "lib/answer.h"
+#include "lib/conns.h"
 #include "lib/form.h"
 #include "lib/kernel.h"
 #include "lib/reply_walk.h"
@@ -195,17 +196,15 @@ int krl_reply(struct sk_msg_md *msg)
 	struct krl_replying replying = { .msg = msg };
 	struct krl_conn *conn;
 	struct sock *sk;
-	__u64 cookie, over;
+	__u64 over;
 	__u32 seq;
 
-	sk = krl_msg_sock(msg);
-	if (!sk)
+	conn = krl_msg_conn(msg, &sk);
+	if (!conn || !sk)
 		return SK_PASS;
-	cookie = krl_sock_cookie(sk);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	if (conn && conn->reply.state == KRL_REPLY_HTTP2)
+	if (conn->reply.state == KRL_REPLY_HTTP2)
 		return krl_h2_reply(msg);
-	if (!conn || conn->reply.state != KRL_REPLY_FRAMED)
+	if (conn->reply.state != KRL_REPLY_FRAMED)
 		return SK_PASS;
 	seq = krl_sock_write_seq(sk);
 	over = krl_reply_resume(&conn->reply, seq);

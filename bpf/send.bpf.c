@@ -5,6 +5,7 @@
 #define KRL_BYTES_WRITTEN
 #include "maps.h"
 #include "lib/admit.h"
+#include "lib/conns.h"
 #include "lib/ended.h"
 #include "lib/kernel.h"
 #include "lib/matches.h"
@@ -181,16 +182,13 @@ int krl_send(struct sk_msg_md *msg)
 	__u64 cookie;
 	__u32 seq;
 
-	sk = krl_msg_sock(msg);
-	if (!sk)
-		return SK_PASS;
-	cookie = krl_sock_cookie(sk);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	/* The kernel keeps both from run to run. */
 	bpf_msg_apply_bytes(msg, 0);
 	bpf_msg_cork_bytes(msg, 0);
-	if (!conn || conn->phase == KRL_PHASE_OPAQUE)
+	conn = krl_msg_conn(msg, &sk);
+	if (!conn || !sk || conn->phase == KRL_PHASE_OPAQUE)
 		return SK_PASS;
+	cookie = krl_sock_cookie(sk);
 	conn->sending.size = msg->size;
 	seq = krl_sock_write_seq(sk);
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {

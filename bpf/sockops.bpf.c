@@ -2,15 +2,12 @@
 /* Enrols the accepted sockets of protected endpoints, those that were connected to where requests are limited as they
  * go out, and no others; sees connections end that are counted. */
 #include "maps.h"
+#include "lib/conns.h"
 #include "lib/endpoint.h"
-#include "lib/enrol.h"
 #include "lib/incoming.h"
 #include "lib/kernel.h"
 #include "lib/protocols.h"
 #include "lib/reader.h"
-
-#define KRL_TCP_ESTABLISHED 1
-#define KRL_TCP_CLOSE 7
 
 /* What the server writes goes through krl_reply, from its first byte on. */
 static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct krl_conn *conn, __u32 flags, __u64 cookie)

@@ -11,7 +11,9 @@
 
 #include "compiler.h"
 
+#define KRL_AF_INET 2
 #define KRL_AF_INET6 10
+#define KRL_IPPROTO_TCP 6
 
 static __always_inline void krl_flow_put_ipv4(__u8 ret[16], __u32 addr)
 {

@@ -4,6 +4,7 @@
 #ifndef KMESH_RL_ITER_H
 #define KMESH_RL_ITER_H
 
+#include "flow.h"
 #include "kernel.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -26,6 +27,18 @@ struct bpf_iter__sockmap {
 };
 
 #pragma clang attribute pop
+
+/* The addresses of @skc's two ends. */
+static __always_inline void krl_iter_addresses(struct sock_common *skc, __u8 ret_local[16], __u8 ret_remote[16])
+{
+	if (skc->skc_family == KRL_AF_INET6) {
+		bpf_probe_read_kernel(ret_local, 16, &skc->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(ret_remote, 16, &skc->skc_v6_daddr);
+	} else {
+		krl_flow_put_ipv4(ret_local, skc->skc_rcv_saddr);
+		krl_flow_put_ipv4(ret_remote, skc->skc_daddr);
+	}
+}
 
 /* The cgroup whose sockets are covered; see maps.bpf.c. */
 extern const volatile __u64 krl_cgroup_id;

@@ -119,6 +119,16 @@ struct tcp_sock {
 
 #define KRL_O_NONBLOCK 04000
 
+/* include/net/tcp_states.h */
+enum krl_tcp_state {
+	KRL_TCP_ESTABLISHED = 1,
+	KRL_TCP_TIME_WAIT = 6,
+	KRL_TCP_CLOSE = 7,
+	KRL_TCP_CLOSE_WAIT = 8,
+	KRL_TCP_LISTEN = 10,
+	KRL_TCP_NEW_SYN_RECV = 12,
+};
+
 /* The socket that received @skb, or NULL. */
 static __always_inline struct sock *krl_skb_sock(struct __sk_buff *skb)
 {

@@ -176,6 +176,10 @@ def each_attempt_is_one(env):
         is_ten([0] * 2 + outcomes(9))
 
 
+def disconnect(sock):
+    equal(_libc.connect(sock.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16), 0, "disconnecting")
+
+
 @case
 def a_socket_that_dials_again(env):
     """With nobody there, then over the limit; and after it was disconnected."""
@@ -188,9 +192,9 @@ def a_socket_that_dials_again(env):
             equal(sock.connect_ex((LOOPBACK, PORT)), 0, "the third attempt")
             equal(sock.connect_ex((LOOPBACK, PORT)), errno.EISCONN, "on a connection")
             equal(env.tokens(), 1, "tokens after three")
-            equal(_libc.connect(sock.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16), 0, "disconnecting")
+            disconnect(sock)
             equal(sock.connect_ex((LOOPBACK, PORT)), 0, "the fourth")
-            equal(_libc.connect(sock.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16), 0, "disconnecting")
+            disconnect(sock)
             equal(sock.connect_ex((LOOPBACK, PORT)), errno.ECONNREFUSED, "the fifth")
 
 

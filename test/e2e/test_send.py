@@ -49,17 +49,24 @@ def a_request_in_two_writes_at_every_byte(env):
     env.limit(spec=OUT, limit="200/day")
     conn = env.connect()
     request = get("/cut", "X-Some: thing")
-    for at in range(1, len(request)):
+
+    def answer(at):
         conn.send(request[:at])
         conn.send(request[at:])
-        expect_ok(conn.response(), "/cut", f"a request cut at {at}")
+        return conn.response()
+
+    for at in range(1, len(request)):
+        expect_ok(answer(at), "/cut", f"a request cut at {at}")
     take(conn, 200 - len(request) + 1)
     for at in range(1, len(request)):
-        conn.send(request[:at])
-        conn.send(request[at:])
-        expect_limited(conn.response(), 200, "200 per 1 day")
+        expect_limited(answer(at), 200, "200 per 1 day")
     equal(len(env.settled(server).requests()), 200, "requests that reached the server")
     equal(len(server.events("accept")), 1, "connections")
+
+
+def write_bytes(conn, request):
+    for at in range(len(request)):
+        conn.send(request[at:at + 1])
 
 
 @case
@@ -69,8 +76,7 @@ def a_request_in_writes_of_one_byte(env):
     conn = env.connect()
     request = get("/bytes", "X-Long: " + "a" * 300)
     for number in range(5):
-        for at in range(len(request)):
-            conn.send(request[at:at + 1])
+        write_bytes(conn, request)
         if number < 2:
             expect_ok(conn.response(), "/bytes")
         else:
@@ -103,12 +109,10 @@ def bodies_in_writes_of_one_byte(env):
     conn = env.connect()
     requests = (post("/length", b"x" * 300), post_chunked("/chunked", b"x" * 300, 50))
     for request in requests:
-        for at in range(len(request)):
-            conn.send(request[at:at + 1])
+        write_bytes(conn, request)
         expect_ok(conn.response())
     for request in requests * 2:
-        for at in range(len(request)):
-            conn.send(request[at:at + 1])
+        write_bytes(conn, request)
         expect_limited(conn.response(), 2, "2 per 1 day")
     equal(len(env.settled(server).requests()), 2, "requests that reached the server")
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The row of a connection that is taken in. */
-#ifndef KMESH_RL_ENROL_H
-#define KMESH_RL_ENROL_H
+/* Rows of krl_conns. */
+#ifndef KMESH_RL_CONNS_H
+#define KMESH_RL_CONNS_H
 
 #include "../maps.h"
+#include "kernel.h"
 
 /* Too large for the stack. */
 static const struct krl_conn krl_new_conn;
@@ -33,6 +34,19 @@ static __always_inline void krl_conn_not_enrolled(__u64 cookie)
 {
 	bpf_map_delete_elem(&krl_conns, &cookie);
 	krl_count(KRL_REASON_NOT_ENROLLED);
+}
+
+/* The row of the socket that @msg is written to, which is @ret_sk. NULL: there is none. */
+static __always_inline struct krl_conn *krl_msg_conn(struct sk_msg_md *msg, struct sock **ret_sk)
+{
+	struct sock *sk = krl_msg_sock(msg);
+	__u64 cookie;
+
+	*ret_sk = sk;
+	if (!sk)
+		return 0;
+	cookie = krl_sock_cookie(sk);
+	return bpf_map_lookup_elem(&krl_conns, &cookie);
 }
 
 #endif
