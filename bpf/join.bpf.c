@@ -52,19 +52,12 @@ int krl_find(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-static __always_inline int krl_is_ipv4(const __u8 addr[16])
-{
-	const __u32 *words = (const __u32 *)addr;
-
-	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
-}
-
 static __always_inline struct bpf_sock *krl_lookup(struct __sk_buff *skb, const struct krl_open *open)
 {
 	const __u32 *local = (const __u32 *)open->local, *remote = (const __u32 *)open->remote;
 	struct bpf_sock_tuple tuple = {};
 
-	if (krl_is_ipv4(open->local)) {
+	if (krl_flow_is_ipv4(open->local)) {
 		tuple.ipv4.saddr = remote[3];
 		tuple.ipv4.daddr = local[3];
 		tuple.ipv4.sport = bpf_htons(open->remote_port);

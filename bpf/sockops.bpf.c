@@ -60,7 +60,6 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
  * one that does not is served by it. */
 static __always_inline void krl_enrol_receiver(struct bpf_sock_ops *ops, __u64 cookie)
 {
-	struct bpf_sock *sk = ops->sk;
 	struct krl_config *config;
 	struct sock *tcp;
 	__u32 zero = 0;
@@ -68,7 +67,7 @@ static __always_inline void krl_enrol_receiver(struct bpf_sock_ops *ops, __u64 c
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (!config || !(config->flags & KRL_CONFIG_RECEIVERS))
 		return;
-	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+	tcp = krl_ops_sock(ops);
 	if (tcp && !krl_sock_blocks(tcp))
 		bpf_sock_hash_update(ops, &krl_receivers, &cookie, BPF_NOEXIST);
 }
@@ -102,14 +101,13 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const 
 /* The connection ends, and the server has it still: after a single request, this is the second look. */
 static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
 {
-	struct bpf_sock *sk = ops->sk;
 	struct krl_conn *conn;
 	struct sock *tcp;
 	__u64 cookie;
 
 	cookie = bpf_get_socket_cookie(ops);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-	tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+	tcp = krl_ops_sock(ops);
 	if (conn && tcp && conn->endpoint.hook == KRL_HOOK_STREAM)
 		krl_look_at_reader(conn, tcp);
 }

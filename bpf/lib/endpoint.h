@@ -16,7 +16,7 @@ static __always_inline struct krl_endpoint *krl_find_endpoint(struct krl_endpoin
 	endpoint = bpf_map_lookup_elem(&krl_endpoints, key);
 	if (endpoint)
 		return endpoint;
-	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+	if (krl_flow_is_ipv4(key->addr)) {
 		words[3] = 0;
 		endpoint = bpf_map_lookup_elem(&krl_endpoints, key);
 		if (endpoint)

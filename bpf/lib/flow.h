@@ -25,6 +25,13 @@ static __always_inline void krl_flow_put_ipv4(__u8 ret[16], __u32 addr)
 	words[3] = addr;
 }
 
+static __always_inline int krl_flow_is_ipv4(const __u8 addr[16])
+{
+	const __u32 *words = (const __u32 *)addr;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
 /* All but the network namespace. KRL_FORGET(), or clang joins the loads of two branches into one at a computed offset,
  * which the verifier refuses on a context. */
 static __always_inline void krl_flow_of_lookup(struct bpf_sk_lookup *ctx, struct krl_flow *ret)

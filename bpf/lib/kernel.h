@@ -145,6 +145,14 @@ static __always_inline struct sock *krl_msg_sock(struct sk_msg_md *msg)
 	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
 }
 
+/* The socket that sockops is told of, or NULL. */
+static __always_inline struct sock *krl_ops_sock(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : 0;
+}
+
 /* As bpf_get_socket_cookie() has it, which has drawn it before. */
 static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 {
