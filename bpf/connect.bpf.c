@@ -19,10 +19,7 @@ static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
 /* Are connections to the port counted, or requests on them? */
 static __always_inline int krl_port_is_dialled(__u32 port)
 {
-	__u32 word = (port & 0xffff) / 64;
-	__u64 *bits = bpf_map_lookup_elem(&krl_dialled_ports, &word);
-
-	return bits && *bits >> (port & 63) & 1;
+	return krl_port_bit(&krl_dialled_ports, port);
 }
 
 /* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program refused

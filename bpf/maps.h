@@ -127,7 +127,7 @@ KRL_EXTERN struct {
 /* A bit for each port of connections that count as they come in. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / 64);
+	__uint(max_entries, KRL_PORT_WORDS);
 	__type(key, __u32);
 	__type(value, __u64);
 } krl_ports SEC(".maps");
@@ -340,6 +340,15 @@ KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
 } krl_events SEC(".maps");
+
+/* The bit of @port in @map, which is krl_ports or krl_dialled_ports. */
+static __always_inline int krl_port_bit(void *map, __u32 port)
+{
+	__u32 word = (port & 0xffff) / 64;
+	__u64 *bits = bpf_map_lookup_elem(map, &word);
+
+	return bits && *bits >> (port & 63) & 1;
+}
 
 static __always_inline void krl_count(__u32 reason)
 {

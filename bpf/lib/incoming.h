@@ -27,10 +27,7 @@
 /* Do connections to the port of this node count in some rule? */
 static __always_inline int krl_port_counts(__u32 port)
 {
-	__u32 word = (port & 0xffff) / 64;
-	__u64 *bits = bpf_map_lookup_elem(&krl_ports, &word);
-
-	return bits && *bits >> (port & 63) & 1;
+	return krl_port_bit(&krl_ports, port);
 }
 
 /* Whoever has @in->busy calls it: give back what was taken, if it still is to be. Not global: to 6.1's verifier @in

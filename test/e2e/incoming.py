@@ -22,6 +22,13 @@ def guarded(env, count=1):
     wait_for(f"{count} network namespaces guarded", lambda: len(links(env)) == count)
 
 
+def enforce(env, *ports, **settings):
+    """limit(), once it is in force in the network namespace of the case."""
+    agent = limit(env, *ports, **settings)
+    guarded(env)
+    return agent
+
+
 def links(env):
     return [name for name in env.pins() if name.startswith("link_lookup_")]
 

@@ -12,7 +12,7 @@ import syn
 from client import equal, expect, expect_limited, expect_ok, get
 from documents import ratelimit
 from harness import PORT, case, wait_for
-from incoming import guarded, hang_up, limit, opened, reached
+from incoming import enforce, guarded, hang_up, limit, opened, reached
 
 
 def at_once(count, name="all", more=""):
@@ -36,8 +36,7 @@ def end(env, sock, reset=False):
 @case
 def three_at_once_and_the_next_when_one_ends(env):
     server = env.server()
-    limit(env, rules=[at_once(3)])
-    guarded(env)
+    enforce(env, rules=[at_once(3)])
     equal(env.tokens(), 3, "room before")
     equal(opened(env, 5), 3, "connections let in")
     equal(env.tokens(), 0, "room with three open")
@@ -56,8 +55,7 @@ def three_at_once_and_the_next_when_one_ends(env):
 @case
 def one_in_time_wait_is_not_open(env):
     server = env.server()
-    limit(env, rules=[at_once(1)])
-    guarded(env)
+    enforce(env, rules=[at_once(1)])
     conn = env.connect()
     expect_ok(conn.ask(get("/", "Connection: close")), "/")
     # The server closed first: its end stays in TIME_WAIT.
@@ -70,8 +68,7 @@ def one_in_time_wait_is_not_open(env):
 @case
 def a_server_that_is_killed_lets_go_of_all(env):
     server = env.server()
-    limit(env, rules=[at_once(4)])
-    guarded(env)
+    enforce(env, rules=[at_once(4)])
     equal(opened(env, 5), 4, "connections let in")
     os.kill(server.pid, signal.SIGKILL)
     room(env, 4)
@@ -84,8 +81,7 @@ def a_server_that_is_killed_lets_go_of_all(env):
 @case
 def sources_are_counted_apart(env):
     env.server(host="0.0.0.0")
-    limit(env, rules=[at_once(2, more=", clientSelectors: [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]")])
-    guarded(env)
+    enforce(env, rules=[at_once(2, more=", clientSelectors: [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]")])
     for source in ("127.0.0.5", "127.0.0.6"):
         equal(opened(env, 3, source=(source, 0)), 2, f"connections from {source} let in")
     env.close_conns()
@@ -95,8 +91,7 @@ def sources_are_counted_apart(env):
 @case
 def a_rate_and_a_number_all_or_none(env):
     env.server()
-    limit(env, rules=["{name: both, count: Connections, limit: 5/day, maxConnections: 3}"])
-    guarded(env)
+    enforce(env, rules=["{name: both, count: Connections, limit: 5/day, maxConnections: 3}"])
     equal(opened(env, 4), 3, "connections let in at once")
     env.close_conns()
     wait_for("room", lambda: max(item["availableTokens"] for item in env.stats()) == 3)
@@ -106,8 +101,7 @@ def a_rate_and_a_number_all_or_none(env):
 @case
 def shadow_mode_counts_what_is_open(env):
     env.server()
-    limit(env, rules=[at_once(2, more=", mode: Shadow")])
-    guarded(env)
+    enforce(env, rules=[at_once(2, more=", mode: Shadow")])
     equal(opened(env, 5), 5, "connections let in")
     equal((env.tokens(), env.item()["shadowLimitedRequests"]), (-3, 3), "room, and what would have been refused")
     env.close_conns()
@@ -117,8 +111,7 @@ def shadow_mode_counts_what_is_open(env):
 @case
 def a_limit_that_changes_keeps_the_count(env):
     env.server()
-    limit(env, rules=[at_once(4)])
-    guarded(env)
+    enforce(env, rules=[at_once(4)])
     equal(opened(env, 5), 4, "connections let in")
     for count, left, more in ((2, -2, 0), (6, 2, 2)):
         env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(count)]))
@@ -150,8 +143,7 @@ def connections_from_before_the_rule_count(env):
 @case
 def the_next_agent_goes_on_with_the_count(env):
     env.server()
-    agent = limit(env, rules=[at_once(4)])
-    guarded(env)
+    agent = enforce(env, rules=[at_once(4)])
     equal(opened(env, 3), 3, "connections let in")
     agent.kill()
     end(env, env.conns[0])
@@ -169,8 +161,7 @@ def one_that_never_gets_beyond_its_syn_is_given_back(env):
     server = env.server()
     with open("/proc/sys/net/ipv4/tcp_synack_retries", "w", encoding="ascii") as retries:
         retries.write("1")
-    limit(env, rules=[at_once(2)])
-    guarded(env)
+    enforce(env, rules=[at_once(2)])
     env.conns += [syn.silence("127.0.0.9", port) for port in (40001, 40002)]
     begun = time.monotonic()
     syn.send("127.0.0.1", *(syn.segment("127.0.0.9", "127.0.0.1", port, PORT) for port in (40001, 40002)))
@@ -187,8 +178,7 @@ def one_that_never_gets_beyond_its_syn_is_given_back(env):
 @case
 def a_segment_of_no_connection_takes_no_room(env):
     env.server()
-    agent = limit(env, rules=[at_once(2), "{name: rate, count: Connections, limit: 9/day}"])
-    guarded(env)
+    agent = enforce(env, rules=[at_once(2), "{name: rate, count: Connections, limit: 9/day}"])
     env.conns.append(syn.silence("127.0.0.9", 40001))
     syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT, syn.ACK))
     room(env, 2, rule="all")
@@ -258,8 +248,7 @@ def ten_thousand_opened_and_killed(env):
 @case
 def requests_are_limited_beside(env):
     env.server()
-    limit(env, rules=[at_once(1), "{name: requests, limit: 1/day}"])
-    guarded(env)
+    enforce(env, rules=[at_once(1), "{name: requests, limit: 1/day}"])
     conn = env.connect()
     expect_ok(conn.ask(get()), "/")
     expect_limited(conn.ask(get()), 1, "1 per 1 day")

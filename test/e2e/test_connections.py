@@ -10,7 +10,7 @@ import syn
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
-from incoming import RULE, dial, guarded, limit, links, opened, reached
+from incoming import RULE, dial, enforce, guarded, limit, links, opened, reached
 
 
 def counted(env, total, limited, **which):
@@ -21,8 +21,7 @@ def counted(env, total, limited, **which):
 @case
 def ten_are_let_in_and_no_more(env):
     server = env.server()
-    limit(env)
-    guarded(env)
+    enforce(env)
     equal(opened(env, 25), 10, "connections let in")
     reached(server, 10)
     counted(env, 25, 15)
@@ -32,8 +31,7 @@ def ten_are_let_in_and_no_more(env):
 @case
 def they_come_back_with_time(env):
     env.server()
-    limit(env, rules=["{name: all, count: Connections, maxTokens: 3, tokensPerFill: 3, fillInterval: 300ms}"])
-    guarded(env)
+    enforce(env, rules=["{name: all, count: Connections, maxTokens: 3, tokensPerFill: 3, fillInterval: 300ms}"])
     equal(opened(env, 3), 3, "connections let in at first")
     wait_for("a connection is let in again", lambda: opened(env, 1) == 1)
 
@@ -41,8 +39,7 @@ def they_come_back_with_time(env):
 @case
 def over_ipv6_and_ipv4_to_one_listener(env):
     server = env.server(host="::", dual=True)
-    limit(env, ip="::")
-    guarded(env)
+    enforce(env, ip="::")
     equal(opened(env, 5, host="127.0.0.1") + opened(env, 10, host="::1"), 10, "connections let in")
     equal(opened(env, 1, host="::ffff:127.0.0.1"), 0, "connections to the mapped address let in")
     reached(server, 10)
@@ -52,8 +49,7 @@ def over_ipv6_and_ipv4_to_one_listener(env):
 def an_address_of_its_own_beside_the_wildcard(env):
     env.server(host="::", dual=True)
     env.write("one.yaml", ratelimit("one", PORT, rules=["{name: all, count: Connections, limit: 2/day}"]))
-    limit(env, ip="0.0.0.0", rules=["{name: all, count: Connections, limit: 5/day}"])
-    guarded(env)
+    enforce(env, ip="0.0.0.0", rules=["{name: all, count: Connections, limit: 5/day}"])
     equal(opened(env, 4), 2, "connections to 127.0.0.1 let in")
     equal(opened(env, 6, host="127.0.0.2"), 3, "connections to 127.0.0.2 let in")
     equal(opened(env, 3, host="::1"), 3, "connections over IPv6 let in, to which no rule applies")
@@ -62,9 +58,8 @@ def an_address_of_its_own_beside_the_wildcard(env):
 @case
 def several_limits_all_or_none(env):
     env.server()
-    limit(env, rules=["{name: few, count: Connections, limit: 3/day}",
-                      "{name: many, count: Connections, limit: 10/day}"])
-    guarded(env)
+    enforce(env, rules=["{name: few, count: Connections, limit: 3/day}",
+                        "{name: many, count: Connections, limit: 10/day}"])
     equal(opened(env, 5), 3, "connections let in")
     equal(env.tokens(rule="many"), 7, "tokens of the rule that did not refuse")
     counted(env, 3, 0, rule="many")
@@ -74,8 +69,7 @@ def several_limits_all_or_none(env):
 @case
 def shadow_mode_lets_in_and_counts(env):
     server = env.server()
-    limit(env, rules=["{name: all, count: Connections, limit: 2/day, mode: Shadow}"])
-    guarded(env)
+    enforce(env, rules=["{name: all, count: Connections, limit: 2/day, mode: Shadow}"])
     equal(opened(env, 5), 5, "connections let in")
     reached(server, 5)
     item = env.item()
@@ -85,9 +79,8 @@ def shadow_mode_lets_in_and_counts(env):
 @case
 def sources_have_buckets_of_their_own(env):
     env.server(host="0.0.0.0")
-    limit(env, rules=["{name: each, count: Connections, limit: 2/day, clientSelectors:"
-                      " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
-    guarded(env)
+    enforce(env, rules=["{name: each, count: Connections, limit: 2/day, clientSelectors:"
+                        " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
     for source in ("127.0.0.5", "127.0.0.6"):
         equal(opened(env, 3, source=(source, 0)), 2, f"connections from {source} let in")
     shown = env.buckets()["items"]
@@ -97,9 +90,8 @@ def sources_have_buckets_of_their_own(env):
 @case
 def only_the_selected_source_is_limited(env):
     env.server(host="0.0.0.0")
-    limit(env, rules=["{name: one, count: Connections, limit: 1/day, clientSelectors:"
-                      " [{sourceIP: {value: 127.0.0.5}}]}"])
-    guarded(env)
+    enforce(env, rules=["{name: one, count: Connections, limit: 1/day, clientSelectors:"
+                        " [{sourceIP: {value: 127.0.0.5}}]}"])
     equal(opened(env, 3, source=("127.0.0.5", 0)), 1, "connections of the source that is selected let in")
     equal(opened(env, 3, source=("127.0.0.6", 0)), 3, "connections of another let in")
     counted(env, 3, 2)
@@ -108,8 +100,7 @@ def only_the_selected_source_is_limited(env):
 @case
 def a_port_that_is_used_again_pays_again(env):
     env.server()
-    limit(env)
-    guarded(env)
+    enforce(env)
     where = ("127.0.0.1", 45678)
     for left in (9, 8, 7):
         sock = dial(env, source=where)
@@ -123,8 +114,7 @@ def a_port_that_is_used_again_pays_again(env):
 @case
 def a_syn_that_is_sent_again_pays_once(env):
     env.server()
-    limit(env)
-    guarded(env)
+    enforce(env)
     env.conns.append(syn.silence("127.0.0.9", 40001))
     for _ in range(3):
         syn.send("127.0.0.1", syn.segment("127.0.0.9", "127.0.0.1", 40001, PORT))
@@ -138,8 +128,7 @@ def a_syn_that_is_sent_again_pays_once(env):
 def segments_of_no_connection_take_nothing(env):
     """They meet the program as a SYN does."""
     server = env.server()
-    limit(env)
-    guarded(env)
+    enforce(env)
     env.conns.append(syn.silence("127.0.0.9", 40001))
     for flags in (syn.ACK, syn.RST, syn.RST | syn.ACK, syn.FIN | syn.ACK, syn.FIN):
         for seq in range(10):
@@ -160,8 +149,7 @@ def with_syn_cookies_each_connection_pays_once(env):
     server = env.server()
     with open("/proc/sys/net/ipv4/tcp_syncookies", "w", encoding="ascii") as cookies:
         cookies.write("2")
-    limit(env)
-    guarded(env)
+    enforce(env)
     # The last ACK takes the token: who comes too late is reset after connect().
     for _ in range(15):
         try:
@@ -177,9 +165,8 @@ def with_syn_cookies_each_connection_pays_once(env):
 @case
 def a_flood_of_syns_leaves_another_source_its_service(env):
     server = env.server(host="0.0.0.0")
-    limit(env, rules=["{name: each, count: Connections, limit: 20/day, clientSelectors:"
-                      " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
-    guarded(env)
+    enforce(env, rules=["{name: each, count: Connections, limit: 20/day, clientSelectors:"
+                        " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
     for burst in range(10):
         syn.send("127.0.0.1", *(syn.segment(f"127.0.9.{source}", "127.0.0.1", 20000 + burst * 100 + i, PORT)
                                 for source in range(1, 21) for i in range(20)))
@@ -191,8 +178,7 @@ def a_flood_of_syns_leaves_another_source_its_service(env):
 @case
 def an_edit_and_its_end_reach_the_kernel(env):
     env.server()
-    limit(env, rules=["{name: all, count: Connections, limit: 2/day}"])
-    guarded(env)
+    enforce(env, rules=["{name: all, count: Connections, limit: 2/day}"])
     equal(opened(env, 3), 2, "connections let in")
     env.write("limit.yaml", ratelimit("limit", PORT, rules=[RULE, "{name: b, count: Connections, limit: 3/day}"]))
     wait_for("the edit", lambda: len(env.stats()) == 2)
@@ -214,8 +200,7 @@ def a_listener_that_comes_is_covered(env):
 @case
 def it_holds_without_the_agent_and_with_the_next(env):
     env.server()
-    agent = limit(env, rules=["{name: all, count: Connections, limit: 4/day}"])
-    guarded(env)
+    agent = enforce(env, rules=["{name: all, count: Connections, limit: 4/day}"])
     equal(opened(env, 2), 2, "connections let in")
     agent.kill()
     equal(opened(env, 1), 1, "connections let in without an agent")
