@@ -36,6 +36,15 @@
 		krl_n & ((max) - 1);                                                               \
 	})
 
+/* The counter @i as a map's key: a copy, which the compiler takes for another value, since 6.1's verifier does not follow
+ * a counter whose address is taken. */
+#define KRL_COUNTED_KEY(i)                                                                         \
+	({                                                                                         \
+		__u32 krl_n = (i);                                                                 \
+		KRL_OPAQUE(krl_n);                                                                 \
+		krl_n;                                                                             \
+	})
+
 /* A function that the verifier walks once, not once for every path that leads to a call; it wants a check of
  * each pointer there. Weak, since several objects may have it. */
 #ifdef __bpf__

@@ -78,8 +78,7 @@ static __always_inline struct krl_incoming *krl_incoming_take(void)
 	__u32 i, slot;
 
 	for (i = 0; i < KRL_INCOMING_SLOTS; i++) {
-		slot = i;
-		KRL_OPAQUE(slot);	/* as in slot.h */
+		slot = KRL_COUNTED_KEY(i);
 		in = bpf_map_lookup_elem(&krl_incomings, &slot);
 		if (!in || (found && !in->taken) || !krl_incoming_lock(in))
 			continue;
@@ -99,8 +98,7 @@ static __always_inline struct krl_incoming *krl_incoming_confirm(const struct kr
 	__u32 i, slot;
 
 	for (i = 0; i < KRL_INCOMING_SLOTS; i++) {
-		slot = i;
-		KRL_OPAQUE(slot);
+		slot = KRL_COUNTED_KEY(i);
 		in = bpf_map_lookup_elem(&krl_incomings, &slot);
 		if (in && in->taken && krl_flow_same(&in->flow, flow) &&
 		    __sync_val_compare_and_swap(&in->taken, 1, 0) == 1)
@@ -116,8 +114,7 @@ static long krl_incoming_settle_cpu(__u32 cpu, void *ctx)
 	__u32 i, slot;
 
 	for (i = 0; i < KRL_INCOMING_SLOTS; i++) {
-		slot = i;
-		KRL_OPAQUE(slot);
+		slot = KRL_COUNTED_KEY(i);
 		in = bpf_map_lookup_percpu_elem(&krl_incomings, &slot, cpu);
 		if (!in)
 			return 1;

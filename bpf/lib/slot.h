@@ -12,10 +12,7 @@ static __always_inline struct krl_text_slot *krl_text_slot_take(void)
 	__u32 i, key;
 
 	for (i = 0; i < KRL_TEXT_SLOTS; i++) {
-		/* A copy, which the compiler takes for another value: 6.1's verifier does not follow a
-		 * counter whose address is taken. */
-		key = i;
-		KRL_OPAQUE(key);
+		key = KRL_COUNTED_KEY(i);
 		slot = bpf_map_lookup_elem(&krl_answer_text, &key);
 		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
 			return slot;
