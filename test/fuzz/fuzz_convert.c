@@ -16,7 +16,6 @@ static void check_documents(const char *out, size_t len)
 {
 	struct krl_decoded_file file = { 0 };
 	struct krl_diags diags = { 0 };
-	size_t i;
 
 	/* Many services with many rules can become more than the agent reads as one file. */
 	if (len > KRL_MAX_FILE_BYTES)
