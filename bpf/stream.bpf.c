@@ -329,7 +329,7 @@ int krl_stream(struct __sk_buff *skb)
 	endpoint = krl_conn_endpoint(conn);
 	policy = krl_endpoint_policy(&endpoint);
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
-	if (endpoint && policy) {
+	if (policy) {
 		match = krl_match_of(skb, conn, cookie, endpoint->policy);
 		if (!match)
 			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
