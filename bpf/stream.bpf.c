@@ -275,6 +275,7 @@ static __always_inline int krl_skip_overlap(struct __sk_buff *skb, struct krl_co
 	return over ? -1 : 0;
 }
 
+/* Not a byte more of stack fits: krl_scan_judging(). */
 SEC("sk_skb/stream_verdict")
 int krl_stream(struct __sk_buff *skb)
 {
