@@ -200,6 +200,19 @@ def where_a_socket_dialled_before_does_not_count(env):
 
 
 @case
+def without_its_rule_a_connection_holds_nothing(env):
+    env.agent()
+    with listener(), Dials() as held:
+        comes(env, all=3)
+        equal(held.more(2), [0] * 2, "what connect() said")
+        os.unlink(os.path.join(env.config, "limit.yaml"))
+        wait_for("the rule gone", lambda: not env.stats())
+        nothing_is_held(env)
+        comes(env, all=3)
+        room(env, 1)
+
+
+@case
 def rules_that_are_gone_leave_room_for_others(env):
     """A connection counts in four rules at most: in those that are there."""
     env.agent()
