@@ -150,21 +150,20 @@ def those_that_were_accepted_are_none(env):
 def those_outside_the_agents_cgroup_are_none(env):
     env.cgroup = os.path.join(env.cgroup, "inside")
     os.mkdir(env.cgroup)
+    holders = []
     try:
         env.agent()
         with listener(), Dials() as held, open(os.path.join(env.cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
             equal(held.more(2), [0] * 2, "what connect() said outside")
-            holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(PORT), "1"], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, preexec_fn=lambda: os.write(procs.fileno(), b"0"))
-            env.processes.append(holder)
-            equal(holder.stdout.readline(), b"ready\n", "the process that holds one inside")
+            holders.append(subprocess.Popen([sys.executable, "-c", HOLDER, str(PORT), "1"], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, preexec_fn=lambda: os.write(procs.fileno(), b"0")))
+            equal(holders[0].stdout.readline(), b"ready\n", "the process that holds one inside")
             comes(env, all=3)
             room(env, 2)
+    finally:
+        for holder in holders:
             holder.kill()
             holder.wait()
-            room(env, 3)
-            nothing_is_held(env)
-    finally:
         os.rmdir(env.cgroup)
 
 
