@@ -82,11 +82,14 @@ static __always_inline int krl_counted_here(struct tcp_sock *tp, struct krl_coun
 {
 	const struct krl_endpoint_key *dialled = krl_dialled_by((struct sock_common *)tp);
 	struct sock *sk = (struct sock *)tp;
+	int counts;
 
-	if ((dialled || !krl_counted_coming(counted)) &&
-	    ((!dialled && krl_sock_was_accepted(sk)) || !krl_counted_going(counted, dialled)))
-		return 0;
-	return krl_sock_is_in(sk, krl_cgroup_id);
+	if (dialled)
+		counts = krl_counted_going(counted, dialled);
+	else
+		counts = krl_counted_coming(counted) ||
+			 (!krl_sock_was_accepted(sk) && krl_counted_going(counted, 0));
+	return counts && krl_sock_is_in(sk, krl_cgroup_id);
 }
 
 SEC("iter/tcp")
