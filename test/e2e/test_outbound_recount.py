@@ -21,11 +21,17 @@ from test_outbound_open import EPERM, HOLDER, NO_ROUTE, Dials
 OTHER = "127.0.0.2"
 
 
-def comes(env, name="limit", ip=LOOPBACK, **limits):
-    """A RateLimit whose rules are called as @limits are, each a maxConnections, and nothing else."""
+def write(env, name="limit", ip=LOOPBACK, **limits):
+    """A RateLimit whose rules are called as @limits are, each a maxConnections."""
     rules = [f"{{name: {rule}, maxConnections: {limit}}}" for rule, limit in limits.items()]
     env.write(f"{name}.yaml", ratelimit(name, PORT, ip=ip, spec=(OUTBOUND, *EPERM), rules=rules))
-    wait_for("the rules in force", lambda: {i["rule"] for i in env.stats() if i["name"] == name} == set(limits))
+
+
+def comes(env, name="limit", **settings):
+    """It is in force, as write() has it."""
+    write(env, name, **settings)
+    limits = set(settings) - {"ip"}
+    wait_for("the rules in force", lambda: {i["rule"] for i in env.stats() if i["name"] == name} == limits)
 
 
 @case
@@ -99,7 +105,7 @@ def those_of_a_process_that_dies(env):
 def the_next_agent_counts_them_once(env):
     with listener(), Dials() as first, Dials() as second, Dials() as third:
         equal(first.more(2), [0] * 2, "what connect() said without an agent")
-        env.write("limit.yaml", ratelimit("limit", PORT, spec=(OUTBOUND, *EPERM), rules=["{name: all, maxConnections: 5}"]))
+        write(env, all=5)
         agent = env.agent("limit")
         room(env, 3)
         equal(second.more(2), [0] * 2, "what connect() said with the agent")
@@ -153,10 +159,10 @@ def those_outside_the_agents_cgroup_are_none(env):
     holders = []
     try:
         env.agent()
-        with listener(), Dials() as held, open(os.path.join(env.cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
+        with listener(), Dials() as held, open(os.path.join(env.cgroup, "cgroup.procs"), "wb", 0) as procs:
             equal(held.more(2), [0] * 2, "what connect() said outside")
             holders.append(subprocess.Popen([sys.executable, "-c", HOLDER, str(PORT), "1"], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, preexec_fn=lambda: os.write(procs.fileno(), b"0")))
+                                            stdout=subprocess.PIPE, preexec_fn=lambda: procs.write(b"0")))
             equal(holders[0].stdout.readline(), b"ready\n", "the process that holds one inside")
             comes(env, all=3)
             room(env, 2)
@@ -188,7 +194,7 @@ def what_was_dialled_counts(env):
 
 @case
 def where_a_socket_dialled_before_does_not_count(env):
-    env.write("away.yaml", ratelimit("away", PORT, ip=NO_ROUTE, spec=(OUTBOUND,), rules=["{name: all, maxConnections: 3}"]))
+    write(env, "away", ip=NO_ROUTE, all=3)
     env.agent("away")
     with listener(), dialling() as sock:
         equal(sock.connect_ex((NO_ROUTE, PORT)), errno.ENETUNREACH, "no route")
