@@ -183,33 +183,33 @@ static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cook
 	krl_held_keep(cookie, &in->held);
 }
 
-/* Run by the agent with a struct krl_counted as the packet. */
+/* Run by the agent with a struct krl_counted as the packet. That is not on the stack, of which the functions below leave
+ * little to this one. */
 SEC("tc")
 int krl_recount(struct __sk_buff *skb)
 {
-	struct krl_counted counted;
 	struct krl_incoming *in;
+	__u64 cookie;
+	__u32 kind;
 
-	if (bpf_skb_load_bytes(skb, 0, &counted, sizeof(counted)))
+	if (bpf_skb_load_bytes(skb, offsetof(struct krl_counted, cookie), &cookie, sizeof(cookie)) ||
+	    bpf_skb_load_bytes(skb, offsetof(struct krl_counted, kind), &kind, sizeof(kind)))
 		return 0;
-	switch (counted.kind) {
-	case KRL_COUNTED_GONE:
-		krl_held_drop(counted.cookie);
-		break;
-	case KRL_COUNTED_HALF_OPEN:
-		krl_held_unreserve(&counted.flow);
-		break;
-	case KRL_COUNTED_HERE:
-	case KRL_COUNTED_MISSING:
-		in = krl_incoming_take();
-		if (!in)
-			break;
-		in->flow = counted.flow;
-		in->endpoint = counted.endpoint;
-		krl_recount_open(in, counted.cookie);
-		krl_incoming_unlock(in);
-		break;
+	if (kind == KRL_COUNTED_GONE) {
+		krl_held_drop(cookie);
+		return 0;
 	}
+	in = krl_incoming_take();
+	if (!in)
+		return 0;
+	if (!bpf_skb_load_bytes(skb, offsetof(struct krl_counted, flow), &in->flow, sizeof(in->flow)) &&
+	    !bpf_skb_load_bytes(skb, offsetof(struct krl_counted, endpoint), &in->endpoint, sizeof(in->endpoint))) {
+		if (kind == KRL_COUNTED_HALF_OPEN)
+			krl_held_unreserve(&in->flow);
+		else
+			krl_recount_open(in, cookie);
+	}
+	krl_incoming_unlock(in);
 	return 0;
 }
 
