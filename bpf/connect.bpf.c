@@ -4,6 +4,7 @@
  * (net/ipv4/af_inet.c, __inet_stream_connect). */
 #include "maps.h"
 #include "lib/admit.h"
+#include "lib/dialled.h"
 #include "lib/endpoint.h"
 
 #define KRL_SOCK_STREAM 1
@@ -16,12 +17,6 @@ static __always_inline int krl_is_tcp(const struct bpf_sock_addr *ctx)
 	return ctx->type == KRL_SOCK_STREAM && ctx->protocol == KRL_IPPROTO_TCP;
 }
 
-/* Are connections to the port counted, or requests on them? */
-static __always_inline int krl_port_is_dialled(__u32 port)
-{
-	return krl_port_bit(&krl_dialled_ports, port);
-}
-
 /* An attempt of this socket before this one is over. If it failed before a packet was sent, or another program refused
  * it, sockops was not told of its end. */
 static __always_inline void krl_forget_attempt(struct bpf_sock_addr *ctx)
@@ -29,7 +24,10 @@ static __always_inline void krl_forget_attempt(struct bpf_sock_addr *ctx)
 	struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, 0);
 
 	bpf_sk_storage_delete(&krl_dialled, ctx->sk);
-	if (KRL_LIKELY(!dial) || !dial->held.count)
+	if (KRL_LIKELY(!dial))
+		return;
+	dial->dialled.port = 0;
+	if (!dial->held.count)
 		return;
 	krl_held_drop(bpf_get_socket_cookie(ctx));
 	dial->held.count = 0;
@@ -39,10 +37,11 @@ static __always_inline void krl_forget_attempt(struct bpf_sock_addr *ctx)
  * connection is established: its peer may be another address then. */
 static __always_inline void krl_note_dialled(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
-	struct krl_endpoint_key *noted;
+	struct krl_endpoint_key *noted, endpoint;
 
 	dialled.hook = KRL_HOOK_SEND;
-	if (!krl_find_endpoint(&dialled))
+	endpoint = dialled;
+	if (!krl_find_endpoint(&endpoint))
 		return;
 	noted = bpf_sk_storage_get(&krl_dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (noted)
@@ -69,6 +68,7 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 /* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
 static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
+	struct krl_endpoint_key endpoint;
 	struct krl_judging judging = {};
 	const struct krl_rule *rule;
 	struct krl_dial *dial;
@@ -76,7 +76,8 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	__u32 slot;
 
 	dialled.hook = KRL_HOOK_CONNECT;
-	judging.endpoint = krl_find_endpoint(&dialled);
+	endpoint = dialled;
+	judging.endpoint = krl_find_endpoint(&endpoint);
 	if (!judging.endpoint)
 		return 0;
 	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -84,10 +85,11 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return 0;
 	}
+	dial->dialled = dialled;
 	j = &dial->judge;
 	j->key.netns_cookie = bpf_get_netns_cookie(ctx);
-	__builtin_memcpy(j->key.addr, dialled.addr, sizeof(j->key.addr));
-	j->key.port = dialled.port;
+	__builtin_memcpy(j->key.addr, endpoint.addr, sizeof(j->key.addr));
+	j->key.port = endpoint.port;
 	j->now_ns = bpf_ktime_get_boot_ns();
 	j->n = 1;
 	judging.judge = j;

@@ -2,6 +2,7 @@
 /* The agent's looks at what connections hold of maxConnections: krl_counted walks over the TCP sockets of a network
  * namespace and says which hold something, or should; krl_recount, run for one of them, makes it so. */
 #include "maps.h"
+#include "lib/dialled.h"
 #include "lib/endpoint.h"
 #include "lib/incoming_match.h"
 #include "lib/iter.h"
@@ -29,18 +30,55 @@ static __always_inline void krl_counted_follow(struct tcp_sock *tp, struct krl_h
 		held->followed = 1;
 }
 
-/* Is @tp one that @flow's endpoint counts? */
-static __always_inline int krl_counted_here(struct tcp_sock *tp, const struct krl_flow *flow)
+static __always_inline int krl_counted_at(const struct krl_endpoint_key *key)
 {
-	struct krl_endpoint_key key = { .port = flow->local_port, .hook = KRL_HOOK_LOOKUP };
-	struct krl_endpoint *endpoint;
+	struct krl_endpoint_key configured = *key;
+	struct krl_endpoint *endpoint = krl_find_endpoint(&configured);
 
-	if (!krl_port_counts(flow->local_port))
+	return endpoint && endpoint->flags & KRL_ENDPOINT_CONCURRENT;
+}
+
+/* Does the connection count at its local end? Leaves that in counted->endpoint. */
+static __always_inline int krl_counted_coming(struct krl_counted *counted)
+{
+	struct krl_endpoint_key *key = &counted->endpoint;
+
+	if (!krl_port_counts(counted->flow.local_port))
 		return 0;
-	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
-	endpoint = krl_find_endpoint(&key);
-	return endpoint && endpoint->flags & KRL_ENDPOINT_CONCURRENT &&
-	       krl_sock_is_in((struct sock *)tp, krl_cgroup_id);
+	__builtin_memcpy(key->addr, counted->flow.local, sizeof(key->addr));
+	key->port = counted->flow.local_port;
+	key->hook = KRL_HOOK_LOOKUP;
+	return krl_counted_at(key);
+}
+
+/* ... or at @dialled, or without that at its peer? */
+static __always_inline int krl_counted_going(struct krl_counted *counted, const struct krl_endpoint_key *dialled)
+{
+	struct krl_endpoint_key *key = &counted->endpoint;
+
+	if (dialled) {
+		*key = *dialled;
+	} else {
+		__builtin_memcpy(key->addr, counted->flow.remote, sizeof(key->addr));
+		key->port = counted->flow.remote_port;
+	}
+	key->hook = KRL_HOOK_CONNECT;
+	return krl_port_is_dialled(key->port) && krl_counted_at(key);
+}
+
+/* Is @tp one that some endpoint counts? Leaves where in counted->endpoint. */
+static __always_inline int krl_counted_here(struct tcp_sock *tp, struct krl_counted *counted)
+{
+	const struct krl_endpoint_key *dialled = krl_dialled_by((struct sock_common *)tp);
+	struct sock *sk = (struct sock *)tp;
+	int counts;
+
+	if (dialled)
+		counts = krl_counted_going(counted, dialled);
+	else
+		counts = krl_counted_coming(counted) ||
+			 (!krl_sock_was_accepted(sk) && krl_counted_going(counted, 0));
+	return counts && krl_sock_is_in(sk, krl_cgroup_id);
 }
 
 SEC("iter/tcp")
@@ -71,8 +109,8 @@ int krl_counted(struct bpf_iter__tcp *ctx)
 	held = bpf_map_lookup_elem(&krl_held, &counted.cookie);
 	if (held)
 		krl_counted_follow(tp, held);
-	if (krl_counted_here(tp, &counted.flow))
-		counted.kind = held ? KRL_COUNTED_INCOMING : KRL_COUNTED_MISSING;
+	if (krl_counted_here(tp, &counted))
+		counted.kind = held ? KRL_COUNTED_HERE : KRL_COUNTED_MISSING;
 	else if (!held)
 		return 0;
 	bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
@@ -112,7 +150,7 @@ static long krl_recount_rule(__u32 i, void *ctx)
  * the socket is still there when it is back, the agent sees by its next walk. */
 static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cookie)
 {
-	struct krl_endpoint *endpoint = krl_incoming_endpoint(in);
+	struct krl_endpoint *endpoint = krl_find_endpoint(&in->endpoint);
 	struct krl_judging judging = {};
 	struct krl_held *row;
 
@@ -128,37 +166,39 @@ static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cook
 		in->held = *row;
 		if (bpf_map_delete_elem(&krl_held, &cookie))
 			return;
+		krl_held_prune(&in->held);
 	}
 	bpf_loop(endpoint->rule_count, krl_recount_rule, &judging, 0);
 	krl_held_keep(cookie, &in->held);
 }
 
-/* Run by the agent with a struct krl_counted as the packet. */
+/* Run by the agent with a struct krl_counted as the packet. That is not on the stack, of which the functions below leave
+ * little to this one. */
 SEC("tc")
 int krl_recount(struct __sk_buff *skb)
 {
-	struct krl_counted counted;
 	struct krl_incoming *in;
+	__u64 cookie;
+	__u32 kind;
 
-	if (bpf_skb_load_bytes(skb, 0, &counted, sizeof(counted)))
+	if (bpf_skb_load_bytes(skb, offsetof(struct krl_counted, cookie), &cookie, sizeof(cookie)) ||
+	    bpf_skb_load_bytes(skb, offsetof(struct krl_counted, kind), &kind, sizeof(kind)))
 		return 0;
-	switch (counted.kind) {
-	case KRL_COUNTED_GONE:
-		krl_held_drop(counted.cookie);
-		break;
-	case KRL_COUNTED_HALF_OPEN:
-		krl_held_unreserve(&counted.flow);
-		break;
-	case KRL_COUNTED_INCOMING:
-	case KRL_COUNTED_MISSING:
-		in = krl_incoming_take();
-		if (!in)
-			break;
-		in->flow = counted.flow;
-		krl_recount_open(in, counted.cookie);
-		krl_incoming_unlock(in);
-		break;
+	if (kind == KRL_COUNTED_GONE) {
+		krl_held_drop(cookie);
+		return 0;
 	}
+	in = krl_incoming_take();
+	if (!in)
+		return 0;
+	if (!bpf_skb_load_bytes(skb, offsetof(struct krl_counted, flow), &in->flow, sizeof(in->flow)) &&
+	    !bpf_skb_load_bytes(skb, offsetof(struct krl_counted, endpoint), &in->endpoint, sizeof(in->endpoint))) {
+		if (kind == KRL_COUNTED_HALF_OPEN)
+			krl_held_unreserve(&in->flow);
+		else
+			krl_recount_open(in, cookie);
+	}
+	krl_incoming_unlock(in);
 	return 0;
 }
 

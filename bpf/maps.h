@@ -282,8 +282,7 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_dialled_ports SEC(".maps");
 
-/* The endpoint that a socket dialled, where requests to that are counted: hook is KRL_HOOK_SEND, the address as
- * configured, wildcards included. */
+/* What a socket dialled, where requests to that are counted. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -296,6 +295,7 @@ KRL_EXTERN struct {
 struct krl_dial {
 	struct krl_judge judge;
 	struct krl_held held;
+	struct krl_endpoint_key dialled;	/* port 0: since then the socket dialled something else */
 };
 
 KRL_EXTERN struct {

@@ -210,7 +210,7 @@ static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *en
 		return err;
 	if (there && !memcmp(&old, &draft.value, sizeof(old)))
 		return 0;
-	p->recounts |= draft.value.flags & KRL_ENDPOINT_CONCURRENT;
+	p->recounts |= (draft.value.flags | old.flags) & KRL_ENDPOINT_CONCURRENT;
 	if (there)
 		p->result.endpoints_changed++;
 	else
@@ -230,6 +230,7 @@ static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
 		return 0;
 	append_retained(p, key, &old, &draft);
 	if (!draft.value.rule_count) {
+		p->recounts |= old.flags & KRL_ENDPOINT_CONCURRENT;
 		p->result.endpoints_removed++;
 		return bpf_map_delete_elem(fd, key);
 	}
@@ -239,6 +240,7 @@ static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
 		return err;
 	if (!memcmp(&old, &draft.value, sizeof(old)))
 		return 0;
+	p->recounts |= old.flags & KRL_ENDPOINT_CONCURRENT;
 	p->result.endpoints_changed++;
 	return bpf_map_update_elem(fd, key, &draft.value, BPF_EXIST);
 }

@@ -51,6 +51,7 @@ struct krl_datapath {
 	__u64 ports[KRL_PORT_WORDS];	/* what krl_ports holds */
 	bool guards;			/* ... any */
 	bool recounts;			/* what connections hold is to be looked at */
+	bool edited;			/* ... of those too that hold something already */
 	bool scanned;			/* network namespaces were looked for since the start */
 	__u64 *listening;		/* cookies of network namespaces that wait to be guarded; owned */
 	size_t listening_count;

@@ -17,7 +17,7 @@ struct krl_pass {
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
 	bool enlists;			/* some endpoint has header fields on answers that had none */
-	bool recounts;			/* some endpoint has a rule with maxConnections that is new there */
+	bool recounts;			/* some endpoint with maxConnections has other rules than before */
 	struct krl_reconcile_result result;
 };
 

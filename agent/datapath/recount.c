@@ -100,6 +100,16 @@ static int add_rows(struct recount *r, const struct bpf_map *map)
 	return err == -ENOENT ? 0 : err;
 }
 
+static int give_back_one(struct recount *r, struct krl_counted counted)
+{
+	int err;
+
+	counted.kind = counted.cookie ? KRL_COUNTED_GONE : KRL_COUNTED_HALF_OPEN;
+	err = run(r->dp, &counted);
+	r->given_back += !err;
+	return err;
+}
+
 /* What krl_counted wrote. */
 static int on_counted(void *ctx, const void *record)
 {
@@ -114,9 +124,11 @@ static int on_counted(void *ctx, const void *record)
 	seen->cookie = counted->cookie;
 	if (counted->kind == KRL_COUNTED_HALF_OPEN)
 		seen->flow = counted->flow;
-	if (counted->kind == KRL_COUNTED_MISSING || (counted->kind == KRL_COUNTED_INCOMING && r->edited)) {
+	if (counted->kind == KRL_COUNTED_MISSING || (counted->kind == KRL_COUNTED_HERE && r->edited)) {
 		err = run(r->dp, counted);
 		r->taken_in++;
+	} else if (counted->kind == KRL_COUNTED_NOWHERE) {
+		err = give_back_one(r, *counted);
 	}
 	return err;
 }
@@ -162,15 +174,13 @@ static void give_back(struct recount *r)
 			continue;
 		counted.cookie = wanted.cookie;
 		counted.flow = wanted.flow;
-		counted.kind = wanted.cookie ? KRL_COUNTED_GONE : KRL_COUNTED_HALF_OPEN;
-		if (!run(r->dp, &counted))
-			r->given_back++;
+		give_back_one(r, counted);
 	}
 }
 
 int krl_recount(struct krl_datapath *dp, bool edited)
 {
-	struct recount r = { .dp = dp, .edited = edited, .now_ns = krl_boot_ns() };
+	struct recount r = { .dp = dp, .edited = edited || dp->edited, .now_ns = krl_boot_ns() };
 	int err;
 
 	err = add_rows(&r, dp->skel->maps.krl_held);
@@ -180,8 +190,10 @@ int krl_recount(struct krl_datapath *dp, bool edited)
 		err = krl_netns_each(walk_here, &r);
 	if (!err)
 		give_back(&r);
-	/* Who was taken in, or could not be followed, is looked at again; so is all after a failure. */
-	dp->recounts = err || r.taken_in || r.loose;
+	/* Who was taken in, or could not be followed, is looked at again; so is all after a failure, and after an edit, in
+	 * the middle of which somebody may have been connecting. */
+	dp->recounts = err || edited || r.taken_in || r.given_back || r.loose;
+	dp->edited = edited || (err && r.edited);
 	if (r.taken_in || r.given_back)
 		krl_log_debug("connections counted anew", "changes", "+%zu -%zu", r.taken_in, r.given_back);
 	free(r.rows);

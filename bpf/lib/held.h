@@ -79,6 +79,32 @@ static __always_inline int krl_held_take_reserved(const struct krl_flow *flow, s
 	return krl_held_take(&krl_reserved, &key, ret);
 }
 
+/* Leave in @held the rules that are there still: the buckets of the others went with them. */
+KRL_GLOBAL int krl_held_prune(struct krl_held *held)
+{
+	__u32 overflow = 0, n = 0, i, slot;
+	struct krl_bucket_key key;
+	struct krl_rule *rule;
+
+	if (!held)
+		return 0;
+	for (i = 0; i < KRL_HELD_KEYS; i++) {
+		if (i >= held->count)
+			break;
+		key = held->keys[i];
+		slot = key.slot;
+		rule = bpf_map_lookup_elem(&krl_rules, &slot);
+		if (!rule || KRL_READ_ONCE(rule->id) != key.rule_id)
+			continue;
+		overflow |= (held->overflow >> i & 1) << n;
+		held->keys[KRL_MASKED(n, KRL_HELD_KEYS)] = key;
+		n++;
+	}
+	held->overflow = overflow;
+	held->count = n;
+	return 0;
+}
+
 /* The half-open connection of @flow is no more. */
 KRL_GLOBAL int krl_held_unreserve(const struct krl_flow *flow)
 {

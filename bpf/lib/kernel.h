@@ -93,6 +93,7 @@ struct sock {
 	void *sk_user_data;
 	int sk_wmem_queued;
 	int sk_sndbuf;
+	__u32 sk_max_ack_backlog;
 };
 
 struct inet_connection_sock {
@@ -248,6 +249,13 @@ static __always_inline int krl_sock_in_step(struct sock *sk)
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
 	return tp->copied_seq == tp->rcv_nxt;
+}
+
+/* Did somebody accept @sk? It has the backlog of its listener then, from which it was cloned (net/core/sock.c,
+ * sk_clone_lock). Of a listener without any it does not look so. */
+static __always_inline int krl_sock_was_accepted(struct sock *sk)
+{
+	return sk->sk_max_ack_backlog != 0;
 }
 
 /* More than levels of cgroups are ever nested. */

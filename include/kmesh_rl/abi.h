@@ -313,8 +313,8 @@ enum krl_joined {
 
 /* A connection and what it holds: from krl_counted to the agent, and on to krl_recount. */
 enum krl_counted_kind {
-	KRL_COUNTED_ELSEWHERE,	/* it goes out */
-	KRL_COUNTED_INCOMING,
+	KRL_COUNTED_NOWHERE,	/* it holds what no endpoint says */
+	KRL_COUNTED_HERE,	/* it counts at endpoint */
 	KRL_COUNTED_MISSING,	/* ... and holds nothing */
 	KRL_COUNTED_HALF_OPEN,	/* no cookie: flow says which; to krl_recount: it is gone */
 	KRL_COUNTED_GONE,
@@ -323,6 +323,7 @@ enum krl_counted_kind {
 struct krl_counted {
 	__u64 cookie;
 	struct krl_flow flow;
+	struct krl_endpoint_key endpoint;	/* its local end, or with KRL_HOOK_CONNECT what it dialled */
 	__u32 kind;		/* enum krl_counted_kind */
 	__u32 pad;
 };
@@ -342,7 +343,7 @@ _Static_assert(sizeof(struct krl_endpoint) == 16 + 8 * KRL_MAX_ENDPOINT_RULES, "
 _Static_assert(sizeof(struct krl_bucket_key) == 48, "ABI");
 _Static_assert(sizeof(struct krl_flow) == 48, "ABI");
 _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
-_Static_assert(sizeof(struct krl_counted) == 64, "ABI");
+_Static_assert(sizeof(struct krl_counted) == 88, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 56, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
