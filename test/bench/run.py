@@ -165,11 +165,11 @@ class Bench:
             file.write(os.urandom(512).hex().encode())
         os.makedirs(f"{self.dir}/config")
         with open(f"{self.dir}/config/limits.yaml", "w") as file:
-            file.write(rate_limit("admit", ADMIT, 10**18))
-            file.write(rate_limit("tell", TELL, 10**18, headers="Always"))
+            file.write(rate_limit("admit", ADMIT, 10**9))
+            file.write(rate_limit("tell", TELL, 10**9, headers="Always"))
             file.write(rate_limit("refuse", REFUSE, 1))
             file.write(rate_limit("send", SEND, 1, direction="Outbound"))
-            file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**18))
+            file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**9))
         self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, SEND, dir=self.dir))
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
