@@ -71,11 +71,12 @@ static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 
 	h->flags |= KRL_HTTP_NOT_FIRST;
 	if (c == '\r') {
+		h->flags |= KRL_HTTP_LATER;
 		h->state = KRL_HTTP_START_LF;
 		return KRL_HTTP_NOTHING;
 	}
 	if (krl_http_is_tchar(c)) {
-		h->flags &= ~KRL_HTTP_REQUEST_FLAGS;
+		h->flags &= ~(KRL_HTTP_REQUEST_FLAGS | KRL_HTTP_STAR);
 		h->length = 0;
 		h->state = KRL_HTTP_METHOD;
 		krl_http_token_clear(h);
@@ -87,6 +88,9 @@ static __always_inline int krl_http_first_byte(struct krl_http *h, __u8 c)
 		 * white space; no WebSocket frame begins so. */
 		if (c & 0x80)
 			return c == 0x85 || c == 0xa0 ? KRL_HTTP_BAD : KRL_HTTP_UPGRADED;
+		/* TLS. */
+		if (c == 0x16)
+			return KRL_HTTP_UPGRADED;
 		if (c <= 2 || c == 0x40) {
 			h->state = KRL_HTTP_FRAME;
 			return KRL_HTTP_NOTHING;
@@ -108,6 +112,8 @@ static __always_inline int krl_http_method_byte(struct krl_http *h, __u8 c)
 		if (!(h->flags & KRL_HTTP_SMALL) &&
 		    krl_http_token_is(h, KRL_W('h', 'e', 'a', 'd', 0, 0, 0, 0), 0, 0))
 			h->flags |= KRL_HTTP_HEAD;
+		if (krl_http_token_is(h, KRL_W('c', 'o', 'n', 'n', 'e', 'c', 't', 0), 0, 0))
+			h->flags |= KRL_HTTP_UPGRADE;
 		h->state = KRL_HTTP_TARGET_START;
 		return KRL_HTTP_NOTHING;
 	}
@@ -132,6 +138,8 @@ static __always_inline int krl_http_target_end(struct krl_http *h)
 
 	h->digits = 0;
 	h->state = KRL_HTTP_VERSION;
+	if (target == KRL_HTTP_TARGET_STAR)
+		h->flags |= KRL_HTTP_STAR;
 	if (target <= KRL_HTTP_TARGET_STAR)
 		return KRL_HTTP_NOTHING;
 	return target == KRL_HTTP_TARGET_PORT &&
@@ -172,7 +180,8 @@ static __always_inline int krl_http_version_byte(struct krl_http *h, __u8 c)
 		h->digits = at + 1;
 		if (c == (__u8)(prefix >> (at * 8)))
 			return KRL_HTTP_NOTHING;
-		if (at != 5 || c != '2' || !krl_http_token_is(h, KRL_W('p', 'r', 'i', 0, 0, 0, 0, 0), 0, 0))
+		if (at != 5 || c != '2' || !krl_http_token_is(h, KRL_W('p', 'r', 'i', 0, 0, 0, 0, 0), 0, 0) ||
+		    (h->flags & (KRL_HTTP_SMALL | KRL_HTTP_STAR)) != KRL_HTTP_STAR)
 			return KRL_HTTP_BAD;
 		return (h->flags & (KRL_HTTP_LATER | KRL_HTTP_UPGRADE_ASKED)) == KRL_HTTP_LATER ? KRL_HTTP_BAD : KRL_HTTP_H2;
 	}

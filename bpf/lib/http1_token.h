@@ -64,12 +64,13 @@ enum {
 	KRL_HTTP_CLOSE = 1U << 3,	/* Connection: close */
 	KRL_HTTP_EXPECT = 1U << 4,	/* Expect: 100-continue */
 	KRL_HTTP_HEAD = 1U << 5,	/* the answer has no body */
-	KRL_HTTP_UPGRADE = 1U << 6,
+	KRL_HTTP_UPGRADE = 1U << 6,	/* or CONNECT: another protocol may follow */
 	KRL_HTTP_SMALL = 1U << 7,	/* some letter of the method is a small one */
 	KRL_HTTP_REQUEST_FLAGS = (1U << 8) - 1,
 	KRL_HTTP_NOT_FIRST = 1U << 8,	/* some byte of the connection was seen */
 	KRL_HTTP_UPGRADE_ASKED = 1U << 9,	/* the request before this one asked to upgrade */
-	KRL_HTTP_LATER = 1U << 10,	/* some request came before this one */
+	KRL_HTTP_LATER = 1U << 10,	/* something came before this request */
+	KRL_HTTP_STAR = 1U << 11,	/* its target is "*" */
 };
 
 enum krl_http_event {

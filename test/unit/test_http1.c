@@ -81,8 +81,8 @@ static const struct {
 	{ "absolute target", "GET http://a/b HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "absolute target without a path", "GET HTTP://[::1]:80?b HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "asterisk", "OPTIONS * HTTP/1.1" CRLF CRLF, 1, 0 },
-	{ "host and port", "CONNECT a.b:443 HTTP/1.1" CRLF CRLF, 1, 0 },
-	{ "address and port", "CONNECT [::1]:443 HTTP/1.1" CRLF CRLF, 1, 0 },
+	{ "host and port", "CONNECT a.b:443 HTTP/1.1" CRLF CRLF, 1, KRL_HTTP_UPGRADE },
+	{ "address and port", "CONNECT [::1]:443 HTTP/1.1" CRLF CRLF, 1, KRL_HTTP_UPGRADE },
 	{ "a colon in a path", "GET /a:b HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "method that begins as head", "HEADER / HTTP/1.1" CRLF CRLF, 1, 0 },
 	{ "old version", "GET / HTTP/1.0" CRLF CRLF, 1, KRL_HTTP_1_0 },
@@ -261,9 +261,13 @@ static void tells_other_protocols_at_the_start_of_a_connection(void **state)
 	assert_int_equal(parse("PRI * HTTP/2.0" CRLF CRLF, 18).event, KRL_HTTP_H2);
 	assert_int_equal(parse("\x80\x01", 2).event, KRL_HTTP_BAD);
 	assert_int_equal(parse("GET / HTTP/1.1" CRLF CRLF "PRI * HTTP/2.0", 32).event, KRL_HTTP_BAD);
+	assert_int_equal(parse("pri * HTTP/2.0" CRLF CRLF, 18).event, KRL_HTTP_BAD);
+	assert_int_equal(parse("PRI / HTTP/2.0" CRLF CRLF, 18).event, KRL_HTTP_BAD);
+	assert_int_equal(parse(CRLF "PRI * HTTP/2.0" CRLF CRLF, 20).event, KRL_HTTP_BAD);
 }
 
 #define UPGRADE "GET / HTTP/1.1" CRLF "Upgrade: websocket" CRLF CRLF
+#define TUNNEL "CONNECT a:443 HTTP/1.1" CRLF CRLF
 
 static void leaves_http_only_for_bytes_no_server_takes_as_a_request(void **state)
 {
@@ -276,6 +280,10 @@ static void leaves_http_only_for_bytes_no_server_takes_as_a_request(void **state
 		{ UPGRADE "\x81\x85", sizeof(UPGRADE) + 1, KRL_HTTP_UPGRADED, 1 },
 		{ UPGRADE "A\x85", sizeof(UPGRADE) + 1, KRL_HTTP_UPGRADED, 1 },
 		{ UPGRADE "\x01\x85", sizeof(UPGRADE) + 1, KRL_HTTP_UPGRADED, 1 },
+		{ UPGRADE "\x16\x03", sizeof(UPGRADE), KRL_HTTP_UPGRADED, 1 },
+		{ TUNNEL "\x16\x03", sizeof(TUNNEL), KRL_HTTP_UPGRADED, 1 },
+		{ TUNNEL "\x81\x85", sizeof(TUNNEL) + 1, KRL_HTTP_UPGRADED, 1 },
+		{ TUNNEL "GET / HTTP/1.1" CRLF CRLF, sizeof(TUNNEL) + 17, KRL_HTTP_NOTHING, 2 },
 		{ UPGRADE "\x01G", sizeof(UPGRADE) + 1, KRL_HTTP_BAD, 1 },
 		{ UPGRADE "C\x85", sizeof(UPGRADE) + 1, KRL_HTTP_BAD, 1 },
 		{ UPGRADE "\x85GET", sizeof(UPGRADE) + 3, KRL_HTTP_BAD, 1 },
