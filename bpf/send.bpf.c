@@ -36,6 +36,16 @@ static __always_inline int krl_send_refuse_last(struct sk_msg_md *msg, struct kr
 	return krl_message_drop(msg, conn, seq);
 }
 
+/* Bytes of the stream went by unseen, or are lost. */
+static __always_inline int krl_send_gap(struct sk_msg_md *msg, struct krl_conn *conn, __u64 cookie, __u32 seq,
+					int nothing_owed)
+{
+	krl_count(KRL_REASON_STREAM_GAP);
+	conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
+	conn->answer.no_body = 0;
+	return krl_send_refuse_last(msg, conn, cookie, seq, nothing_owed);
+}
+
 static __always_inline int krl_send_unjudged(struct sk_msg_md *msg, struct krl_conn *conn, __u64 cookie, __u32 seq,
 					     __u32 reason, int nothing_owed)
 {
@@ -118,6 +128,25 @@ static __always_inline int krl_send_refused(struct krl_conn *conn, const struct 
 	return !!krl_admit(&judging);
 }
 
+/* Something was written before the socket was enrolled: in the SYN, or by a send() that had waited for the connection,
+ * which goes on as it began. What is written until that is answered may be the rest of it. Returns -1, or a verdict. */
+static __always_inline int krl_send_unseen(struct sk_msg_md *msg, struct krl_conn *conn, __u64 cookie, struct sock *sk,
+					   __u32 seq)
+{
+	struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+	int answered = krl_sock_read_all(sk) && krl_sock_rcv_nxt(sk) != conn->admit_seq;
+
+	krl_count(KRL_REASON_UNSEEN);
+	conn->http.flags = KRL_HTTP_NOT_FIRST;
+	if (endpoint && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
+		conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
+		return krl_send_refuse_last(msg, conn, cookie, seq, answered);
+	}
+	conn->phase = KRL_PHASE_JOINING;
+	conn->joining = 1;
+	return -1;
+}
+
 static __always_inline int krl_send_judge(struct sk_msg_md *msg, struct krl_conn *conn, __u64 cookie, struct sock *sk,
 					  __u32 seq)
 {
@@ -127,16 +156,20 @@ static __always_inline int krl_send_judge(struct sk_msg_md *msg, struct krl_conn
 	__u32 room;
 
 	over = krl_message_place(conn, seq);
-	if (over < 0) {
-		krl_count(KRL_REASON_STREAM_GAP);
-		conn->answer.kind = KRL_ANSWER_BAD_REQUEST;
-		return krl_send_refuse_last(msg, conn, cookie, seq, nothing_owed);
-	}
+	if (over < 0)
+		return krl_send_gap(msg, conn, cookie, seq, nothing_owed);
 	room = krl_message_room(msg, conn, sk);
+	/* What was held back is lost with the rest of the message. */
+	if (!room && over && krl_http_in_head(&conn->http))
+		return krl_send_gap(msg, conn, cookie, seq, nothing_owed);
 	if (!room)
 		return SK_DROP;
-	if (over > (int)room)
-		return krl_message_pass(msg, conn, seq, room);
+	/* The send buffer was made smaller since it was held back. sending.at_seq stays where framing is. */
+	if (over > (int)room) {
+		conn->sending.torn |= krl_http_in_head(&conn->http);
+		bpf_msg_apply_bytes(msg, room);
+		return SK_PASS;
+	}
 	/* What was held back went out: there were too many pieces. */
 	if (!over && krl_http_in_head(&conn->http))
 		conn->sending.torn = 1;
@@ -170,7 +203,7 @@ static __always_inline int krl_send_judge(struct sk_msg_md *msg, struct krl_conn
 		return krl_send_judged(msg, conn, cookie, sk, seq, nothing_owed, refused);
 	}
 	if (krl_http_in_head(&conn->http))
-		return krl_message_hold(msg, conn, seq);
+		return krl_message_hold(msg, conn, sk, seq);
 	return krl_message_pass(msg, conn, seq, conn->scan.off);
 }
 
@@ -180,6 +213,7 @@ int krl_send(struct sk_msg_md *msg)
 	struct krl_conn *conn;
 	struct sock *sk;
 	__u64 cookie;
+	int verdict;
 	__u32 seq;
 
 	/* The kernel keeps both from run to run. */
@@ -194,6 +228,11 @@ int krl_send(struct sk_msg_md *msg)
 	if (conn->phase == KRL_PHASE_DRAIN || conn->phase == KRL_PHASE_CLOSED) {
 		conn->late = KRL_LATE_TRIES;
 		return krl_message_drop(msg, conn, seq);
+	}
+	if (!conn->http.flags && seq != conn->sending.at_seq) {
+		verdict = krl_send_unseen(msg, conn, cookie, sk, seq);
+		if (verdict >= 0)
+			return verdict;
 	}
 	if (conn->phase == KRL_PHASE_JOINING) {
 		if (!krl_sock_read_all(sk) || krl_sock_rcv_nxt(sk) == conn->admit_seq)

@@ -91,14 +91,17 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const 
 	conn = krl_enrol(ops, cookie, &key, flow->netns_cookie);
 	if (!conn)
 		return;
-	conn->sending.at_seq = ops->snd_nxt;
+	/* What went out in the SYN, krl_send will not see: it finds another place than this. */
+	conn->sending.at_seq = ops->snd_nxt - !!ops->data_segs_out;
+	conn->admit_seq = ops->rcv_nxt;
 	if (bpf_sock_hash_update(ops, &krl_senders, &cookie, BPF_NOEXIST))
 		krl_conn_not_enrolled(cookie);
 	else
 		krl_enrol_receiver(ops, cookie);
 }
 
-/* The connection ends, and the server has it still: after a single request, this is the second look. */
+/* The connection ends, and the server has it still: after a single request, this is the second look. Of a client that
+ * wrote something, and krl_send saw nothing, it is the first. */
 static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
 {
 	struct krl_conn *conn;
@@ -108,8 +111,13 @@ static __always_inline void krl_last_look(struct bpf_sock_ops *ops)
 	cookie = bpf_get_socket_cookie(ops);
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	tcp = krl_ops_sock(ops);
-	if (conn && tcp && conn->endpoint.hook == KRL_HOOK_STREAM)
+	if (!conn || !tcp)
+		return;
+	if (conn->endpoint.hook == KRL_HOOK_STREAM)
 		krl_look_at_reader(conn, tcp);
+	else if (conn->phase == KRL_PHASE_OPEN && !conn->http.flags &&
+		 conn->sending.at_seq != krl_sock_write_seq(tcp))
+		krl_count(KRL_REASON_UNSEEN);
 }
 
 /* A SYN is answered: what krl_incoming took for it is well taken. */

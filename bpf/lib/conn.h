@@ -52,7 +52,7 @@ struct krl_judge {
 	__u64 wait_ns;		/* of the refusing rule that fills last; 0: none refused */
 	__u64 remaining;
 	__u32 refused_slot;
-	__u32 pad;
+	__u32 recount;		/* see held.bpf.c */
 	__u64 counts;		/* a bit for each rule that counts for them */
 	__u64 taken;		/* ... for each rule taken from */
 	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
@@ -139,7 +139,6 @@ struct krl_reply_walk {
 struct krl_sending {
 	__u32 at_seq;		/* TCP sequence number of what it writes: up to here that was framed */
 	__u32 size;		/* of this message */
-	__u32 sure;		/* bytes of it that the kernel takes in any case */
 	__u8 corked;		/* the kernel keeps messages of this connection in one that was held back */
 	__u8 torn;		/* the first part of the head that is framed went out */
 	__u8 pieces;		/* messages since those held back were made one piece */

@@ -44,10 +44,8 @@ static __always_inline int krl_refuse_ended(struct krl_conn *conn)
 	switch (conn->scan.event) {
 	case KRL_HTTP_TLS:
 		return krl_refuse_unjudged(conn, KRL_REASON_TLS);
-	case KRL_HTTP_H2:
-		if (!(conn->http.flags & KRL_HTTP_UPGRADE_ASKED))
-			return krl_refuse_unjudged(conn, KRL_REASON_HTTP2);
-		/* fall through */
+	case KRL_HTTP_H2:	/* after Upgrade: h2c as well */
+		return krl_refuse_unjudged(conn, KRL_REASON_HTTP2);
 	case KRL_HTTP_UPGRADED:
 		krl_count(KRL_REASON_UPGRADED);
 		conn->phase = KRL_PHASE_OPAQUE;

@@ -25,7 +25,6 @@ static __always_inline __u32 krl_message_room(struct sk_msg_md *msg, struct krl_
 	__u32 first = (long)msg->data_end - (long)msg->data;
 	__u32 sure = krl_sock_sure(sk, first, conn->sending.pieces);
 
-	conn->sending.sure = sure;
 	if (sure)
 		return sure < conn->sending.size ? sure : conn->sending.size;
 	/* One byte is taken or not: a writer that blocks waits for that. */
@@ -50,11 +49,13 @@ static __always_inline int krl_message_pass(struct sk_msg_md *msg, struct krl_co
 
 /* The message ends in a head: hold it back, so that nothing of a request that will be refused becomes a packet; or let
  * it go where it is too long for that. */
-static __always_inline int krl_message_hold(struct sk_msg_md *msg, struct krl_conn *conn, __u32 seq)
+static __always_inline int krl_message_hold(struct sk_msg_md *msg, struct krl_conn *conn, struct sock *sk, __u32 seq)
 {
 	__u32 size = conn->sending.size, len = conn->scan.len;
 
-	if (len < size || size >= KRL_CORKED_BYTES || size >= conn->sending.sure || conn->sending.torn) {
+	/* Room for all of it as well when the rest comes in more pieces. */
+	if (len < size || size >= KRL_CORKED_BYTES || size >= krl_sock_sure(sk, 0, KRL_CORKED_PIECES) ||
+	    conn->sending.torn) {
 		conn->sending.torn = 1;
 		return krl_message_pass(msg, conn, seq, len);
 	}

@@ -29,6 +29,7 @@
 	X(JOIN_UNREAD, "join_unread", "no request was found on a connection that was open before the rule") \
 	X(HEADERS_LOST, "headers_lost", "no room to tell of the limit on an answer, which went without") \
 	X(REPLY_UNREAD, "reply_unread", "an answer could not be followed, nor be given header fields") \
+	X(UNSEEN, "unseen", "a client wrote before its connection was there, not judged")          \
 	X(UNGUARDED, "unguarded", "a connection came in before the agent was in its network namespace, not judged") \
 	X(NOT_JUDGED, "not_judged", "a connection came in while too many others were judged on its CPU, not judged") \
 	X(BLOCKING_READER, "blocking_reader", "a connection that its server reads with blocking calls") \
