@@ -117,15 +117,19 @@ int krl_counted(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-static __always_inline int krl_held_has(const struct krl_held *held, __u32 rule_id)
+static __always_inline int krl_same_key(const struct krl_bucket_key *a, const struct krl_bucket_key *b)
 {
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	__u64 differ = 0;
 	__u32 i;
 
-	for (i = 0; i < KRL_HELD_KEYS; i++)
-		if (i < held->count && held->keys[i].rule_id == rule_id)
-			return 1;
-	return 0;
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
 }
+
+/* judge.recount: a bit for each key of what is held that is one of a rule's; and this, when what is missing is added. */
+#define KRL_RECOUNT_ADDS (1U << 31)
 
 static long krl_recount_rule(__u32 i, void *ctx)
 {
@@ -137,25 +141,53 @@ static long krl_recount_rule(__u32 i, void *ctx)
 
 	if (!krl_judge_counts(judging->judge, i))
 		return 0;
-	b = krl_judge_bucket(ctx, i, &rule);
-	n = held->count;
-	if (!b || !(rule.flags & KRL_RULE_CONCURRENT) || n >= KRL_HELD_KEYS || krl_held_has(held, rule.key.rule_id))
+	b = krl_judge_bucket(judging, i, &rule);
+	if (!b || !(rule.flags & KRL_RULE_CONCURRENT))
 		return 0;
-	if (!krl_gauge_hold(b))
+	for (n = 0; n < KRL_HELD_KEYS; n++) {
+		KRL_FORGET();	/* or clang loads the whole key before, to the stack */
+		if (n >= held->count || !krl_same_key(&held->keys[n], &rule.key))
+			continue;
+		judging->judge->recount |= 1U << n;
+		return 0;
+	}
+	n = held->count;
+	if (judging->judge->recount & KRL_RECOUNT_ADDS && n < KRL_HELD_KEYS && !krl_gauge_hold(b))
 		krl_judge_hold_note(held, n, &rule);
 	return 0;
 }
 
-/* A connection that was open before a rule counts in it, above the limit too. Its row is out of krl_held meanwhile; that
- * the socket is still there when it is back, the agent sees by its next walk. */
-static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cookie)
+/* Give back what no rule counts any more, or counts in another bucket, since its selectors or its address changed. */
+static __always_inline void krl_recount_drop(struct krl_held *held, __u32 wanted)
+{
+	__u32 n, kept = 0, overflow = 0;
+
+	for (n = 0; n < KRL_HELD_KEYS; n++) {
+		if (n >= held->count)
+			break;
+		if (!(wanted >> n & 1)) {
+			krl_held_put_key(&held->keys[n], held->overflow >> n & 1);
+			continue;
+		}
+		held->keys[KRL_MASKED(kept, KRL_HELD_KEYS)] = held->keys[n];
+		overflow |= (held->overflow >> n & 1) << kept;
+		kept++;
+	}
+	held->overflow = overflow;
+	held->count = kept;
+}
+
+/* A connection that was open before a rule counts in it, above the limit too, and in no other than those of now. Its row
+ * is out of krl_held meanwhile; that the socket is still there when it is back, the agent sees by its next walk. Returns
+ * whether it holds anything. */
+static __always_inline int krl_recount_open(struct krl_incoming *in, __u64 cookie)
 {
 	struct krl_endpoint *endpoint = krl_find_endpoint(&in->endpoint);
 	struct krl_judging judging = {};
 	struct krl_held *row;
 
 	if (!endpoint || krl_incoming_match(in, endpoint, &judging))
-		return;
+		return 0;
 	in->judge.counts = judging.match ? in->match.rules : ~0ULL;
 	in->held.count = 0;
 	in->held.overflow = 0;
@@ -165,19 +197,25 @@ static __always_inline void krl_recount_open(struct krl_incoming *in, __u64 cook
 	if (row) {
 		in->held = *row;
 		if (bpf_map_delete_elem(&krl_held, &cookie))
-			return;
+			return 0;
 		krl_held_prune(&in->held);
 	}
+	in->judge.recount = 0;
+	bpf_loop(endpoint->rule_count, krl_recount_rule, &judging, 0);
+	krl_recount_drop(&in->held, in->judge.recount);
+	in->judge.recount = KRL_RECOUNT_ADDS;
 	bpf_loop(endpoint->rule_count, krl_recount_rule, &judging, 0);
 	krl_held_keep(cookie, &in->held);
+	return !!in->held.count;
 }
 
 /* Run by the agent with a struct krl_counted as the packet. That is not on the stack, of which the functions below leave
- * little to this one. */
+ * little to this one. Returns whether an open connection holds anything now. */
 SEC("tc")
 int krl_recount(struct __sk_buff *skb)
 {
 	struct krl_incoming *in;
+	int holds = 0;
 	__u64 cookie;
 	__u32 kind;
 
@@ -196,10 +234,10 @@ int krl_recount(struct __sk_buff *skb)
 		if (kind == KRL_COUNTED_HALF_OPEN)
 			krl_held_unreserve(&in->flow);
 		else
-			krl_recount_open(in, cookie);
+			holds = krl_recount_open(in, cookie);
 	}
 	krl_incoming_unlock(in);
-	return 0;
+	return holds;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -69,9 +69,12 @@ int krl_late_program(struct krl_datapath *dp, enum krl_late which)
 int krl_late_run(struct krl_datapath *dp, enum krl_late which, const void *packet, __u32 bytes)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes, .repeat = 1);
-	int fd = krl_late_program(dp, which);
+	int fd = krl_late_program(dp, which), err;
 
-	return fd < 0 ? fd : bpf_prog_test_run_opts(fd, &opts);
+	if (fd < 0)
+		return fd;
+	err = bpf_prog_test_run_opts(fd, &opts);
+	return err ? err : (int)opts.retval;
 }
 
 void krl_late_close(struct krl_datapath *dp)

@@ -13,7 +13,7 @@ int krl_late_leave_out(struct kmesh_rl *skel);
  * yet. Or -errno, as libbpf has it. */
 int krl_late_program(struct krl_datapath *datapath, enum krl_late which);
 
-/* Run that program, of type tc, once for @packet of @bytes, 14 at least. 0, or -errno. */
+/* Run that program, of type tc, once for @packet of @bytes, 14 at least. Returns what it returns, or -errno. */
 int krl_late_run(struct krl_datapath *datapath, enum krl_late which, const void *packet, __u32 bytes);
 
 /* Is it loaded? */

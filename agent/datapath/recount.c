@@ -116,7 +116,7 @@ static int on_counted(void *ctx, const void *record)
 	const struct krl_counted *counted = record;
 	struct recount *r = ctx;
 	struct row *seen = krl_vec_add(&r->seen, &r->seen_count);
-	int err = 0;
+	int holds;
 
 	if (!seen)
 		return -ENOMEM;
@@ -124,13 +124,15 @@ static int on_counted(void *ctx, const void *record)
 	seen->cookie = counted->cookie;
 	if (counted->kind == KRL_COUNTED_HALF_OPEN)
 		seen->flow = counted->flow;
-	if (counted->kind == KRL_COUNTED_MISSING || (counted->kind == KRL_COUNTED_HERE && r->edited)) {
-		err = run(r->dp, counted);
-		r->taken_in++;
-	} else if (counted->kind == KRL_COUNTED_NOWHERE) {
-		err = give_back_one(r, *counted);
-	}
-	return err;
+	if (counted->kind == KRL_COUNTED_NOWHERE)
+		return give_back_one(r, *counted);
+	if (counted->kind != KRL_COUNTED_MISSING && !(counted->kind == KRL_COUNTED_HERE && r->edited))
+		return 0;
+	holds = run(r->dp, counted);
+	if (holds < 0)
+		return holds;
+	r->taken_in += holds;
+	return 0;
 }
 
 /* In the network namespace that the agent is in now. */

@@ -26,11 +26,19 @@ static __always_inline struct krl_bucket *krl_held_bucket(const struct krl_bucke
 	return overflow ? bpf_map_lookup_elem(&krl_overflow, &slot) : bpf_map_lookup_elem(&krl_buckets, key);
 }
 
-/* Give back what @held says. A bucket that is gone went with its rule. */
+/* A bucket that is gone went with its rule. */
+static __always_inline void krl_held_put_key(const struct krl_bucket_key *key, __u32 overflow)
+{
+	struct krl_bucket *b = krl_held_bucket(key, overflow);
+
+	if (b && !krl_bucket_is_buried(b))
+		krl_gauge_put(b);
+}
+
+/* Give back what @held says. */
 KRL_GLOBAL int krl_held_put(const struct krl_held *held)
 {
 	struct krl_bucket_key key;
-	struct krl_bucket *b;
 	__u32 i;
 
 	if (!held)
@@ -39,9 +47,7 @@ KRL_GLOBAL int krl_held_put(const struct krl_held *held)
 		if (i >= held->count)
 			break;
 		key = held->keys[i];
-		b = krl_held_bucket(&key, held->overflow >> i & 1);
-		if (b && !krl_bucket_is_buried(b))
-			krl_gauge_put(b);
+		krl_held_put_key(&key, held->overflow >> i & 1);
 	}
 	return 0;
 }
@@ -115,22 +121,26 @@ KRL_GLOBAL int krl_held_unreserve(const struct krl_flow *flow)
 	return 0;
 }
 
-static __always_inline void krl_held_no_room(const struct krl_held *held)
+static __always_inline void krl_held_no_room(struct krl_held *held)
 {
 	krl_held_put(held);
+	held->count = 0;
 	krl_count(KRL_REASON_CONN_TABLE_FULL);
 }
 
-/* The socket @cookie holds what @held says, which krl_admit() wrote. Without room it holds nothing. */
-static __always_inline void krl_held_keep(__u64 cookie, struct krl_held *held)
+/* The socket @cookie holds what @held says, which krl_admit() wrote. Returns 0; or -1 without room: then it holds
+ * nothing. */
+static __always_inline int krl_held_keep(__u64 cookie, struct krl_held *held)
 {
 	if (!held->count)
-		return;
+		return 0;
 	/* Of a connection that came to nothing. */
 	if (bpf_map_lookup_elem(&krl_held, &cookie))
 		krl_held_drop(cookie);
-	if (bpf_map_update_elem(&krl_held, &cookie, held, BPF_NOEXIST))
-		krl_held_no_room(held);
+	if (!bpf_map_update_elem(&krl_held, &cookie, held, BPF_NOEXIST))
+		return 0;
+	krl_held_no_room(held);
+	return -1;
 }
 
 /* So does the half-open connection of @flow. */

@@ -253,3 +253,68 @@ def requests_are_limited_beside(env):
     expect_ok(conn.ask(get()), "/")
     expect_limited(conn.ask(get()), 1, "1 per 1 day")
     equal(opened(env, 1), 0, "connections let in beside it")
+
+
+@case
+def those_that_are_open_follow_an_edit_of_selectors(env):
+    """A count that was one becomes one for each source, and then that of a source alone."""
+    each = ", clientSelectors: [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]"
+    one = ", clientSelectors: [{sourceCIDR: {value: 127.0.0.5/32}}]"
+    env.server(host="0.0.0.0")
+    limit(env, rules=[at_once(3)])
+    guarded(env)
+    equal(opened(env, 1, source=("127.0.0.5", 0)) + opened(env, 2, source=("127.0.0.6", 0)), 3, "connections let in")
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(3, more=each)]))
+    wait_for("buckets of both", lambda: env.item()["buckets"] > 2)
+    equal(opened(env, 3, source=("127.0.0.5", 0)), 2, "connections of one source let in")
+    equal(opened(env, 3, source=("127.0.0.6", 0)), 1, "connections of the other let in")
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(4, more=one)]))
+    room(env, 1)
+    equal(opened(env, 2, source=("127.0.0.5", 0)), 1, "connections of the one that counts let in")
+    equal(opened(env, 2, source=("127.0.0.6", 0)), 2, "connections of the other let in")
+    env.close_conns()
+    room(env, 4)
+    nothing_is_held(env)
+
+
+@case
+def those_that_are_open_follow_their_rule_to_another_address(env):
+    env.server(host="0.0.0.0")
+    limit(env, ip="0.0.0.0", rules=[at_once(3)])
+    guarded(env)
+    equal(opened(env, 1, host="127.0.0.2") + opened(env, 2), 3, "connections let in")
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(3)]))
+    room(env, 1)
+    equal(opened(env, 2), 1, "connections let in")
+    equal(opened(env, 2, host="127.0.0.2"), 2, "connections to the other address let in")
+    env.close_conns()
+    room(env, 3)
+    nothing_is_held(env)
+
+
+@case
+def connections_that_no_rule_counts_are_left_alone(env):
+    """The agent does not find them anew at each look; of which some go by until a SYN is given back."""
+    with open("/proc/sys/net/ipv4/tcp_synack_retries", "w", encoding="ascii") as retries:
+        retries.write("1")
+    env.server(host="0.0.0.0")
+    agent = limit(env, rules=[at_once(3, more=", clientSelectors: [{sourceCIDR: {value: 127.0.0.5/32}}]")])
+    guarded(env)
+    equal(opened(env, 2, source=("127.0.0.6", 0)), 2, "connections let in")
+    env.conns.append(syn.silence("127.0.0.5", 40001))
+    syn.send("127.0.0.1", syn.segment("127.0.0.5", "127.0.0.1", 40001, PORT))
+    equal(env.tokens(), 2, "room beside one that is half open")
+    room(env, 3)
+    counted = [line for line in agent.text().splitlines() if "connections counted anew" in line]
+    equal([line for line in counted if "+0 -1" not in line], [], "what else the agent counted anew")
+
+
+@case
+def what_was_never_accepted_ends_with_its_listener(env):
+    server = env.server(hold_accept=True)
+    limit(env, rules=[at_once(3)])
+    guarded(env)
+    equal(opened(env, 5), 3, "connections let in")
+    os.kill(server.pid, signal.SIGKILL)
+    room(env, 3)
+    nothing_is_held(env)
