@@ -73,6 +73,7 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	const struct krl_rule *rule;
 	struct krl_dial *dial;
 	struct krl_judge *j;
+	int unjudged;
 	__u32 slot;
 
 	dialled.hook = KRL_HOOK_CONNECT;
@@ -80,10 +81,11 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	judging.endpoint = krl_find_endpoint(&endpoint);
 	if (!judging.endpoint)
 		return 0;
+	unjudged = judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -KRL_ECONNREFUSED : 0;
 	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!dial) {
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
-		return 0;
+		return unjudged;
 	}
 	dial->dialled = dialled;
 	j = &dial->judge;
@@ -95,8 +97,10 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	judging.judge = j;
 	judging.held = &dial->held;
 	if (!krl_admit(&judging)) {
-		krl_held_keep(bpf_get_socket_cookie(ctx), &dial->held);
-		return 0;
+		if (!krl_held_keep(bpf_get_socket_cookie(ctx), &dial->held) || !unjudged)
+			return 0;
+		krl_judge_undo(&judging);
+		return unjudged;
 	}
 	slot = j->refused_slot;
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);

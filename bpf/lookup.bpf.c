@@ -6,18 +6,46 @@
 #include "lib/endpoint.h"
 #include "lib/incoming_match.h"
 
-/* Judge the connection of @in, which is locked, by @endpoint. Returns whether it is refused. Not global, as
+enum krl_incoming_verdict {
+	KRL_INCOMING_PASSES,
+	KRL_INCOMING_LIMITED,
+	KRL_INCOMING_UNJUDGED,	/* and refused */
+};
+
+static __always_inline int krl_incoming_failure(const struct krl_endpoint *endpoint)
+{
+	return endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? KRL_INCOMING_UNJUDGED : KRL_INCOMING_PASSES;
+}
+
+/* Judge the connection of @in, which is locked, by @endpoint. Returns enum krl_incoming_verdict. Not global, as
  * krl_incoming_settle(). */
 static __noinline int krl_incoming_judge(struct krl_incoming *in, const struct krl_endpoint *endpoint)
 {
 	struct krl_judging judging = {};
 
 	if (krl_incoming_match(in, endpoint, &judging))
-		return 0;
+		return krl_incoming_failure(endpoint);
 	if (krl_admit(&judging))
-		return 1;
+		return KRL_INCOMING_LIMITED;
 	in->taken = in->judge.taken || in->judge.shadowed;
-	return 0;
+	return KRL_INCOMING_PASSES;
+}
+
+/* There is no room to judge in. */
+static __noinline int krl_incoming_unjudged(struct bpf_sk_lookup *ctx)
+{
+	struct krl_endpoint_key key = { .hook = KRL_HOOK_LOOKUP };
+	struct krl_endpoint *endpoint;
+	struct krl_flow flow = {};
+
+	krl_flow_of_lookup(ctx, &flow);
+	__builtin_memcpy(key.addr, flow.local, sizeof(key.addr));
+	key.port = flow.local_port;
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint)
+		return SK_PASS;
+	krl_count(KRL_REASON_NOT_JUDGED);
+	return krl_incoming_failure(endpoint) ? SK_DROP : SK_PASS;
 }
 
 SEC("sk_lookup")
@@ -27,27 +55,25 @@ int krl_incoming(struct bpf_sk_lookup *ctx)
 	struct krl_incoming *in;
 	__u32 zero = 0;
 	__u64 *netns;
-	int refused;
+	int verdict;
 
 	if (ctx->protocol != KRL_IPPROTO_TCP || !krl_port_counts(ctx->local_port))
 		return SK_PASS;
 	netns = bpf_map_lookup_elem(&krl_netns, &zero);
 	in = krl_incoming_take();
-	if (!netns || !in) {
-		krl_count(KRL_REASON_NOT_JUDGED);
-		return SK_PASS;
-	}
+	if (!netns || !in)
+		return krl_incoming_unjudged(ctx);
 	krl_flow_of_lookup(ctx, &in->flow);
 	in->flow.netns_cookie = *netns;
 	endpoint = krl_incoming_endpoint(in);
-	refused = endpoint && krl_incoming_judge(in, endpoint);
-	if (refused && krl_incoming_settle_some(in->judge.now_ns)) {
+	verdict = endpoint ? krl_incoming_judge(in, endpoint) : KRL_INCOMING_PASSES;
+	if (verdict == KRL_INCOMING_LIMITED && krl_incoming_settle_some(in->judge.now_ns)) {
 		krl_judge_count(in->judge.refused_slot, 0, -in->judge.n, 0);
 		endpoint = bpf_map_lookup_elem(&krl_endpoints, &in->endpoint);
-		refused = endpoint && krl_incoming_judge(in, endpoint);
+		verdict = endpoint ? krl_incoming_judge(in, endpoint) : KRL_INCOMING_PASSES;
 	}
 	krl_incoming_unlock(in);
-	return refused ? SK_DROP : SK_PASS;
+	return verdict ? SK_DROP : SK_PASS;
 }
 
 /* Run by the agent. */

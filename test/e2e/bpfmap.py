@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of a pinned BPF map, by bpf(2): guests have no bpftool."""
+"""Pinned BPF maps, by bpf(2): guests have no bpftool."""
 
 import ctypes
 import errno
@@ -7,8 +7,11 @@ import os
 import platform
 import struct
 
+BPF_MAP_LOOKUP_ELEM = 1
+BPF_MAP_UPDATE_ELEM = 2
 BPF_MAP_GET_NEXT_KEY = 4
 BPF_OBJ_GET = 7
+BPF_OBJ_GET_INFO_BY_FD = 15
 NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -23,10 +26,38 @@ def bpf(command, attributes):
     return result
 
 
+def _open(path):
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
+
+
+def _possible_cpus():
+    with open("/sys/devices/system/cpu/possible", encoding="ascii") as ranges:
+        return int(ranges.read().strip().split("-")[-1].split(",")[-1]) + 1
+
+
+def set_first_words(path, word):
+    """Write @word over the first eight bytes of every value, on every CPU, of the array of each CPU's own that is
+    pinned at @path."""
+    fd = _open(path)
+    info = ctypes.create_string_buffer(64)
+    bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+    _, _, _, value_size, entries = struct.unpack_from("IIIII", info)
+    size = (value_size + 7) // 8 * 8
+    values = ctypes.create_string_buffer(size * _possible_cpus())
+    for number in range(entries):
+        key = ctypes.create_string_buffer(struct.pack("I", number), 4)
+        attributes = struct.pack("I4xQQQ", fd, ctypes.addressof(key), ctypes.addressof(values), 0)
+        bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+        for at in range(0, len(values), size):
+            struct.pack_into("Q", values, at, word)
+        bpf(BPF_MAP_UPDATE_ELEM, attributes)
+    os.close(fd)
+
+
 def keys(path, size=8):
     """All keys, @size bytes each, of the map that is pinned at @path."""
-    name = ctypes.create_string_buffer(path.encode())
-    fd = bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
+    fd = _open(path)
     key, found = None, []
     try:
         while True:

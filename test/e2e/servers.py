@@ -32,6 +32,7 @@ import isolation
 from session import Recorder, Session
 
 RECV_BYTES = 65536
+IPPROTO_MPTCP = 262
 
 # As servers on epoll do: socket.accept() would leave the connection blocking for a moment.
 _libc = ctypes.CDLL(None)
@@ -223,7 +224,8 @@ def exit_with_input():
 
 def listen(options):
     v6 = ":" in options.host
-    listener = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
+    protocol = IPPROTO_MPTCP if options.multipath else 0
+    listener = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_STREAM, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if v6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not options.dual)
@@ -245,6 +247,7 @@ def main():
     parser.add_argument("--hold-accept", action="store_true")
     parser.add_argument("--fionread", action="store_true", help="ask how much there is, then recv")
     parser.add_argument("--raw", action="store_true", help="record the bytes themselves too")
+    parser.add_argument("--multipath", action="store_true", help="listen with Multipath TCP, as Go does")
     parser.add_argument("--new-network", action="store_true", help="in a network namespace of its own")
     options = parser.parse_args()
 
