@@ -6,6 +6,7 @@
 #include "lib/admit.h"
 #include "lib/dialled.h"
 #include "lib/endpoint.h"
+#include "lib/kernel.h"
 
 #define KRL_SOCK_STREAM 1
 #define KRL_EPERM 1
@@ -34,20 +35,33 @@ static __always_inline void krl_forget_attempt(struct bpf_sock_addr *ctx)
 }
 
 /* Note where @ctx dialled to if requests that go there are counted, for the program that is told when the
- * connection is established: its peer may be another address then. */
-static __always_inline void krl_note_dialled(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
+ * connection is established: its peer may be another address then. Returns 0; or -errno when the requests could not be
+ * judged, and have to be. */
+static __always_inline int krl_note_dialled(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
-	struct krl_endpoint_key *noted, endpoint;
+	struct krl_endpoint_key *noted, key;
+	struct krl_endpoint *endpoint;
+	struct sock *tcp;
+	int unjudged;
 
 	dialled.hook = KRL_HOOK_SEND;
-	endpoint = dialled;
-	if (!krl_find_endpoint(&endpoint))
-		return;
+	key = dialled;
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint)
+		return 0;
+	unjudged = endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -KRL_ECONNREFUSED : 0;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(ctx->sk);
+	if (unjudged && tcp && krl_sock_is_subflow(tcp)) {
+		krl_count(KRL_REASON_NOT_ENROLLED);
+		return unjudged;
+	}
 	noted = bpf_sk_storage_get(&krl_dialled, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (noted)
-		*noted = dialled;
-	else
+	if (!noted) {
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
+		return unjudged;
+	}
+	*noted = dialled;
+	return 0;
 }
 
 /* The kernel takes no address for itself: of IPv4 for the one that the socket is bound to, if it is
@@ -120,13 +134,13 @@ static __always_inline int krl_dial(struct bpf_sock_addr *ctx, struct krl_endpoi
 	if (KRL_LIKELY(!krl_port_is_dialled(dialled->port)))
 		return 1;
 	krl_dialled_address(ctx, (__u32 *)dialled->addr);
-	refused = krl_judge_dial(ctx, *dialled);
-	if (refused) {
-		bpf_set_retval(refused);
-		return 0;
-	}
-	krl_note_dialled(ctx, *dialled);
-	return 1;
+	refused = krl_note_dialled(ctx, *dialled);
+	if (!refused)
+		refused = krl_judge_dial(ctx, *dialled);
+	if (!refused)
+		return 1;
+	bpf_set_retval(refused);
+	return 0;
 }
 
 SEC("cgroup/connect4")

@@ -183,6 +183,7 @@ static __always_inline int krl_h2_refuse_all(struct krl_conn *conn, __u64 cookie
 	return SK_DROP;
 }
 
+/* Returns 0; or -1 without room to match, where what cannot be judged is refused. */
 static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 {
 	struct krl_endpoint *endpoint = krl_conn_endpoint(w->conn);
@@ -190,6 +191,8 @@ static __noinline int krl_h2_find_rules(struct krl_h2_walking *w, __u64 cookie)
 	w->judging.policy = krl_endpoint_policy(&endpoint);
 	if (endpoint && w->judging.policy) {
 		w->judging.match = krl_match_of(w->skb, w->conn, cookie, endpoint->policy);
+		if (!w->judging.match && endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED)
+			return -1;
 		if (!w->judging.match) {
 			krl_count(KRL_REASON_CONN_TABLE_FULL);
 			return 0;
@@ -223,7 +226,8 @@ int krl_http2(struct __sk_buff *skb)
 		return SK_DROP;
 	walking.conn = conn;
 	walking.judging.judge = &conn->judge;
-	krl_h2_find_rules(&walking, cookie);
+	if (krl_h2_find_rules(&walking, cookie))
+		return krl_h2_refuse_all(conn, cookie, KRL_REASON_CONN_TABLE_FULL);
 	if (conn->h2.begins && krl_h2_unjudged(&walking.judging))
 		return krl_h2_refuse_all(conn, cookie, KRL_REASON_HTTP2);
 	rests = krl_h2_rests(&conn->h2);

@@ -6,6 +6,7 @@
 #define KMESH_RL_KERNEL_H
 
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -114,6 +115,7 @@ struct tcp_sock {
 	__u32 mss_cache;
 	__u32 notsent_lowat;
 	__u8 bpf_sock_ops_cb_flags;
+	_Bool is_mptcp;
 };
 
 #pragma clang attribute pop
@@ -166,6 +168,14 @@ static __always_inline __u32 krl_sock_lowat(struct sock *sk)
 	__u32 lowat = ((struct tcp_sock *)sk)->notsent_lowat;
 
 	return lowat ? lowat : sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+}
+
+/* Is it a subflow of Multipath TCP? Such are no part of a socket map (net/mptcp/subflow.c, mptcp_subflow_init). */
+static __always_inline int krl_sock_is_subflow(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
 }
 
 /* What an skb that is written costs of the send buffer beside its bytes, at most. */

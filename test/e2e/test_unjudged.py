@@ -5,7 +5,7 @@ import os
 import socket
 
 import bpfmap
-from client import equal, expect_ok, get
+from client import equal, expect, expect_ok, get
 from harness import DEADLINE_S, PORT, Skip, case, wait_for
 from http2 import PREFACE, SETTINGS, frame
 from incoming import guarded, limit, opened, reached
@@ -122,3 +122,19 @@ def multipath_tcp_that_goes_out_is_counted(env):
     env.limit(limit="2/day", spec=OUT)
     equal(statuses(multipath(env), 4), [b"200"] * 4, "statuses of what cannot be judged")
     equal(env.reasons()["not_enrolled"], 1, "connections not enrolled")
+
+
+@case
+def with_failure_policy_closed_no_multipath_tcp_goes_out(env):
+    multipath_is_there()
+    server = env.server()
+    env.limit(spec=OUT + CLOSED)
+    for _ in range(2):
+        try:
+            multipath(env)
+            expect(False, "it was not refused")
+        except ConnectionRefusedError:
+            pass
+    expect_ok(env.connect().ask(get()))
+    equal(env.reasons()["not_enrolled"], 2, "connections not enrolled")
+    equal(len(env.settled(server).events("accept")), 1, "connections at the server")
