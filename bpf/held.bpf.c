@@ -19,15 +19,18 @@ static __always_inline void krl_flow_of_sock(struct sock_common *skc, struct krl
 	ret->netns_cookie = skc->skc_net.net->net_cookie;
 }
 
-/* Have sockops told when @tp closes: kernels from 6.12 on let an iterator (net/core/filter.c, sol_tcp_sockopt). For
- * those before, the agent walks again. */
+/* Have sockops told when @tp closes, which another program may have made it forget: kernels from 6.12 on let an iterator
+ * (net/core/filter.c, sol_tcp_sockopt). For those before, the agent walks again. */
 static __always_inline void krl_counted_follow(struct tcp_sock *tp, struct krl_held *held)
 {
-	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+	int flags = tp->bpf_sock_ops_cb_flags;
 
-	if (!held->followed &&
-	    !bpf_setsockopt(tp, KRL_SOL_TCP, KRL_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+	if (!(flags & BPF_SOCK_OPS_STATE_CB_FLAG)) {
+		flags |= BPF_SOCK_OPS_STATE_CB_FLAG;
+		held->followed = !bpf_setsockopt(tp, KRL_SOL_TCP, KRL_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
+	} else {
 		held->followed = 1;
+	}
 }
 
 static __always_inline int krl_counted_at(const struct krl_endpoint_key *key)

@@ -22,6 +22,8 @@
 
 #define LOOK_EVERY_MS 1000
 #define LOOK_AT_ALL_EVERY 10
+/* What nobody told of, since another program on the cgroup made the kernel forget to. */
+#define WALK_EVERY 60
 
 #define BATCH 512
 
@@ -226,9 +228,10 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct krl_recounter *recounter = timer->data;
 	struct krl_datapath *dp = recounter->dp;
+	unsigned int looks = ++recounter->looks;
 
 	if (dp->recounts || is_waiting(dp, dp->skel->maps.krl_reserved, false) ||
-	    (++recounter->looks % LOOK_AT_ALL_EVERY == 0 && is_waiting(dp, dp->skel->maps.krl_held, true)))
+	    (looks % LOOK_AT_ALL_EVERY == 0 && is_waiting(dp, dp->skel->maps.krl_held, looks % WALK_EVERY != 0)))
 		krl_recount(dp, false);
 }
 

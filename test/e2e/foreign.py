@@ -13,6 +13,11 @@ BPF_PROG_LOAD = 5
 BPF_LINK_CREATE = 28
 BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 18
 BPF_CGROUP_INET4_CONNECT = 10
+BPF_PROG_TYPE_SOCK_OPS = 13
+BPF_CGROUP_SOCK_OPS = 3
+BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5
+BPF_SOCK_OPS_RTT_CB_FLAG = 8
+BPF_FUNC_SOCK_OPS_CB_FLAGS_SET = 59
 
 # Of struct bpf_sock_addr.
 USER_IP4 = 4
@@ -27,14 +32,14 @@ def _set(offset, value):
     return _instruction(0xb7, 2, 0, value) + _instruction(0x63, 1 | 2 << 4, offset)
 
 
-def _attach(cgroup, program):
+def _attach(cgroup, program, kind=BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place=BPF_CGROUP_INET4_CONNECT):
     code, licence = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
     fd = bpfmap.bpf(BPF_PROG_LOAD, struct.pack(
-        "IIQQIIQII16sII", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, len(program) // 8, ctypes.addressof(code),
-        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"foreign", 0, BPF_CGROUP_INET4_CONNECT))
+        "IIQQIIQII16sII", kind, len(program) // 8, ctypes.addressof(code),
+        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"foreign", 0, place))
     directory = os.open(cgroup, os.O_RDONLY)
     try:
-        return bpfmap.bpf(BPF_LINK_CREATE, struct.pack("IIII", fd, directory, BPF_CGROUP_INET4_CONNECT, 0))
+        return bpfmap.bpf(BPF_LINK_CREATE, struct.pack("IIII", fd, directory, place, 0))
     finally:
         os.close(directory)
         os.close(fd)
@@ -53,3 +58,13 @@ def rewriting(cgroup, host, port):
 def refusing(cgroup):
     """Every connection over IPv4 fails with EPERM, while the file descriptor that this returns is open."""
     return _attach(cgroup, _returning(0))
+
+
+def asking(cgroup):
+    """Who asks to be told of round trips on accepted sockets, and with that forgets what others have asked for."""
+    program = (_instruction(0x61, 2 | 1 << 4) +                                       # r2 = ops->op
+               _instruction(0x55, 2, 2, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) +        # another one: skip two
+               _instruction(0xb7, 2, 0, BPF_SOCK_OPS_RTT_CB_FLAG) +
+               _instruction(0x85, 0, 0, BPF_FUNC_SOCK_OPS_CB_FLAGS_SET) +
+               _returning(1))
+    return _attach(cgroup, program, BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS)

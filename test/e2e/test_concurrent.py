@@ -8,6 +8,7 @@ import sys
 import time
 
 import bpfmap
+import foreign
 import syn
 from client import equal, expect, expect_limited, expect_ok, get
 from documents import ratelimit
@@ -317,4 +318,21 @@ def what_was_never_accepted_ends_with_its_listener(env):
     equal(opened(env, 5), 3, "connections let in")
     os.kill(server.pid, signal.SIGKILL)
     room(env, 3)
+    nothing_is_held(env)
+
+
+@case
+def another_program_may_make_the_kernel_forget_to_tell(env):
+    """Of the end of connections: an edit has them looked at, and asks anew."""
+    env.server()
+    limit(env, rules=[at_once(4)])
+    guarded(env)
+    link = foreign.asking(env.cgroup)
+    equal(opened(env, 4), 4, "connections let in")
+    os.close(link)
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=[at_once(4), at_once(5, "more")]))
+    wait_for("the second rule", lambda: len(env.stats()) == 2)
+    room(env, 1, rule="more")
+    env.close_conns()
+    room(env, 4, rule="all")
     nothing_is_held(env)
