@@ -24,7 +24,7 @@ CASES = ["basic/", "segments/", "open/idle", "connections/ten_are_let_in", "conn
          "connections/with_syn_cookies", "concurrent/three_at_once", "concurrent/a_server_that_is_killed",
          "http2/the_eleventh", "http2/goaway_stands", "lifecycle/limits_hold", "lifecycle/no_token_is_lost",
          "lifecycle/detach_removes", "outbound/over_the_limit", "outbound/ipv6", "outbound/each_namespace",
-         "send/one_connection", "send/bodies", "send/expect", "send/nothing_of"]
+         "send/one_connection", "send/bodies", "send/expect", "send/nothing_of", "send_tls/"]
 # What the programs make of bytes is the same on each kernel whose verifier takes them: on the oldest, which is the
 # strictest.
 CASES_OF_OLDEST = ["blocking/", "bodies/a_limited", "headers/", "netns/what_slips", "pipelining/twenty", "selectors/an",
