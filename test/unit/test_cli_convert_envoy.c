@@ -170,6 +170,12 @@ static void descriptors_of_istio_are_selectors(void **state)
 		      "      path:\n        type: Exact\n        value: \"/bar\"\n"
 		      "    maxTokens: 9\n    tokensPerFill: 1\n    fillInterval: \"1s500ms\"\n");
 	lacks(err, "is taken for");
+	contains(err, "entries[1]: Envoy compares the path and its query: here the path counts with any query\n");
+	convert(FILTER("{context: SIDECAR_INBOUND}",
+		       BUCKET IN_FORCE "              descriptors:\n                - entries: [{key: path, value: /bar?x}]\n"
+		       "                  token_bucket: {max_tokens: 9, fill_interval: 1s}\n" ACTIONS));
+	contains(err, "the query is not part of a path here");
+	lacks(out, "/bar");
 	convert(FILTER("{context: SIDECAR_INBOUND}", BUCKET IN_FORCE DESCRIPTOR
 		       "              always_consume_default_token_bucket: false\n"));
 	contains(out, "  ruleMatch: First\n");

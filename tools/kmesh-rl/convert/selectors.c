@@ -201,6 +201,18 @@ static bool add_value(struct krl_conversion *c, const yaml_node_t *node, const c
 	return shared || krl_convert_add_header(c, node, match, name, "Distinct", NULL, false);
 }
 
+/* Envoy's :path has the query. */
+static bool add_envoy_path(struct krl_conversion *c, const yaml_node_t *node, const char *value,
+			   struct krl_convert_match *match)
+{
+	if (strchr(value, '?'))
+		return krl_convert_drop(c, node, "the query is not part of a path here");
+	if (krl_convert_first(c, ":path"))
+		krl_convert_note(c, node,
+				 "Envoy compares the path and its query: here the path counts with any query");
+	return krl_convert_add_path(c, node, match, "Exact", value);
+}
+
 bool krl_convert_descriptor(struct krl_conversion *c, yaml_node_t *node, const char *key,
 			    const char *value, bool wildcards, bool shared,
 			    struct krl_convert_match *match)
@@ -216,7 +228,7 @@ bool krl_convert_descriptor(struct krl_conversion *c, yaml_node_t *node, const c
 		return krl_convert_drop(
 			c, node, "%.80s is not of the request but of Envoy's configuration", key);
 	if (!strcmp(name, ":path") && value && !(wildcards && strchr(value, '*')))
-		return krl_convert_add_path(c, node, match, "Exact", value);
+		return add_envoy_path(c, node, value, match);
 	if (!strcmp(name, ":method") && value)
 		return krl_convert_add_method(c, node, match, value);
 	if (!known && krl_convert_first(c, key))
