@@ -18,6 +18,7 @@ import argparse
 import glob
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -316,8 +317,8 @@ def main():
         bench.up()
         for number in range(args.rounds):
             for count in args.connections:
-                # Each is the first at times.
-                for name, port, _status, headers in cases[number % len(cases):] + cases[:number % len(cases)]:
+                # In an order of its own: what ran before has its effect on what the machine has left.
+                for name, port, _status, headers in random.Random(number).sample(cases, len(cases)):
                     rounds[count][name].append(bench.measure(port, count, headers))
         take_ns = bench.take_ns() if not args.cases else 0
     finally:
