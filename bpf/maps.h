@@ -272,15 +272,15 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_writers SEC(".maps");
 
-/* A bit for each port to which connections that go out are counted, or requests on them: what is dialled elsewhere
- * pays for a look at it. The agent writes it after krl_endpoints. */
+/* A bit for each port to which connections that go out are counted, or requests on them, and for each on which requests
+ * to this node are: all other traffic pays for a look at it. The agent writes them after krl_endpoints. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KRL_PORT_WORDS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, __u64);
-} krl_dialled_ports SEC(".maps");
+} krl_dialled_ports SEC(".maps"), krl_served_ports SEC(".maps");
 
 /* What a socket dialled, where requests to that are counted. */
 KRL_EXTERN struct {
@@ -341,7 +341,7 @@ KRL_EXTERN struct {
 	__uint(max_entries, 1 << 18);
 } krl_events SEC(".maps");
 
-/* The bit of @port in @map, which is krl_ports or krl_dialled_ports. */
+/* The bit of @port in @map, which is one of krl_..._ports, or krl_ports. */
 static __always_inline int krl_port_bit(void *map, __u32 port)
 {
 	__u32 word = (port & 0xffff) / 64;

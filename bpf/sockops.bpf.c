@@ -3,6 +3,7 @@
  * go out, and no others; sees connections end that are counted. */
 #include "maps.h"
 #include "lib/conns.h"
+#include "lib/dialled.h"
 #include "lib/endpoint.h"
 #include "lib/incoming.h"
 #include "lib/kernel.h"
@@ -40,6 +41,8 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 	struct krl_conn *conn;
 	__u64 cookie;
 
+	if (!krl_port_bit(&krl_served_ports, flow->local_port))
+		return;
 	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
 	endpoint = krl_find_endpoint(&key);
 	if (!endpoint)
@@ -83,8 +86,10 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const 
 	/* Another program may have made another peer of what was dialled. */
 	if (dialled)
 		key = *dialled;
-	else
+	else if (krl_port_is_dialled(flow->remote_port))
 		__builtin_memcpy(key.addr, flow->remote, sizeof(key.addr));
+	else
+		return;
 	if (!krl_find_endpoint(&key))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
@@ -148,7 +153,7 @@ static __always_inline void krl_incoming_is_open(struct bpf_sock_ops *ops, const
 	in = krl_incoming_confirm(flow);
 	if (in)
 		krl_held_keep(cookie, &in->held);
-	else
+	else if (krl_holds())
 		krl_held_move(flow, cookie);
 	krl_held_follow(ops);
 	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));

@@ -42,6 +42,7 @@ struct krl_datapath {
 	struct krl_config *config;	/* krl_config, mapped */
 	const struct krl_load *load;	/* krl_load, mapped */
 	__u64 *dialled_ports;		/* krl_dialled_ports, mapped */
+	__u64 *served_ports;		/* krl_served_ports, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	struct krl_stale stale_forms, stale_policies;
 	int lock_fd;			/* the pin directory, flocked */
@@ -74,6 +75,9 @@ int krl_senders_open(struct krl_datapath *dp);
 
 /* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook. */
 void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS]);
+
+/* Does krl_endpoints have one whose open connections count? */
+bool krl_endpoints_hold(const struct krl_datapath *dp);
 
 /* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
  * directory to attach to, opened; the caller closes it. */

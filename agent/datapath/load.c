@@ -32,7 +32,7 @@ static const char *const pinned_maps[] = {
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
 	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
 	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
-	"krl_programs",
+	"krl_programs",	 "krl_served_ports",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -123,6 +123,11 @@ static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
 	if (err)
 		return err;
 	dp->dialled_ports = at;
+	err = map_array(skel->maps.krl_served_ports, sizeof(__u64) * KRL_PORT_WORDS, PROT_READ | PROT_WRITE, &at,
+			ret_error);
+	if (err)
+		return err;
+	dp->served_ports = at;
 	return 0;
 }
 
@@ -239,6 +244,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 		munmap(dp->config, sizeof(struct krl_config));
 	if (dp->dialled_ports)
 		munmap(dp->dialled_ports, sizeof(__u64) * KRL_PORT_WORDS);
+	if (dp->served_ports)
+		munmap(dp->served_ports, sizeof(__u64) * KRL_PORT_WORDS);
 	krl_late_close(dp);
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)

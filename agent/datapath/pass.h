@@ -32,7 +32,7 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
 int krl_pass_endpoints(struct krl_pass *pass);
 
 /* Once the endpoints are there: say which ports connect() is to look at. */
-void krl_pass_dialled_ports(struct krl_pass *pass);
+void krl_pass_ports(struct krl_pass *pass);
 
 /* Enrol the connections to the endpoints that were open before those were there. 0, or -errno. */
 int krl_pass_join(struct krl_pass *pass);

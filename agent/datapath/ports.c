@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The ports that some rule on connections, or on requests that go out, is for. */
+/* What programs need to know of krl_endpoints as a whole: the ports that some rule is for. */
 #include <string.h>
 
 #include <bpf/bpf.h>
@@ -18,12 +18,30 @@ void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT
 			ret[key.port / 64] |= 1ULL << key.port % 64;
 }
 
-void krl_pass_dialled_ports(struct krl_pass *p)
+bool krl_endpoints_hold(const struct krl_datapath *dp)
+{
+	int fd = bpf_map__fd(dp->skel->maps.krl_endpoints);
+	struct krl_endpoint_key key, *at = NULL;
+	struct krl_endpoint endpoint;
+
+	for (; !bpf_map_get_next_key(fd, at, &key); at = &key)
+		if (!bpf_map_lookup_elem(fd, &key, &endpoint) && endpoint.flags & KRL_ENDPOINT_CONCURRENT)
+			return true;
+	return false;
+}
+
+static void write_ports(const struct krl_datapath *dp, __u32 hooks, __u64 *to)
 {
 	__u64 ports[KRL_PORT_WORDS];
 	__u32 i;
 
-	krl_ports_of(p->dp, 1U << KRL_HOOK_CONNECT | 1U << KRL_HOOK_SEND, ports);
+	krl_ports_of(dp, hooks, ports);
 	for (i = 0; i < KRL_PORT_WORDS; i++)
-		__atomic_store_n(&p->dp->dialled_ports[i], ports[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&to[i], ports[i], __ATOMIC_RELAXED);
+}
+
+void krl_pass_ports(struct krl_pass *p)
+{
+	write_ports(p->dp, 1U << KRL_HOOK_CONNECT | 1U << KRL_HOOK_SEND, p->dp->dialled_ports);
+	write_ports(p->dp, 1U << KRL_HOOK_STREAM, p->dp->served_ports);
 }

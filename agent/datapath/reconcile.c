@@ -238,6 +238,17 @@ static bool needs(const struct krl_pass *p, enum krl_hook hook)
 	return false;
 }
 
+/* Does some rule of the plan have maxConnections? */
+static bool counts_open(const struct krl_pass *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->plan->rule_count; i++)
+		if (!p->plan->rules[i].outside && p->plan->rules[i].flags & KRL_RULE_CONCURRENT)
+			return true;
+	return false;
+}
+
 static int run(struct krl_pass *p, struct krl_error *ret_error)
 {
 	struct row_index *index;
@@ -260,10 +271,12 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = needs(p, KRL_HOOK_SEND) ? krl_senders_open(p->dp) : 0;
 	if (err)
 		return krl_error_set(ret_error, -err, "judging requests that go out: %s", strerror(-err));
+	if (counts_open(p))
+		p->dp->config->flags |= KRL_CONFIG_HOLDS;
 	err = krl_pass_endpoints(p);
 	if (err)
 		return krl_error_set(ret_error, -err, "writing endpoints: %s", strerror(-err));
-	krl_pass_dialled_ports(p);
+	krl_pass_ports(p);
 	err = krl_guard_update(p->dp);
 	if (err)
 		return krl_error_set(ret_error, -err, "guarding network namespaces: %s", strerror(-err));
@@ -272,6 +285,8 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		err = krl_walk_enlist(p->dp);
 	if (!err && p->recounts)
 		err = krl_recount(p->dp, true);
+	if (!err && p->dp->config->flags & KRL_CONFIG_HOLDS && !krl_endpoints_hold(p->dp))
+		p->dp->config->flags &= ~KRL_CONFIG_HOLDS;
 	if (err)
 		return krl_error_set(ret_error, -err, "walking over open connections: %s", strerror(-err));
 	if (p->result.endpoints_removed)

@@ -76,6 +76,9 @@ int krl_senders_open(struct krl_datapath *dp)
 		return fd;
 	if (bpf_prog_attach(fd, bpf_map__fd(dp->skel->maps.krl_senders), BPF_SK_MSG_VERDICT, 0))
 		return -errno;
-	dp->config->flags = is_fionread_known(dp) ? 0 : KRL_CONFIG_RECEIVERS;
+	if (is_fionread_known(dp))
+		dp->config->flags &= ~KRL_CONFIG_RECEIVERS;
+	else
+		dp->config->flags |= KRL_CONFIG_RECEIVERS;
 	return 0;
 }

@@ -164,12 +164,26 @@ KRL_GLOBAL int krl_held_move(const struct krl_flow *flow, __u64 cookie)
 	return 0;
 }
 
+/* May any connection hold something? */
+static __always_inline int krl_holds(void)
+{
+	struct krl_config *config;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	return config && config->flags & KRL_CONFIG_HOLDS;
+}
+
 /* In sockops: be told when the socket of @ops closes, if it holds anything. */
 static __always_inline void krl_held_follow(struct bpf_sock_ops *ops)
 {
-	__u64 cookie = bpf_get_socket_cookie(ops);
-	struct krl_held *held = bpf_map_lookup_elem(&krl_held, &cookie);
+	struct krl_held *held;
+	__u64 cookie;
 
+	if (!krl_holds())
+		return;
+	cookie = bpf_get_socket_cookie(ops);
+	held = bpf_map_lookup_elem(&krl_held, &cookie);
 	if (held && !bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG))
 		held->followed = 1;
 }
