@@ -285,11 +285,10 @@ int krl_stream(struct __sk_buff *skb)
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct sock *sk;
-	int fresh, single, in_body, nothing_owed, leaves = 0;
-	__u64 cookie;
+	int fresh, single, nothing_owed, leaves = 0;
 
-	cookie = bpf_get_socket_cookie(skb);
-	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+	heads.cookie = bpf_get_socket_cookie(skb);
+	conn = bpf_map_lookup_elem(&krl_conns, &heads.cookie);
 	/* The row goes when the connection does. Bytes that came before accept() are still there to be read
 	 * after a reset, and nobody is left to be answered. */
 	if (!conn) {
@@ -299,7 +298,7 @@ int krl_stream(struct __sk_buff *skb)
 	if (krl_skip_overlap(skb, conn)) {
 		krl_count(KRL_REASON_STREAM_GAP);
 		conn->phase = KRL_PHASE_DRAIN;
-		krl_send_event(cookie, KRL_EVENT_CLOSE);
+		krl_send_event(heads.cookie, KRL_EVENT_CLOSE);
 		return SK_DROP;
 	}
 	if (!skb->len || conn->phase == KRL_PHASE_OPAQUE)
@@ -319,33 +318,31 @@ int krl_stream(struct __sk_buff *skb)
 		conn->phase = KRL_PHASE_OPEN;
 	}
 	if (conn->phase == KRL_PHASE_H2)
-		return krl_go_on_http2(skb, conn, cookie, sk, 0);
+		return krl_go_on_http2(skb, conn, heads.cookie, sk, 0);
 	if (conn->answer.queued)
-		return krl_not_waited(skb, conn, cookie, sk);
+		return krl_not_waited(skb, conn, heads.cookie, sk);
 	if (conn->phase == KRL_PHASE_SWALLOW)
-		return krl_swallow(skb, conn, cookie, sk);
+		return krl_swallow(skb, conn, heads.cookie, sk);
 
 	fresh = conn->http.state == KRL_HTTP_START;
-	in_body = conn->http.state >= KRL_HTTP_BODY;
+	conn->torn = conn->admitted && conn->http.state >= KRL_HTTP_BODY;
 	endpoint = krl_conn_endpoint(conn);
 	policy = krl_endpoint_policy(&endpoint);
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
 	if (policy) {
-		match = krl_match_of(skb, conn, cookie, endpoint->policy);
+		match = krl_match_of(skb, conn, heads.cookie, endpoint->policy);
 		if (!match)
-			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_CONN_TABLE_FULL,
+			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_CONN_TABLE_FULL,
 					    krl_nothing_owed(conn, sk));
 		heads.scanning = (struct krl_scanning){ .bytes = skb, .conn = conn, .policy = policy, .match = match };
 		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge,
 							     .policy = policy, .match = match };
-		heads.cookie = cookie;
 		krl_scan_judging(&heads);
 	} else {
 		krl_scan(skb, conn);
 	}
 	if (conn->scan.heads || conn->scan.event)
 		krl_look_at_reader(conn, sk);
-	conn->torn = conn->admitted && in_body;
 	nothing_owed = krl_nothing_owed(conn, sk);
 	if (conn->scan.failed || conn->scan.event) {
 		if (krl_join_later(conn))
@@ -353,7 +350,7 @@ int krl_stream(struct __sk_buff *skb)
 		/* The requests before what leaves HTTP go to the server with it, so they are judged. */
 		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
 		if (conn->joining && !leaves)
-			return krl_unjudged(skb, conn, cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
+			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
 		if (!leaves)
 			goto ended;
 	}
@@ -382,15 +379,15 @@ int krl_stream(struct __sk_buff *skb)
 	krl_fill_answer(conn);
 	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
-		return krl_refuse_last(skb, conn, cookie, sk, nothing_owed);
+		return krl_refuse_last(skb, conn, heads.cookie, sk, nothing_owed);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
 		return krl_drop(skb, conn, sk);
 	}
-	return krl_answer(skb, conn, cookie, sk);
+	return krl_answer(skb, conn, heads.cookie, sk);
 ended:
 	krl_reply_forget(&conn->reply);
-	return krl_scan_ended(skb, conn, cookie, sk, nothing_owed);
+	return krl_scan_ended(skb, conn, heads.cookie, sk, nothing_owed);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
