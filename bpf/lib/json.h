@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A JSON text (RFC 8259), one step at a time, over any segmentation.
+ *
+ * Who reads it is told of the objects and arrays that it asks for, of their keys and of the values that it takes; all
+ * else is passed over by its strings and brackets, however deep. There what is no JSON may go unnoticed. What some
+ * server takes for JSON is either read as that server does or is KRL_JSON_BAD: the text of a string never counts as a
+ * key, an escaped spelling of a key is that key, and UTF-16, which Python's json takes, is bad. What is understood does
+ * not depend on how it is cut.
+ *
+ * Nothing points into the stream, so a text may arrive in any number of pieces. The same lines run in BPF programs, in
+ * the unit tests and in the fuzzer.
+ */
+#ifndef KMESH_RL_JSON_H
+#define KMESH_RL_JSON_H
+
+#include "body.h"
+#include "json_number.h"
+
+/* Words, and ends of strings, that one step goes over in what is passed over. */
+#define KRL_JSON_WORDS 32
+
+/* Words of a string that is taken: with U+FFFD before them they have room in krl_json.text. */
+#define KRL_JSON_TEXT_WORDS 3
+
+/* After KRL_JSON_KEY: the value is wanted. */
+static __always_inline void krl_json_take(struct krl_json *j)
+{
+	j->passes = 0;
+}
+
+/* After KRL_JSON_OBJECT or KRL_JSON_ARRAY: all of it is passed over, without KRL_JSON_CLOSE. */
+static __always_inline void krl_json_leave(struct krl_json *j)
+{
+	j->kinds >>= 1;
+	j->depth--;
+	j->skip = 1;
+	j->state = KRL_JSON_PASS;
+}
+
+static __always_inline void krl_json_value_end(struct krl_json *j)
+{
+	j->state = j->depth ? KRL_JSON_AFTER : KRL_JSON_DONE;
+}
+
+static __always_inline int krl_json_expect(struct krl_json *j, __u8 c, __u8 want, __u8 next)
+{
+	if (c != want)
+		return KRL_JSON_BAD;
+	j->state = next;
+	return KRL_JSON_NOTHING;
+}
+
+static __always_inline int krl_json_open(struct krl_json *j, int is_array)
+{
+	j->kinds = j->kinds << 1 | is_array;
+	j->depth++;
+	j->state = is_array ? KRL_JSON_FIRST_VALUE : KRL_JSON_FIRST_KEY;
+	return is_array ? KRL_JSON_ARRAY : KRL_JSON_OBJECT;
+}
+
+static __always_inline int krl_json_close(struct krl_json *j, __u8 c)
+{
+	if (!j->depth || c != (j->kinds & 1 ? ']' : '}'))
+		return KRL_JSON_BAD;
+	j->kinds >>= 1;
+	j->depth--;
+	krl_json_value_end(j);
+	return j->depth ? KRL_JSON_CLOSE : KRL_JSON_END;
+}
+
+/* The first byte of a number, or of a name of Python's or JavaScript's. */
+static __always_inline int krl_json_is_word(__u8 c)
+{
+	return (c >= '0' && c <= '9') || c == '-' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I';
+}
+
+static __always_inline int krl_json_value(struct krl_json *j, __u8 c)
+{
+	int passes = j->passes && !(j->kinds & 1);
+
+	if (c == '"') {
+		if (!passes)
+			return krl_json_text_begin(j, 0);
+		j->state = KRL_JSON_PASS_STRING;
+		return KRL_JSON_NOTHING;
+	}
+	if (c == '{' || c == '[') {
+		if (!passes && j->depth < KRL_JSON_DEPTH_MAX)
+			return krl_json_open(j, c == '[');
+		j->skip = 1;
+		j->state = KRL_JSON_PASS;
+		return KRL_JSON_NOTHING;
+	}
+	if (!krl_json_is_word(c))
+		return KRL_JSON_BAD;
+	if (!passes && (c == '-' || c <= '9')) {
+		krl_json_number_begin(j);
+		krl_json_number_byte(&j->number, c);
+		return KRL_JSON_NOTHING;
+	}
+	j->state = KRL_JSON_PASS_WORD;
+	if (passes)
+		return KRL_JSON_NOTHING;
+	return c == 't' ? KRL_JSON_TRUE : c == 'f' ? KRL_JSON_FALSE : c == 'n' ? KRL_JSON_NULL : KRL_JSON_OTHER;
+}
+
+/* One byte where not many may be stepped over. */
+static __always_inline int krl_json_byte(struct krl_json *j, __u8 c)
+{
+	switch (j->state) {
+	case KRL_JSON_MARK:
+		return krl_json_expect(j, c, 0xbb, KRL_JSON_MARK_END);
+	case KRL_JSON_MARK_END:
+		return krl_json_expect(j, c, 0xbf, KRL_JSON_VALUE);
+	case KRL_JSON_FIRST_KEY:
+		if (c == '}')
+			return krl_json_close(j, c);
+		/* fallthrough */
+	case KRL_JSON_NEXT_KEY:
+		return c == '"' ? krl_json_text_begin(j, 1) : KRL_JSON_BAD;
+	case KRL_JSON_COLON:
+		return krl_json_expect(j, c, ':', KRL_JSON_VALUE);
+	case KRL_JSON_AFTER:
+		if (c != ',')
+			return krl_json_close(j, c);
+		j->state = j->kinds & 1 ? KRL_JSON_VALUE : KRL_JSON_NEXT_KEY;
+		return KRL_JSON_NOTHING;
+	case KRL_JSON_ESCAPE:
+		return krl_json_text_escape(j, c);
+	case KRL_JSON_HEX:
+		return krl_json_text_hex(j, c);
+	case KRL_JSON_PASS_ESCAPE:
+		j->state = KRL_JSON_PASS_STRING;
+		return KRL_JSON_NOTHING;
+	case KRL_JSON_FIRST_VALUE:
+		if (c == ']')
+			return krl_json_close(j, c);
+		break;
+	case KRL_JSON_START:
+		if (c == 0xef) {
+			j->state = KRL_JSON_MARK;
+			return KRL_JSON_NOTHING;
+		}
+		break;
+	}
+	return krl_json_value(j, c);
+}
+
+/* Tops of the bytes that end a run of a string's text. */
+static __always_inline __u64 krl_json_quotes(__u64 word)
+{
+	return krl_word_of(word, '"') | krl_word_of(word, '\\');
+}
+
+/* Tops of quotes and brackets; of some letters as well, which outside of strings are rare. */
+static __always_inline __u64 krl_json_brackets(__u64 word)
+{
+	return krl_word_of(word, '"') | krl_word_of((word | KRL_WORD_BLANKS) & ~(KRL_WORD_ONES * 6), 0x79);
+}
+
+/* Tops of what ends a number or a name. */
+static __always_inline __u64 krl_json_ends(__u64 word)
+{
+	return krl_word_below(word, 0x21) | krl_word_of(word, ',') | krl_word_of(word | KRL_WORD_BLANKS, '}');
+}
+
+/* Tops of white space. */
+static __always_inline __u64 krl_json_is_blank(__u64 word)
+{
+	__u64 low = word & ~KRL_WORD_TOPS;
+
+	return (krl_word_between(low, '\t', '\n') | krl_word_between(low, '\r', '\r') |
+		krl_word_between(low, ' ', ' ')) & ~word;
+}
+
+/* White space from @at to @end of @w. Returns how many bytes. */
+static __always_inline __u32 krl_json_blanks(const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	__u32 start = at, n, i;
+	__u64 word;
+
+	for (i = 0; i < KRL_JSON_WORDS; i++) {
+		if (at >= end)
+			break;
+		word = krl_body_word(w, at);
+		if ((__u8)word > 0x20)
+			break;
+		n = krl_word_before(~krl_json_is_blank(word) & KRL_WORD_TOPS);
+		if (n > end - at)
+			n = end - at;
+		at += n;
+		if (n < 8)
+			break;
+	}
+	return at - start;
+}
+
+/* A quote, a bracket or a backslash of what is passed over. Returns whether that ended. */
+static __always_inline int krl_json_pass_byte(struct krl_json *j, __u8 c)
+{
+	if (c == '"') {
+		if (j->state == KRL_JSON_PASS) {
+			j->state = KRL_JSON_PASS_STRING;
+			return 0;
+		}
+		j->state = KRL_JSON_PASS;
+	} else if (c == '\\') {
+		j->state = KRL_JSON_PASS_ESCAPE;
+		return 0;
+	} else if (c == '{' || c == '[') {
+		j->skip++;
+	} else if (c == '}' || c == ']') {
+		j->skip--;
+	}
+	if (j->skip)
+		return 0;
+	krl_json_value_end(j);
+	return 1;
+}
+
+/* What is passed over, from @at to @end of @w. Returns how many bytes. */
+static __always_inline __u32 krl_json_pass(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	__u32 start = at, n, i;
+	__u64 word, found;
+
+	for (i = 0; i < KRL_JSON_WORDS; i++) {
+		if (at >= end)
+			break;
+		if (j->state == KRL_JSON_PASS_ESCAPE) {
+			j->state = KRL_JSON_PASS_STRING;
+			at++;
+			continue;
+		}
+		word = krl_body_word(w, at);
+		found = j->state == KRL_JSON_PASS ? krl_json_brackets(word) : krl_json_quotes(word);
+		n = krl_word_before(found);
+		if (n >= end - at)
+			return end - start;
+		at += n;
+		if (n == 8)
+			continue;
+		at++;
+		if (krl_json_pass_byte(j, word >> n * 8))
+			break;
+	}
+	return at - start;
+}
+
+/* A number or a name that is passed over, from @at to @end of @w. Returns how many bytes; 0: it ended before. */
+static __always_inline __u32 krl_json_pass_word(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	__u32 n = krl_word_before(krl_json_ends(krl_body_word(w, at)));
+
+	if (n >= end - at)
+		return end - at;
+	if (n < 8)
+		krl_json_value_end(j);
+	return n;
+}
+
+/* The quote behind a string that is taken. */
+static __always_inline int krl_json_text_end(struct krl_json *j)
+{
+	krl_json_text_alone(j);
+	if (!j->is_key) {
+		krl_json_value_end(j);
+		return KRL_JSON_TEXT_END;
+	}
+	j->state = KRL_JSON_COLON;
+	j->passes = 1;
+	return KRL_JSON_KEY;
+}
+
+/* A string that is taken, from @at to @end of @w, and the colon behind a key. Returns how many bytes. */
+static __always_inline __u32 krl_json_text(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end,
+					   int *ret_event)
+{
+	__u32 start = at, n, i;
+	__u64 word;
+
+	for (i = 0; i < KRL_JSON_TEXT_WORDS; i++) {
+		if (at >= end)
+			break;
+		word = krl_body_word(w, at);
+		n = krl_word_before(krl_json_quotes(word));
+		if (n > end - at)
+			n = end - at;
+		if (n) {
+			krl_json_text_alone(j);
+			krl_json_text_add(j, word, n);
+			at += n;
+		}
+		if (n == 8 || at >= end)
+			continue;
+		at++;
+		if ((__u8)(word >> n * 8) == '\\') {
+			j->state = KRL_JSON_ESCAPE;
+			break;
+		}
+		*ret_event = krl_json_text_end(j);
+		if (j->state == KRL_JSON_COLON && n < 7 && at < end && (__u8)(word >> (n + 1) * 8) == ':') {
+			j->state = KRL_JSON_VALUE;
+			at++;
+		}
+		break;
+	}
+	return at - start;
+}
+
+/* Digits from @at to @end of @w. Returns how many bytes. */
+static __always_inline __u32 krl_json_digits(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end,
+					     int *ret_event)
+{
+	__u64 word = krl_body_word(w, at);
+	__u32 i;
+
+	for (i = 0; i < 8; i++) {
+		if (at + i >= end)
+			break;
+		if (!krl_json_number_byte(&j->number, word >> i * 8)) {
+			krl_json_value_end(j);
+			*ret_event = KRL_JSON_NUMBER;
+			break;
+		}
+	}
+	return i;
+}
+
+static __always_inline int krl_json_in_text(const struct krl_json *j)
+{
+	return j->state == KRL_JSON_STRING || j->state == KRL_JSON_ESCAPE || j->state == KRL_JSON_HEX;
+}
+
+/* One step over bytes of @w from @at on, before @end. Returns how many, and the event times KRL_BODY_EVENT; an event
+ * may come without a byte. 0: the byte at @at is wanted, and @w does not hold it. */
+KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	int event = KRL_JSON_NOTHING;
+	__u32 n = 0;
+	__u64 word;
+
+	if (!j || !w || at >= end)
+		return 0;
+	if (j->state >= KRL_JSON_DONE)
+		return end - at;
+	if (krl_json_in_text(j) && !j->is_key)
+		krl_json_text_clear(j);
+	if (j->state == KRL_JSON_PASS_WORD)
+		n = krl_json_pass_word(j, w, at, end);
+	else if (j->state <= KRL_JSON_AFTER)
+		n = krl_json_blanks(w, at, end);
+	if (n)
+		return n;
+	if (j->state < KRL_JSON_STRING) {
+		word = krl_body_word(w, at);
+		if (j->state == KRL_JSON_AFTER && !(j->kinds & 1) && (__u8)word == ',' && end - at > 1 &&
+		    (__u8)(word >> 8) == '"') {
+			j->state = KRL_JSON_NEXT_KEY;
+			word >>= 8;
+			n = 1;
+		}
+		event = krl_json_byte(j, word);
+		n++;
+		at += n;
+	}
+	if (!event && at < end) {
+		if (j->state == KRL_JSON_STRING)
+			n += krl_json_text(j, w, at, end, &event);
+		else if (j->state == KRL_JSON_DIGITS)
+			n += krl_json_digits(j, w, at, end, &event);
+		else if (j->state == KRL_JSON_PASS || j->state == KRL_JSON_PASS_STRING)
+			n += krl_json_pass(j, w, at, end);
+		else if (j->state == KRL_JSON_PASS_WORD)
+			n += krl_json_pass_word(j, w, at, end);
+	}
+	if (event == KRL_JSON_BAD)
+		j->state = KRL_JSON_LOST;
+	else if (!event && j->state == KRL_JSON_DONE)
+		event = KRL_JSON_END;
+	else if (!event && krl_json_in_text(j) && !j->is_key && j->text_len)
+		event = KRL_JSON_TEXT;
+	return n | (__u32)event * KRL_BODY_EVENT;
+}
+
+#endif
