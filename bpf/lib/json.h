@@ -348,7 +348,7 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 		krl_json_text_clear(j);
 	if (j->state == KRL_JSON_PASS_WORD)
 		n = krl_json_pass_word(j, w, at, end);
-	else if (j->state <= KRL_JSON_AFTER)
+	if (!n && j->state <= KRL_JSON_AFTER)
 		n = krl_json_blanks(w, at, end);
 	if (n)
 		return n;

@@ -11,8 +11,8 @@ enum krl_json_part {
 	KRL_JSON_EXPONENT,
 };
 
-/* Ten to the power of 17: one more digit has room. */
-#define KRL_JSON_DIGITS_MAX 100000000000000000ULL
+/* Behind such a number there is room for a digit, behind this one for up to 5. */
+#define KRL_JSON_DIGITS_MAX (~0ULL / 10)
 
 #define KRL_JSON_EXPONENT_MAX 99999999
 
@@ -31,7 +31,7 @@ static __always_inline void krl_json_digit(struct krl_json_number *n, __u32 digi
 			n->exponent = KRL_JSON_EXPONENT_MAX;
 		return;
 	}
-	if (n->digits < KRL_JSON_DIGITS_MAX) {
+	if (n->digits < KRL_JSON_DIGITS_MAX || (n->digits == KRL_JSON_DIGITS_MAX && digit <= 5)) {
 		n->digits = n->digits * 10 + digit;
 		n->scale -= n->part == KRL_JSON_FRACTION;
 	} else {

@@ -55,7 +55,7 @@ enum krl_json_event {
 #define KRL_JSON_DEPTH_MAX 15
 
 struct krl_json_number {
-	__u64 digits;		/* the first 18 or so that count, as one number ... */
+	__u64 digits;		/* as many as have room, as one number ... */
 	__s32 scale;		/* ... times ten to the power of this */
 	__u32 exponent;
 	__u8 part;		/* enum krl_json_part */

@@ -35,7 +35,7 @@ struct krl_llm_request {
 	__u32 max_tokens[3];	/* from KRL_LLM_MAX_TOKENS on; 2^32-1 where it is more */
 	__u16 model_len;	/* as it was sent; of more than KRL_LLM_MODEL_BYTES the first are kept */
 	__u16 has;		/* KRL_LLM_HAS() */
-	__u16 came;		/* bits of keys that came, whatever their values are */
+	__u16 came;		/* bits of keys that came, whatever their values are; of none, the object */
 	__u8 key;		/* enum krl_llm_request_key: of the value that comes */
 	__u8 options;		/* inside of stream_options */
 };
@@ -153,8 +153,10 @@ static __always_inline void krl_llm_request_bool(struct krl_llm_request *r, int 
 /* An object or array: only the whole, and stream_options, are looked into. */
 static __always_inline void krl_llm_request_open(struct krl_llm_request *r, int event)
 {
-	if (r->json.depth == 1 && event == KRL_JSON_OBJECT)
+	if (r->json.depth == 1 && event == KRL_JSON_OBJECT) {
+		r->came = KRL_LLM_HAS(KRL_LLM_NO_KEY);
 		return;
+	}
 	if (r->key == KRL_LLM_STREAM_OPTIONS && event == KRL_JSON_OBJECT) {
 		r->options = 1;
 		return;
@@ -209,10 +211,10 @@ static __always_inline int krl_llm_request_step(struct krl_llm_request *r, const
 	return did;
 }
 
-/* All of the body was there. Could it be read, to its end? */
+/* All of the body was there. Is it an object that could be read, to its end? */
 static __always_inline int krl_llm_request_is_read(const struct krl_llm_request *r)
 {
-	return r->json.state == KRL_JSON_DONE;
+	return r->json.state == KRL_JSON_DONE && r->came;
 }
 
 #endif
