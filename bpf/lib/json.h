@@ -22,18 +22,24 @@
 /* Words of a string that is taken: with U+FFFD before them they have room in krl_json.text. */
 #define KRL_JSON_TEXT_WORDS 3
 
+/* A comma and a quote at the start of a word. */
+#define KRL_JSON_COMMA_QUOTE 0x222c
+
 /* After KRL_JSON_KEY: the value is wanted. */
 static __always_inline void krl_json_take(struct krl_json *j)
 {
 	j->passes = 0;
 }
 
-/* After KRL_JSON_OBJECT or KRL_JSON_ARRAY: all of it is passed over, without KRL_JSON_CLOSE. */
-static __always_inline void krl_json_leave(struct krl_json *j)
+/* After KRL_JSON_OBJECT, KRL_JSON_ARRAY or a value: the rest of the innermost object or array, or of @levels of them of
+ * which each is in the next, is passed over, without KRL_JSON_CLOSE. */
+static __always_inline void krl_json_leave(struct krl_json *j, __u32 levels)
 {
-	j->kinds >>= 1;
-	j->depth--;
-	j->skip = 1;
+	if (levels > j->depth)
+		return;
+	j->kinds >>= levels;
+	j->depth -= levels;
+	j->skip = levels;
 	j->state = KRL_JSON_PASS;
 }
 
@@ -327,6 +333,16 @@ static __always_inline __u32 krl_json_digits(struct krl_json *j, const struct kr
 	return i;
 }
 
+/* A comma in an object and the quote of a key, both there at @at. Returns how many bytes: 2 or none. */
+static __always_inline __u32 krl_json_next_key(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	if (j->state != KRL_JSON_AFTER || j->kinds & 1 || at >= end || end - at < 2 ||
+	    (krl_body_word(w, at) & 0xffff) != KRL_JSON_COMMA_QUOTE)
+		return 0;
+	krl_json_text_begin(j, 1);
+	return 2;
+}
+
 static __always_inline int krl_json_in_text(const struct krl_json *j)
 {
 	return j->state == KRL_JSON_STRING || j->state == KRL_JSON_ESCAPE || j->state == KRL_JSON_HEX;
@@ -338,7 +354,6 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 {
 	int event = KRL_JSON_NOTHING;
 	__u32 n = 0;
-	__u64 word;
 
 	if (!j || !w || at >= end)
 		return 0;
@@ -352,28 +367,22 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 		n = krl_json_blanks(w, at, end);
 	if (n)
 		return n;
+	n = krl_json_next_key(j, w, at, end);
 	if (j->state < KRL_JSON_STRING) {
-		word = krl_body_word(w, at);
-		if (j->state == KRL_JSON_AFTER && !(j->kinds & 1) && (__u8)word == ',' && end - at > 1 &&
-		    (__u8)(word >> 8) == '"') {
-			j->state = KRL_JSON_NEXT_KEY;
-			word >>= 8;
-			n = 1;
-		}
-		event = krl_json_byte(j, word);
-		n++;
-		at += n;
+		event = krl_json_byte(j, krl_body_word(w, at));
+		n = 1;
 	}
-	if (!event && at < end) {
-		if (j->state == KRL_JSON_STRING)
-			n += krl_json_text(j, w, at, end, &event);
-		else if (j->state == KRL_JSON_DIGITS)
-			n += krl_json_digits(j, w, at, end, &event);
-		else if (j->state == KRL_JSON_PASS || j->state == KRL_JSON_PASS_STRING)
-			n += krl_json_pass(j, w, at, end);
-		else if (j->state == KRL_JSON_PASS_WORD)
-			n += krl_json_pass_word(j, w, at, end);
-	}
+	if (j->state == KRL_JSON_PASS || j->state == KRL_JSON_PASS_STRING)
+		n += krl_json_pass(j, w, at + n, end);
+	else if (j->state == KRL_JSON_PASS_WORD && at + n < end)
+		n += krl_json_pass_word(j, w, at + n, end);
+	/* Behind what was passed over, the next key is told at once. */
+	if (!event)
+		n += krl_json_next_key(j, w, at + n, end);
+	if (j->state == KRL_JSON_STRING)
+		n += krl_json_text(j, w, at + n, end, &event);
+	else if (j->state == KRL_JSON_DIGITS)
+		n += krl_json_digits(j, w, at + n, end, &event);
 	if (event == KRL_JSON_BAD)
 		j->state = KRL_JSON_LOST;
 	else if (!event && j->state == KRL_JSON_DONE)

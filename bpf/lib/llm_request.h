@@ -163,7 +163,7 @@ static __always_inline void krl_llm_request_open(struct krl_llm_request *r, int 
 	}
 	if (r->key)
 		r->has |= KRL_LLM_UNSURE;
-	krl_json_leave(&r->json);
+	krl_json_leave(&r->json, 1);
 }
 
 KRL_GLOBAL int krl_llm_request_event(struct krl_llm_request *r, int event)

@@ -182,13 +182,27 @@ static __always_inline void krl_llm_key(struct krl_llm_usage *u)
 		krl_json_take(&u->json);
 }
 
+/* The event has a piece of the answer: no more of its choices has to be looked into. @opened: the first object of a call
+ * has begun. */
+static __always_inline void krl_llm_choices_leave(struct krl_llm_usage *u, int opened)
+{
+	__u32 levels = opened ? 4 : krl_llm_place(u) == KRL_LLM_DELTA ? 3 : 2;
+
+	u->has_content = 1;
+	u->places >>= levels * 4;
+	krl_json_leave(&u->json, levels + opened);
+}
+
 /* A string that is taken, or a piece of it. */
-static __always_inline void krl_llm_text(struct krl_llm_usage *u)
+static __always_inline void krl_llm_text(struct krl_llm_usage *u, int ended)
 {
 	__u32 i;
 
-	if (u->value == KRL_LLM_CONTENT)
+	if (u->value == KRL_LLM_CONTENT) {
 		u->has_content |= !!u->json.text_len;
+		if (u->has_content && ended)
+			krl_llm_choices_leave(u, 0);
+	}
 	if (u->value != KRL_LLM_TYPE)
 		return;
 	for (i = 0; i < KRL_JSON_TEXT_MAX; i++) {
@@ -208,9 +222,6 @@ static __always_inline int krl_llm_place_of(struct krl_llm_usage *u, int event)
 		return array ? KRL_LLM_OUTSIDE : KRL_LLM_TOP;
 	case KRL_LLM_CHOICES:
 		return array ? KRL_LLM_OUTSIDE : KRL_LLM_CHOICE;
-	case KRL_LLM_CALLS:
-		u->has_content = 1;
-		return KRL_LLM_OUTSIDE;
 	}
 	switch (u->value) {
 	case KRL_LLM_THE_CHOICES:
@@ -239,13 +250,18 @@ static __always_inline int krl_llm_place_of(struct krl_llm_usage *u, int event)
 
 static __always_inline void krl_llm_open(struct krl_llm_usage *u, int event)
 {
-	int place = krl_llm_place_of(u, event);
+	int place;
 
+	if (krl_llm_place(u) == KRL_LLM_CALLS) {
+		krl_llm_choices_leave(u, 1);
+		return;
+	}
+	place = krl_llm_place_of(u, event);
 	u->value = KRL_LLM_NOTHING;
 	if (place)
 		u->places = u->places << 4 | place;
 	else
-		krl_json_leave(&u->json);
+		krl_json_leave(&u->json, 1);
 }
 
 static __always_inline void krl_llm_close(struct krl_llm_usage *u)
@@ -275,7 +291,7 @@ KRL_GLOBAL int krl_llm_usage_event(struct krl_llm_usage *u, int event)
 		return 0;
 	case KRL_JSON_TEXT:
 	case KRL_JSON_TEXT_END:
-		krl_llm_text(u);
+		krl_llm_text(u, event == KRL_JSON_TEXT_END);
 		return 0;
 	case KRL_JSON_NUMBER:
 		if (u->value == KRL_LLM_A_COUNT)

@@ -95,7 +95,7 @@ static inline void trace_event(struct json_trace *t, int event)
 	trace_word(t, words[event]);
 	if (event == KRL_JSON_OBJECT || event == KRL_JSON_ARRAY) {
 		if (t->leaves)
-			krl_json_leave(&t->json);
+			krl_json_leave(&t->json, 1);
 		t->leaves = false;
 	}
 }
