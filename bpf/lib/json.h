@@ -22,6 +22,9 @@
 /* Words of a string that is taken: with U+FFFD before them they have room in krl_json.text. */
 #define KRL_JSON_TEXT_WORDS 3
 
+/* Words of a number. */
+#define KRL_JSON_NUMBER_WORDS 3
+
 /* A comma and a quote at the start of a word. */
 #define KRL_JSON_COMMA_QUOTE 0x222c
 
@@ -256,13 +259,21 @@ static __always_inline __u32 krl_json_pass(struct krl_json *j, const struct krl_
 /* A number or a name that is passed over, from @at to @end of @w. Returns how many bytes; 0: it ended before. */
 static __always_inline __u32 krl_json_pass_word(struct krl_json *j, const struct krl_http_window *w, __u32 at, __u32 end)
 {
-	__u32 n = krl_word_before(krl_json_ends(krl_body_word(w, at)));
+	__u32 start = at, n, i;
 
-	if (n >= end - at)
-		return end - at;
-	if (n < 8)
-		krl_json_value_end(j);
-	return n;
+	for (i = 0; i < KRL_JSON_NUMBER_WORDS; i++) {
+		if (at >= end)
+			break;
+		n = krl_word_before(krl_json_ends(krl_body_word(w, at)));
+		if (n >= end - at)
+			return end - start;
+		at += n;
+		if (n < 8) {
+			krl_json_value_end(j);
+			break;
+		}
+	}
+	return at - start;
 }
 
 /* The quote behind a string that is taken. */
@@ -305,7 +316,7 @@ static __always_inline __u32 krl_json_text(struct krl_json *j, const struct krl_
 			break;
 		}
 		*ret_event = krl_json_text_end(j);
-		if (j->state == KRL_JSON_COLON && n < 7 && at < end && (__u8)(word >> (n + 1) * 8) == ':') {
+		if (j->state == KRL_JSON_COLON && at < end && (__u8)krl_body_word(w, at) == ':') {
 			j->state = KRL_JSON_VALUE;
 			at++;
 		}

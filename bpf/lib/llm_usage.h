@@ -374,6 +374,8 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 	if (did >= KRL_BODY_EVENT)
 		krl_llm_usage_event(u, did / KRL_BODY_EVENT);
 	did &= 0xffff;
+	if (u->json.state >= KRL_JSON_DONE)
+		did = end - at;
 	u->line -= u->form == KRL_LLM_EVENTS ? did : 0;
 	return did;
 }
