@@ -368,12 +368,12 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 
 	if (!j || !w || at >= end)
 		return 0;
-	if (j->state >= KRL_JSON_DONE)
-		return end - at;
 	if (krl_json_in_text(j) && !j->is_key)
 		krl_json_text_clear(j);
 	if (j->state == KRL_JSON_PASS_WORD)
 		n = krl_json_pass_word(j, w, at, end);
+	if (j->state >= KRL_JSON_DONE)
+		return end - at;
 	if (!n && j->state <= KRL_JSON_AFTER)
 		n = krl_json_blanks(w, at, end);
 	if (n)
@@ -383,10 +383,12 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 		event = krl_json_byte(j, krl_body_word(w, at));
 		n = 1;
 	}
-	if (j->state == KRL_JSON_PASS || j->state == KRL_JSON_PASS_STRING)
+	if (j->state == KRL_JSON_PASS || j->state == KRL_JSON_PASS_STRING) {
 		n += krl_json_pass(j, w, at + n, end);
-	else if (j->state == KRL_JSON_PASS_WORD && at + n < end)
+		event = j->state == KRL_JSON_DONE ? KRL_JSON_END : KRL_JSON_NOTHING;
+	} else if (j->state == KRL_JSON_PASS_WORD && at + n < end) {
 		n += krl_json_pass_word(j, w, at + n, end);
+	}
 	/* Behind what was passed over, the next key is told at once. */
 	if (!event)
 		n += krl_json_next_key(j, w, at + n, end);
@@ -396,8 +398,6 @@ KRL_GLOBAL int krl_json_step(struct krl_json *j, const struct krl_http_window *w
 		n += krl_json_digits(j, w, at + n, end, &event);
 	if (event == KRL_JSON_BAD)
 		j->state = KRL_JSON_LOST;
-	else if (!event && j->state == KRL_JSON_DONE)
-		event = KRL_JSON_END;
 	else if (!event && krl_json_in_text(j) && !j->is_key && j->text_len)
 		event = KRL_JSON_TEXT;
 	return n | (__u32)event * KRL_BODY_EVENT;

@@ -73,7 +73,9 @@ static inline void trace_event(struct json_trace *t, int event)
 		[KRL_JSON_CLOSE] = "}", [KRL_JSON_END] = "end", [KRL_JSON_BAD] = "bad",
 	};
 	const struct krl_json_number *n = &t->json.number;
+	bool leaves = t->leaves;
 
+	t->leaves = false;
 	switch (event) {
 	case KRL_JSON_KEY:
 		trace_key(t, t->json.text, t->json.text_len);
@@ -93,11 +95,8 @@ static inline void trace_event(struct json_trace *t, int event)
 		return;
 	}
 	trace_word(t, words[event]);
-	if (event == KRL_JSON_OBJECT || event == KRL_JSON_ARRAY) {
-		if (t->leaves)
-			krl_json_leave(&t->json, 1);
-		t->leaves = false;
-	}
+	if (leaves && (event == KRL_JSON_OBJECT || event == KRL_JSON_ARRAY))
+		krl_json_leave(&t->json, 1);
 }
 
 static inline uint32_t trace_step(void *state, const struct krl_http_window *w, uint32_t at, uint32_t end)
