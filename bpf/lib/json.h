@@ -17,7 +17,7 @@
 #include "json_number.h"
 
 /* Words, and ends of strings, that one step goes over in what is passed over. */
-#define KRL_JSON_WORDS 32
+#define KRL_JSON_WORDS 16
 
 /* Words of a string that is taken: with U+FFFD before them they have room in krl_json.text. */
 #define KRL_JSON_TEXT_WORDS 3
