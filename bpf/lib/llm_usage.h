@@ -11,6 +11,9 @@
 #include "llm_tokens.h"
 #include "sse.h"
 
+/* Steps over JSON in one over the body. */
+#define KRL_LLM_STEPS 4
+
 enum krl_llm_form {
 	KRL_LLM_UNKNOWN,	/* white space or a byte order mark came, or nothing */
 	KRL_LLM_JSON,
@@ -355,7 +358,7 @@ static __always_inline __u32 krl_llm_lines(struct krl_llm_usage *u, const struct
  * be none. */
 KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
 {
-	__u32 did;
+	__u32 did, n = 0, i;
 
 	if (!u || !w || at >= end || end > KRL_HTTP_WINDOW_BYTES)
 		return 0;
@@ -370,12 +373,17 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 		if (end - at > u->line)
 			end = at + u->line;
 	}
-	did = krl_json_step(&u->json, w, at, end);
-	if (did >= KRL_BODY_EVENT)
-		krl_llm_usage_event(u, did / KRL_BODY_EVENT);
-	did &= 0xffff;
-	if (u->json.state >= KRL_JSON_DONE)
-		did = end - at;
+	for (i = 0; i < KRL_LLM_STEPS; i++) {
+		if (at + n >= end)
+			break;
+		did = krl_json_step(&u->json, w, at + n, end);
+		if (did >= KRL_BODY_EVENT)
+			krl_llm_usage_event(u, did / KRL_BODY_EVENT);
+		n += did & 0xffff;
+		if (u->json.state >= KRL_JSON_DONE)
+			n = end - at;
+	}
+	did = n;
 	u->line -= u->form == KRL_LLM_EVENTS ? did : 0;
 	return did;
 }
