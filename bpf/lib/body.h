@@ -5,11 +5,12 @@
 
 #include "http1.h"
 
-/* A step says how many bytes it went over, and an event times this. */
+/* A step is over bytes of the window from @at on, before @end, which is at most KRL_HTTP_WINDOW_BYTES. It says how many
+ * it went over, and an event times this. */
 #define KRL_BODY_EVENT 0x10000
 
-/* The word at @at, below KRL_HTTP_WINDOW_BYTES. A mask and no comparison: of what each comparison tells, the verifier would
- * make another path through the loops here. */
+/* The word at @at, below KRL_HTTP_WINDOW_BYTES. A mask and no comparison: of what each comparison tells, the verifier
+ * would make another path through the loops here. */
 static __always_inline __u64 krl_body_word(const struct krl_http_window *w, __u32 at)
 {
 	return krl_load_word(w->bytes + KRL_MASKED(at, KRL_HTTP_WINDOW_BYTES));

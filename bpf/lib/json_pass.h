@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What of a JSON text is passed over, many bytes at once: by its strings and brackets alone, so that it may be as deep as
- * it likes. */
+/* What of a JSON text is passed over, many bytes at once: by its strings and brackets alone, so that it may be as deep
+ * as it likes. */
 #ifndef KMESH_RL_JSON_PASS_H
 #define KMESH_RL_JSON_PASS_H
 

@@ -119,7 +119,8 @@ static __always_inline int krl_llm_detail_is(const struct krl_json *j, int count
 }
 
 /* The number that is read is @count. One below zero is none. */
-static __always_inline void krl_llm_count_put(struct krl_llm_counts *c, const struct krl_json_number *number, __u32 count)
+static __always_inline void krl_llm_count_put(struct krl_llm_counts *c, const struct krl_json_number *number,
+					      __u32 count)
 {
 	if (count >= KRL_LLM_COUNTS || krl_json_number_negative(number))
 		return;
@@ -127,8 +128,8 @@ static __always_inline void krl_llm_count_put(struct krl_llm_counts *c, const st
 	c->seen |= 1U << count;
 }
 
-/* What @from has seen takes the place of what @c has, count by count: a stream tells running totals, or tells each count
- * in another of its events. */
+/* What @from has seen takes the place of what @c has, count by count: a stream tells running totals, or tells each
+ * count in another of its events. */
 static __always_inline void krl_llm_counts_merge(struct krl_llm_counts *c, const struct krl_llm_counts *from)
 {
 	__u32 i;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What an answer of a model server says that it used, from its body: one JSON object, or server-sent events of which each
- * has one. A usage object counts where the API puts it: at the top, or in the "response" (OpenAI's streamed responses)
+/* What an answer of a model server says that it used, from its body: one JSON object, or server-sent events of which
+ * each has one. A usage object counts where the API puts it: at the top, or in the "response" (OpenAI's streamed responses)
  * or the "message" (Anthropic's message_start) that is there; nowhere deeper, and never inside of a string. Of the
  * events of a stream each count that is told takes the place of what was told before. Events that bring a piece of the
  * answer are counted as well, for an estimate where no usage is told.
@@ -140,12 +140,15 @@ static __always_inline int krl_llm_choice_key(const struct krl_json *j)
 {
 	if (krl_json_text_is(j, 5, KRL_W('d', 'e', 'l', 't', 'a', 0, 0, 0), 0, 0, 0))
 		return KRL_LLM_A_DELTA;
-	return krl_json_text_is(j, 4, KRL_W('t', 'e', 'x', 't', 0, 0, 0, 0), 0, 0, 0) ? KRL_LLM_CONTENT : KRL_LLM_NOTHING;
+	if (krl_json_text_is(j, 4, KRL_W('t', 'e', 'x', 't', 0, 0, 0, 0), 0, 0, 0))
+		return KRL_LLM_CONTENT;
+	return KRL_LLM_NOTHING;
 }
 
 static __always_inline int krl_llm_delta_key(const struct krl_json *j)
 {
-	if (krl_json_text_is(j, 10, KRL_W('t', 'o', 'o', 'l', '_', 'c', 'a', 'l'), KRL_W('l', 's', 0, 0, 0, 0, 0, 0), 0, 0))
+	if (krl_json_text_is(j, 10, KRL_W('t', 'o', 'o', 'l', '_', 'c', 'a', 'l'), KRL_W('l', 's', 0, 0, 0, 0, 0, 0), 0,
+			     0))
 		return KRL_LLM_SOME_CALLS;
 	if (krl_json_text_is(j, 7, KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', 0), 0, 0, 0) ||
 	    krl_json_text_is(j, 7, KRL_W('r', 'e', 'f', 'u', 's', 'a', 'l', 0), 0, 0, 0) ||
@@ -185,8 +188,8 @@ static __always_inline void krl_llm_key(struct krl_llm_usage *u)
 		krl_json_take(&u->json);
 }
 
-/* The event has a piece of the answer: no more of its choices has to be looked into. @opened: the first object of a call
- * has begun. */
+/* The event has a piece of the answer: no more of its choices has to be looked into. @opened: the first object of a
+ * call has begun. */
 static __always_inline void krl_llm_choices_leave(struct krl_llm_usage *u, int opened)
 {
 	__u32 levels = opened ? 4 : krl_llm_place(u) == KRL_LLM_DELTA ? 3 : 2;
@@ -279,7 +282,8 @@ static __always_inline void krl_llm_close(struct krl_llm_usage *u)
 static __always_inline void krl_llm_told(struct krl_llm_usage *u)
 {
 	krl_llm_counts_merge(&u->counts, &u->event);
-	if (u->type >> 24 == KRL_W('d', 'e', 'l', 't', 'a', 0, 0, 0) && u->type != KRL_W('g', 'e', '_', 'd', 'e', 'l', 't', 'a'))
+	if (u->type >> 24 == KRL_W('d', 'e', 'l', 't', 'a', 0, 0, 0) &&
+	    u->type != KRL_W('g', 'e', '_', 'd', 'e', 'l', 't', 'a'))
 		u->has_content = 1;
 	u->content_events += u->has_content;
 }
@@ -360,7 +364,7 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 {
 	__u32 did, n = 0, i;
 
-	if (!u || !w || at >= end || end > KRL_HTTP_WINDOW_BYTES)
+	if (!u || !w || at >= end)
 		return 0;
 	if (u->form == KRL_LLM_UNKNOWN && krl_llm_form_of(u, krl_body_word(w, at)))
 		return 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Server-sent events: data and events are those that a plain reader of the whole has; what an answer used does not depend
- * on how it is cut, which the first two bytes of the input say; and where jansson takes the data of each event, it is what
- * jansson has of them. */
+/* Server-sent events: data and events are those that a plain reader of the whole has; what an answer used does not
+ * depend on how it is cut, which the first two bytes of the input say; and where jansson takes the data of each event,
+ * it is what jansson has of them. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -55,7 +55,7 @@ static inline void model_check_request(const json_t *root, const struct krl_llm_
 {
 	static const char *const limits[] = { "max_tokens", "max_completion_tokens", "max_output_tokens" };
 	const json_t *model = json_object_get(root, "model"), *options = json_object_get(root, "stream_options");
-	size_t i, len = json_string_length(model);
+	size_t i, len = json_string_length(model), kept = len < KRL_LLM_MODEL_BYTES ? len : KRL_LLM_MODEL_BYTES;
 
 	if (krl_llm_request_is_read(r) != json_is_object(root))
 		abort();
@@ -63,14 +63,14 @@ static inline void model_check_request(const json_t *root, const struct krl_llm_
 		return;
 	if (!(r->has & KRL_LLM_HAS(KRL_LLM_MODEL)) != !json_is_string(model))
 		abort();
-	if (json_is_string(model) &&
-	    (r->model_len != len || memcmp(r->model, json_string_value(model), len < KRL_LLM_MODEL_BYTES ? len : KRL_LLM_MODEL_BYTES)))
+	if (json_is_string(model) && (r->model_len != len || memcmp(r->model, json_string_value(model), kept)))
 		abort();
 	if (!(r->has & KRL_LLM_HAS(KRL_LLM_STREAM)) != !json_is_true(json_object_get(root, "stream")) ||
 	    !(r->has & KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE)) != !json_is_true(json_object_get(options, "include_usage")))
 		abort();
 	for (i = 0; i < 3; i++)
-		model_check_number(json_object_get(root, limits[i]), r->has >> (KRL_LLM_MAX_TOKENS + i) & 1, r->max_tokens[i]);
+		model_check_number(json_object_get(root, limits[i]), r->has >> (KRL_LLM_MAX_TOKENS + i) & 1,
+				   r->max_tokens[i]);
 }
 
 /* The numbers of a usage object, as JSON. */
