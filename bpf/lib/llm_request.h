@@ -69,7 +69,23 @@ static __always_inline int krl_llm_request_key_of(const struct krl_json *j, int 
 	return KRL_LLM_NO_KEY;
 }
 
-/* A key, or one that Go takes for it: then the value is not taken. */
+/* Is the text, which is no key, one that Go takes for it (encoding/json, foldName)? That is letters in capitals, and
+ * U+017F for s and U+212A for k, of which the first bytes are enough here: no key has others. */
+static __always_inline int krl_llm_request_folds(struct krl_json *j, int options)
+{
+	char *text = (char *)j->text;
+	__u64 word, others = 0;
+	__u32 i;
+
+	for (i = 0; i < 24; i += 8) {
+		word = krl_load_word(text + i);
+		others |= krl_word_of(word, 0xc5) | krl_word_of(word, 0xe2);
+		krl_store_word(text + i, krl_word_lower(word));
+	}
+	return others || krl_llm_request_key_of(j, options);
+}
+
+/* A key. */
 static __always_inline void krl_llm_request_key(struct krl_llm_request *r)
 {
 	struct krl_json *j = &r->json;
@@ -77,10 +93,7 @@ static __always_inline void krl_llm_request_key(struct krl_llm_request *r)
 
 	r->key = KRL_LLM_NO_KEY;
 	if (!key) {
-		krl_store_word(j->text, krl_word_lower(krl_load_word((char *)j->text)));
-		krl_store_word(j->text + 8, krl_word_lower(krl_load_word((char *)j->text + 8)));
-		krl_store_word(j->text + 16, krl_word_lower(krl_load_word((char *)j->text + 16)));
-		if (krl_llm_request_key_of(j, r->options))
+		if (krl_llm_request_folds(j, r->options))
 			r->has |= KRL_LLM_UNSURE;
 		return;
 	}

@@ -155,6 +155,8 @@ static void where_servers_differ_it_is_said(void **state)
 		  NONE, 0, 0, 1 },
 		{ "in capitals, for Go", "{\"model\":\"a\",\"Model\":\"b\"}", "a", NONE, NONE, NONE, 0, 0, 1 },
 		{ "a limit in capitals", "{\"MAX_Tokens\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "other letters, for Go", "{\"max_to\xe2\x84\xaa""ens\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "other letters escaped", "{\"\\u017ftream\":true}", NULL, NONE, NONE, NONE, 0, 0, 1 },
 		{ "escaped capitals", "{\"\\u004dODEL\":\"b\"}", NULL, NONE, NONE, NONE, 0, 0, 1 },
 		{ "a number in a string", "{\"max_tokens\":\"100\"}", NULL, NONE, NONE, NONE, 0, 0, 1 },
 		{ "a number for true", "{\"stream\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
