@@ -48,6 +48,25 @@ static __always_inline __u32 krl_word_name(__u64 word)
 	return krl_word_before(~(name & ~word) & KRL_WORD_TOPS);
 }
 
+/* Bit 7 of each byte of @word that is @c; above the first of them it may be set for others as well. */
+static __always_inline __u64 krl_word_of(__u64 word, __u8 c)
+{
+	word ^= KRL_WORD_ONES * c;
+	return (word - KRL_WORD_ONES) & ~word & KRL_WORD_TOPS;
+}
+
+/* Bit 7 of each byte of @word that is below @least, at most 0x80; above the first as krl_word_of(). */
+static __always_inline __u64 krl_word_below(__u64 word, __u64 least)
+{
+	return (word - KRL_WORD_ONES * least) & ~word & KRL_WORD_TOPS;
+}
+
+/* @word with its letters A to Z in lower case. */
+static __always_inline __u64 krl_word_lower(__u64 word)
+{
+	return word | (krl_word_between(word & ~KRL_WORD_TOPS, 'A', 'Z') & ~word) >> 2;
+}
+
 /* The first @n bytes of @word, 1 to 8, and NULs. */
 static __always_inline __u64 krl_word_first(__u64 word, __u32 n)
 {

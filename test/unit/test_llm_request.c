@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a request to a model server asks for, from its body. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "body_walk.h"
+#include "bpf/lib/llm_request.h"
+
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
+
+/* A value that was not there. */
+#define NONE -1
+
+struct request_case {
+	const char *name;
+	const char *body;
+	const char *model;
+	int64_t max_tokens;
+	int64_t max_completion_tokens;
+	int64_t max_output_tokens;
+	int streams;
+	int includes_usage;
+	int is_unsure;
+};
+
+static uint32_t request_step(void *state, const struct krl_http_window *w, uint32_t at, uint32_t end)
+{
+	return krl_llm_request_step(state, w, at, end) % KRL_BODY_EVENT;
+}
+
+static int64_t limit_of(const struct krl_llm_request *r, int key)
+{
+	return r->has & KRL_LLM_HAS(key) ? (int64_t)r->max_tokens[key - KRL_LLM_MAX_TOKENS] : NONE;
+}
+
+static void check_request(const struct krl_llm_request *r, const struct request_case *c, size_t cut)
+{
+	const char *model = r->has & KRL_LLM_HAS(KRL_LLM_MODEL) ? r->model : NULL;
+
+	if (!model != !c->model || (model && strcmp(model, c->model)))
+		fail_msg("%s, cut at %zu: model %s", c->name, cut, model ? model : "none");
+	if (limit_of(r, KRL_LLM_MAX_TOKENS) != c->max_tokens ||
+	    limit_of(r, KRL_LLM_MAX_COMPLETION_TOKENS) != c->max_completion_tokens ||
+	    limit_of(r, KRL_LLM_MAX_OUTPUT_TOKENS) != c->max_output_tokens)
+		fail_msg("%s, cut at %zu: limits %u %u %u of %#x", c->name, cut, r->max_tokens[0], r->max_tokens[1],
+			 r->max_tokens[2], r->has);
+	if (!(r->has & KRL_LLM_HAS(KRL_LLM_STREAM)) != !c->streams ||
+	    !(r->has & KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE)) != !c->includes_usage ||
+	    !(r->has & KRL_LLM_UNSURE) != !c->is_unsure)
+		fail_msg("%s, cut at %zu: %#x", c->name, cut, r->has);
+	if (!krl_llm_request_is_read(r))
+		fail_msg("%s, cut at %zu: not read", c->name, cut);
+}
+
+static void check_cases(const struct request_case *cases, size_t count)
+{
+	static const size_t windows[] = { 1, 8, 13, 512 };
+	struct krl_llm_request r;
+	size_t i, k, cut, len;
+
+	for (i = 0; i < count; i++) {
+		len = strlen(cases[i].body);
+		for (k = 0; k < COUNT(windows); k++) {
+			for (cut = 0; cut <= len; cut++) {
+				memset(&r, 0, sizeof(r));
+				body_walk_cut(request_step, &r, cases[i].body, len, cut, windows[k]);
+				check_request(&r, &cases[i], cut);
+			}
+		}
+	}
+}
+
+static void fields_are_found_wherever_they_stand(void **state)
+{
+	static const struct request_case cases[] = {
+		{ "none", "{}", NULL, NONE, NONE, NONE, 0, 0, 0 },
+		{ "the model alone", "{\"model\":\"gpt-4\"}", "gpt-4", NONE, NONE, NONE, 0, 0, 0 },
+		{ "the model last",
+		  "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"temperature\":0.7,\"model\":\"qwen3\"}",
+		  "qwen3", NONE, NONE, NONE, 0, 0, 0 },
+		{ "chat completions",
+		  "{\"model\": \"gpt-4\", \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"stream\": true, "
+		  "\"stream_options\": {\"x\": [1], \"include_usage\": true}, \"max_tokens\": 100, "
+		  "\"max_completion_tokens\": 200}",
+		  "gpt-4", 100, 200, NONE, 1, 1, 0 },
+		{ "responses", "{\"input\":\"hi\",\"max_output_tokens\":300,\"stream\":false,\"model\":\"o3\"}", "o3",
+		  NONE, NONE, 300, 0, 0, 0 },
+		{ "null", "{\"model\":null,\"max_tokens\":null,\"stream\":null,\"stream_options\":null}", NULL, NONE, NONE,
+		  NONE, 0, 0, 0 },
+		{ "an empty model", "{\"model\":\"\"}", "", NONE, NONE, NONE, 0, 0, 0 },
+		{ "floats", "{\"max_tokens\":100.0,\"max_output_tokens\":1e2}", NULL, 100, NONE, 100, 0, 0, 0 },
+		{ "large ones", "{\"max_tokens\":4294967295,\"max_output_tokens\":99999999999999999999}", NULL,
+		  4294967295, NONE, 4294967295, 0, 0, 0 },
+		{ "below zero", "{\"max_tokens\":-1,\"max_output_tokens\":-0}", NULL, NONE, NONE, 0, 0, 0, 0 },
+		{ "usage that is not asked for", "{\"stream_options\":{\"include_usage\":false},\"stream\":true}", NULL,
+		  NONE, NONE, NONE, 1, 0, 0 },
+	};
+
+	check_cases(cases, COUNT(cases));
+}
+
+static void nothing_else_is_a_field(void **state)
+{
+	static const struct request_case cases[] = {
+		{ "nested", "{\"metadata\":{\"model\":\"b\",\"stream\":true},\"model\":\"a\"}", "a", NONE, NONE, NONE, 0, 0, 0 },
+		{ "nested in stream_options", "{\"stream_options\":{\"model\":\"b\",\"max_tokens\":1},\"model\":\"a\"}", "a",
+		  NONE, NONE, NONE, 0, 0, 0 },
+		{ "deeper", "{\"stream_options\":{\"a\":{\"include_usage\":true}},\"model\":\"a\"}", "a", NONE, NONE, NONE,
+		  0, 0, 0 },
+		{ "at the top, not in stream_options", "{\"include_usage\":true,\"model\":\"a\"}", "a", NONE, NONE, NONE, 0,
+		  0, 0 },
+		{ "in an array", "{\"a\":[{\"model\":\"b\"}],\"model\":\"a\"}", "a", NONE, NONE, NONE, 0, 0, 0 },
+		{ "in a string", "{\"prompt\":\"\\\",\\\"model\\\":\\\"b\\\",\\\"\",\"model\":\"a\"}", "a", NONE, NONE,
+		  NONE, 0, 0, 0 },
+		{ "behind a backslash", "{\"prompt\":\"\\\\\",\"model\":\"a\",\"x\":\"\\\\\\\"model\\\\\"}", "a", NONE, NONE,
+		  NONE, 0, 0, 0 },
+		{ "a value", "{\"a\":\"model\",\"b\":\"x\",\"model\":\"a\"}", "a", NONE, NONE, NONE, 0, 0, 0 },
+		{ "alike", "{\"model_\":\"b\",\"mode\":\"b\",\" model\":\"b\",\"model \":\"b\",\"model\\u0000\":\"b\"}", NULL,
+		  NONE, NONE, NONE, 0, 0, 0 },
+		{ "after the end", "{\"model\":\"a\"}{\"model\":\"b\"}", "a", NONE, NONE, NONE, 0, 0, 0 },
+	};
+
+	check_cases(cases, COUNT(cases));
+}
+
+static void escapes_are_no_way_round(void **state)
+{
+	static const struct request_case cases[] = {
+		{ "in the key", "{\"mod\\u0065l\":\"gpt-4\"}", "gpt-4", NONE, NONE, NONE, 0, 0, 0 },
+		{ "all of the key", "{\"\\u006D\\u006f\\u0064\\u0065\\u006c\":\"gpt-4\"}", "gpt-4", NONE, NONE, NONE, 0, 0, 0 },
+		{ "in the value", "{\"model\":\"gpt\\u002d4\"}", "gpt-4", NONE, NONE, NONE, 0, 0, 0 },
+		{ "a slash", "{\"model\":\"Qwen\\/Qwen3-8B\"}", "Qwen/Qwen3-8B", NONE, NONE, NONE, 0, 0, 0 },
+		{ "in a longer key", "{\"max\\u005ftoken\\u0073\":7,\"stream\\u005foptions\":{\"include_usag\\u0065\":true}}",
+		  NULL, 7, NONE, NONE, 0, 1, 0 },
+		{ "in nested JSON", "{\"a\":\"{\\\"model\\\":\\\"b\\\\\\\"}\\\"\",\"model\":\"a\"}", "a", NONE, NONE, NONE, 0, 0,
+		  0 },
+	};
+
+	check_cases(cases, COUNT(cases));
+}
+
+static void where_servers_differ_it_is_said(void **state)
+{
+	static const struct request_case cases[] = {
+		{ "twice", "{\"model\":\"a\",\"model\":\"b\"}", "b", NONE, NONE, NONE, 0, 0, 1 },
+		{ "twice, a long one first", "{\"model\":\"0123456789\",\"model\":\"b\"}", "b", NONE, NONE, NONE, 0, 0, 1 },
+		{ "twice, the last of no use", "{\"model\":\"a\",\"model\":null}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a limit twice", "{\"max_tokens\":1,\"max_tokens\":2}", NULL, 2, NONE, NONE, 0, 0, 1 },
+		{ "an object twice", "{\"stream_options\":{\"include_usage\":true},\"stream_options\":{}}", NULL, NONE, NONE,
+		  NONE, 0, 0, 1 },
+		{ "in capitals, for Go", "{\"model\":\"a\",\"Model\":\"b\"}", "a", NONE, NONE, NONE, 0, 0, 1 },
+		{ "a limit in capitals", "{\"MAX_Tokens\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "other letters, for Go", "{\"max_to\xe2\x84\xaa""ens\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "other letters escaped", "{\"\\u017ftream\":true}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "escaped capitals", "{\"\\u004dODEL\":\"b\"}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a number in a string", "{\"max_tokens\":\"100\"}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a number for true", "{\"stream\":1}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a model that is an array", "{\"model\":[\"a\",{\"model\":\"b\"}]}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a model that is an object", "{\"model\":{\"model\":\"b\"}}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "a model that is a number", "{\"model\":4}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+		{ "no number", "{\"max_tokens\":NaN}", NULL, NONE, NONE, NONE, 0, 0, 1 },
+	};
+
+	check_cases(cases, COUNT(cases));
+}
+
+static void a_long_model_is_kept_in_part(void **state)
+{
+	char body[400], model[301];
+	struct krl_llm_request r;
+	size_t len, window, n;
+
+	memset(model, 'm', sizeof(model));
+	for (len = 60; len < sizeof(model); len++) {
+		n = snprintf(body, sizeof(body), "{\"model\":\"%.*s\",\"max_tokens\":5}", (int)len, model);
+		for (window = 1; window < 40; window++) {
+			memset(&r, 0, sizeof(r));
+			body_walk(request_step, &r, body, n, window);
+			assert_int_equal(r.model_len, len);
+			assert_memory_equal(r.model, model, len < KRL_LLM_MODEL_BYTES ? len : KRL_LLM_MODEL_BYTES);
+			assert_int_equal(r.model[len < KRL_LLM_MODEL_BYTES ? len : KRL_LLM_MODEL_BYTES], 0);
+			assert_int_equal(r.max_tokens[0], 5);
+		}
+	}
+}
+
+static void what_is_no_json_or_does_not_end_is_not_read(void **state)
+{
+	static const char *const bodies[] = {
+		"", " ", "{", "{\"model\":\"a\"", "{\"model\":\"a", "{\"model\":\"a\",}", "model=a", "{'model':'a'}",
+		"{\"model\":\"\\x41\"}", "{\"a\":\"\\\"}", "[\"model\",\"a\"]",
+		"[{\"model\":\"a\"}]", "4", "--boundary\r\nContent-Disposition: form-data; name=\"model\"",
+	};
+	struct krl_llm_request r;
+	size_t i;
+
+	for (i = 0; i < COUNT(bodies); i++) {
+		memset(&r, 0, sizeof(r));
+		body_walk(request_step, &r, bodies[i], strlen(bodies[i]), 512);
+		if (krl_llm_request_is_read(&r))
+			fail_msg("%s", bodies[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fields_are_found_wherever_they_stand),
+		cmocka_unit_test(nothing_else_is_a_field),
+		cmocka_unit_test(escapes_are_no_way_round),
+		cmocka_unit_test(where_servers_differ_it_is_said),
+		cmocka_unit_test(a_long_model_is_kept_in_part),
+		cmocka_unit_test(what_is_no_json_or_does_not_end_is_not_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
