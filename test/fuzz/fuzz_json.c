@@ -79,7 +79,7 @@ static void check_trace(const char *text, size_t len, size_t at, size_t window)
 	body_walk_cut(trace_step, &cut, text, len, at, window);
 	if (whole.len != cut.len || memcmp(whole.text, cut.text, cut.len))
 		abort();
-	root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+	root = model_load(text, len, JSON_REJECT_DUPLICATES);
 	if (!root)
 		return;
 	trace_begin(&model);
@@ -103,7 +103,7 @@ static void check_request(const char *text, size_t len, size_t at, size_t window
 	body_walk_cut(request_step, &some, text, len, at, window);
 	if (memcmp(all.model, some.model, sizeof(all) - offsetof(struct krl_llm_request, model)))
 		abort();
-	root = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+	root = model_load(text, len, 0);
 	if (root)
 		model_check_request(root, &all);
 	json_decref(root);

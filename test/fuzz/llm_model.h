@@ -13,6 +13,12 @@
 #include "bpf/lib/llm_request.h"
 #include "bpf/lib/llm_tokens.h"
 
+/* What jansson makes of the text. NULL: it is none to it, or has a NUL, which jansson steps over behind a number. */
+static inline json_t *model_load(const char *text, size_t len, size_t flags)
+{
+	return memchr(text, '\0', len) ? NULL : json_loadb(text, len, JSON_ALLOW_NUL | flags, NULL);
+}
+
 /* A number as the limiter takes it. */
 struct model_number {
 	uint32_t value;
@@ -133,7 +139,7 @@ static inline void model_add(struct model_counts *c, const json_t *usage)
 /* May the text have a key twice where usage objects may be? Then which of two counts is not modelled. */
 static inline bool model_is_unclear(const char *text, size_t len)
 {
-	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, NULL);
+	json_t *root = model_load(text, len, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK);
 
 	if (root) {
 		json_decref(root);
@@ -145,7 +151,7 @@ static inline bool model_is_unclear(const char *text, size_t len)
 /* Add what @text of @len bytes says. Returns false where that is not modelled. */
 static inline bool model_text(struct model_counts *c, const char *text, size_t len, size_t flags)
 {
-	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL | flags, NULL), *usage = NULL;
+	json_t *root = model_load(text, len, flags), *usage = NULL;
 	unsigned int found;
 	bool clear;
 
