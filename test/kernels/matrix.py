@@ -26,9 +26,10 @@ CASES = ["basic/", "segments/", "open/idle", "connections/ten_are_let_in", "conn
          "lifecycle/detach_removes", "outbound/over_the_limit", "outbound/ipv6", "outbound/each_namespace",
          "send/one_connection", "send/bodies", "send/expect", "send/nothing_of", "send_tls/"]
 # What the programs make of bytes is the same on each kernel whose verifier takes them: on the oldest, which is the
-# strictest.
+# strictest. Not those that count segments: an emulated CPU is too slow for TCP to send what it is given at once.
 CASES_OF_OLDEST = ["blocking/", "bodies/a_limited", "headers/", "netns/what_slips", "pipelining/twenty", "selectors/an",
-                   "servers/", "smuggling/a_limited"]
+                   "servers/blocking", "servers/requests", "servers/deferred", "servers/a_", "servers/server_that",
+                   "servers/across", "smuggling/a_limited"]
 TIMEOUT_S = 3000
 GUESTS = []
 HERE = os.path.dirname(os.path.abspath(__file__))
