@@ -40,6 +40,15 @@ def by_sendfile(sock, data):
         sock.sendfile(file)
 
 
+def drain(pipe, sock, n):
+    """@n bytes of @pipe go to @sock, which may not wait."""
+    while n:
+        try:
+            n -= os.splice(pipe, sock.fileno(), n)
+        except BlockingIOError:
+            select.select([], [sock], [])
+
+
 def by_splice(sock, data):
     """From a file into a pipe, and from the pipe into the socket, page by page."""
     with file_of(data) as file:
@@ -48,11 +57,7 @@ def by_splice(sock, data):
         while left:
             n = os.splice(file.fileno(), out, min(left, 65536))
             left -= n
-            while n:
-                try:
-                    n -= os.splice(into, sock.fileno(), n)
-                except BlockingIOError:
-                    select.select([], [sock], [])
+            drain(into, sock, n)
         os.close(into)
         os.close(out)
 
@@ -68,11 +73,7 @@ def by_vmsplice(sock, data):
         n = libc.vmsplice(out, (ctypes.c_char * 16).from_buffer(vector), 1, 0)
         expect(n > 0, f"vmsplice: errno {ctypes.get_errno()}")
         at += n
-        while n:
-            try:
-                n -= os.splice(into, sock.fileno(), n)
-            except BlockingIOError:
-                select.select([], [sock], [])
+        drain(into, sock, n)
     os.close(into)
     os.close(out)
 
