@@ -8,8 +8,6 @@
 #include "test/unit/json_trace.h"
 #include "test/unit/usage_walk.h"
 
-#define MAX_BYTES 4096
-
 static struct json_trace whole, cut, model;
 
 static void model_trace(const json_t *json, unsigned int depth);
@@ -123,17 +121,10 @@ static void check_usage(const char *text, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t at, window;
-	char *text;
+	char *text = model_input(data, &size, &at, &window);
 
-	if (size < 3 || size > MAX_BYTES)
-		return 0;
-	size -= 2;
-	at = data[0] * size / 256;
-	window = 1 + data[1] % 40;
-	text = malloc(size);
 	if (!text)
-		abort();
-	memcpy(text, data + 2, size);
+		return 0;
 	check_trace(text, size, at, window);
 	check_request(text, size, at, window);
 	check_usage(text, size);

@@ -9,8 +9,6 @@
 #include "test/unit/sse_walk.h"
 #include "test/unit/usage_walk.h"
 
-#define MAX_BYTES 8192
-
 static struct sse_walk whole, cut, model;
 
 /* A line without its end, which is there or not. Returns whether the line was an event's last. */
@@ -114,17 +112,10 @@ static void check_usage(const char *text, size_t len, size_t at, size_t window)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t at, window;
-	char *text;
+	char *text = model_input(data, &size, &at, &window);
 
-	if (size < 3 || size > MAX_BYTES)
-		return 0;
-	size -= 2;
-	at = data[0] * size / 256;
-	window = 1 + data[1] % 40;
-	text = malloc(size);
 	if (!text)
-		abort();
-	memcpy(text, data + 2, size);
+		return 0;
 	check_data(text, size, at, window);
 	check_usage(text, size, at, window);
 	free(text);

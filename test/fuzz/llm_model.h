@@ -19,6 +19,25 @@ static inline json_t *model_load(const char *text, size_t len, size_t flags)
 	return memchr(text, '\0', len) ? NULL : json_loadb(text, len, JSON_ALLOW_NUL | flags, NULL);
 }
 
+#define MODEL_MAX_BYTES 8192
+
+/* A text of its own, which the caller frees, of what a fuzzer made: the first two bytes say where it is cut, and in windows
+ * of what length it is walked. NULL: it is too short or too long. */
+static inline char *model_input(const uint8_t *data, size_t *size, size_t *ret_at, size_t *ret_window)
+{
+	char *text;
+
+	if (*size < 3 || *size > MODEL_MAX_BYTES)
+		return NULL;
+	*size -= 2;
+	*ret_at = data[0] * *size / 256;
+	*ret_window = 1 + data[1] % 40;
+	text = malloc(*size);
+	if (!text)
+		abort();
+	return memcpy(text, data + 2, *size);
+}
+
 /* A number as the limiter takes it. */
 struct model_number {
 	uint32_t value;
