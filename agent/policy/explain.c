@@ -142,6 +142,8 @@ static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 		return method_fits(asked, term);
 	case KRL_FIELD_SOURCE:
 		return source_fits(asked, term);
+	case KRL_FIELD_MODEL:
+		break;
 	}
 	return false;
 }
@@ -224,6 +226,7 @@ static int say(const struct krl_asked *asked, const struct krl_term *term, char 
 	case KRL_FIELD_SOURCE:
 		return say_source(asked, term, text);
 	case KRL_FIELD_PATH:
+	case KRL_FIELD_MODEL:
 		break;
 	}
 	return krl_explain_say(text, "path: expected \"%s\"%s, found \"%.*s%s\"", term->value,

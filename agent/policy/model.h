@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/cost.h>
 
 #include "form.h"
 #include "schedule.h"
@@ -18,7 +19,17 @@ enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
 enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
 
 /* What takes a token. */
-enum krl_count { KRL_COUNT_UNSET, KRL_COUNT_REQUESTS, KRL_COUNT_CONNECTIONS };
+enum krl_count { KRL_COUNT_UNSET, KRL_COUNT_REQUESTS, KRL_COUNT_CONNECTIONS, KRL_COUNT_LLM_TOKENS };
+
+/* What a rule that counts LLMTokens says beyond a limit. */
+struct krl_llm_spec {
+	struct krl_cost cost;		/* tokens; the usual one is the total */
+	bool reserves;			/* reserve: MaxTokens */
+	__u64 reserve_default;		/* tokens of a request that names no limit */
+	__u64 reserve_max;		/* the most that one request holds, 1 to max_tokens of the limit */
+	bool require_usage;
+	bool cut;			/* onExhausted: Cut */
+};
 
 struct krl_rule_spec {
 	char name[64];
@@ -30,6 +41,7 @@ struct krl_rule_spec {
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
 	size_t selector_count;
 	struct krl_schedule *schedule;	/* owned; NULL: always */
+	struct krl_llm_spec *llm;	/* owned; NULL: it does not count LLMTokens */
 	bool shares;			/* another limit of the rule before it, which owns those */
 };
 

@@ -201,12 +201,14 @@ void krl_policy_finish(const struct krl_policy_builder *b, struct krl_policy *re
 		}
 	number_groups(b, ret);
 	order_tiers(ret);
-	ret->path = ret->method = KRL_NO_FIELD;
+	ret->path = ret->method = ret->model = KRL_NO_FIELD;
 	for (i = 0; i < ret->field_count; i++) {
 		if (ret->fields[i].kind == KRL_FIELD_PATH)
 			ret->path = i;
 		if (ret->fields[i].kind == KRL_FIELD_METHOD)
 			ret->method = i;
+		if (ret->fields[i].kind == KRL_FIELD_MODEL)
+			ret->model = i;
 	}
 }
 

@@ -10,6 +10,7 @@
 #define PATH_NAME ":path"
 #define METHOD_NAME ":method"
 #define SOURCE_NAME ":source"
+#define MODEL_NAME ":model"
 
 static __u64 name_hash(const char *name)
 {
@@ -146,6 +147,9 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 		break;
 	case KRL_FIELD_METHOD:
 		name = METHOD_NAME;
+		break;
+	case KRL_FIELD_MODEL:
+		name = MODEL_NAME;
 		break;
 	case KRL_FIELD_SOURCE:
 		name = SOURCE_NAME;

@@ -114,7 +114,25 @@ static __always_inline void krl_answer_copy(char *to, const char *end, const str
 	}
 }
 
+#define KRL_MINUTE_S 60
+#define KRL_HOUR_S 3600
+
 #define krl_answer_str(t, s) krl_answer_append(t, s, sizeof(s) - 1)
+
+/* @seconds as Go writes a duration: "45s", "6m0s", "26h0m1s". */
+static __always_inline void krl_answer_duration(struct krl_answer_text *t, __u64 seconds)
+{
+	if (seconds >= KRL_HOUR_S) {
+		krl_answer_number(t, seconds / KRL_HOUR_S);
+		krl_answer_str(t, "h");
+	}
+	if (seconds >= KRL_MINUTE_S) {
+		krl_answer_number(t, seconds / KRL_MINUTE_S % 60);
+		krl_answer_str(t, "m");
+	}
+	krl_answer_number(t, seconds % KRL_MINUTE_S);
+	krl_answer_str(t, "s");
+}
 
 /* Write the @i-th piece of @form, and fill the gap behind it. Returns 1 at the end of the answer. */
 static __always_inline int krl_answer_piece(struct krl_answer_text *t, const struct krl_form *form,
@@ -131,6 +149,9 @@ static __always_inline int krl_answer_piece(struct krl_answer_text *t, const str
 		break;
 	case KRL_GAP_RETRY_AFTER:
 		krl_answer_number(t, a->retry_after_s);
+		break;
+	case KRL_GAP_RESET_AFTER:
+		krl_answer_duration(t, a->retry_after_s);
 		break;
 	case KRL_GAP_REMAINING:
 		krl_answer_number(t, a->remaining);

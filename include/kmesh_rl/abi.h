@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 8
+#define KRL_ABI_VERSION 9
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -32,6 +32,11 @@ enum {
 	KRL_MAX_NETNS = 16384,		/* network namespaces whose connections are judged as they come in */
 	KRL_INCOMING_SLOTS = 4,		/* connections that a CPU judges at once, see bpf/lib/incoming.h */
 	KRL_MAX_CPUS = 4096,
+	KRL_CHARGE_KEYS = 8,		/* rules with LLMTokens that count for one request */
+	KRL_MAX_CHARGES = 65536,	/* requests to model servers whose answers are not done, on one node */
+	KRL_MAX_USED = 16384,		/* models, and values that pick a bucket, whose tokens are counted for display */
+	KRL_MODEL_BYTES = 64,		/* of a model's name that are kept */
+	KRL_MAX_COSTS = KRL_MAX_RULES,
 };
 
 /* Parameters of a token bucket; see docs/bucket.md. */
@@ -83,6 +88,10 @@ enum {
 	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
 	KRL_ENDPOINT_HEADERS = 1U << 1,	/* some rule has header fields on the server's answers */
 	KRL_ENDPOINT_CONCURRENT = 1U << 2,	/* some rule has maxConnections */
+	KRL_ENDPOINT_LLM = 1U << 3,	/* some rule counts LLMTokens: there is a policy, which has a model field */
+	/* ... and some of those needs the request's body before it judges: for its model, or for what it reserves */
+	KRL_ENDPOINT_BODIES = 1U << 4,
+	KRL_ENDPOINT_NO_CODING = 1U << 5,	/* dropAcceptEncoding: true */
 };
 
 struct krl_endpoint {
@@ -163,6 +172,7 @@ enum krl_gap {
 	KRL_GAP_REMAINING,	/* tokens */
 	KRL_GAP_RESET,		/* unix time of the next fill */
 	KRL_GAP_CONNECTION,	/* "Connection: close\r\n", when the answer is the last */
+	KRL_GAP_RESET_AFTER,	/* time to the next fill as Go writes durations, without fractions: "6m0s" */
 	KRL_GAP_BODY,		/* here the body begins */
 };
 
@@ -183,6 +193,8 @@ struct krl_form {
 /* Rows of krl_programs. */
 enum {
 	KRL_PROGRAM_HTTP2,
+	KRL_PROGRAM_LLM,	/* requests to model servers */
+	KRL_PROGRAM_STREAM,	/* ... and back, where that is no model server any more */
 	KRL_PROGRAMS,
 };
 
@@ -202,6 +214,10 @@ enum {
 	KRL_RULE_SHADOW = 1U << 0,	/* mode: Shadow: what it would refuse is counted, and admitted */
 	KRL_RULE_CONCURRENT = 1U << 1,	/* maxConnections: its bucket says what is open now, see bpf/lib/gauge.h */
 	KRL_RULE_EPERM = 1U << 2,	/* onLimit: EPERM */
+	KRL_RULE_LLM = 1U << 3,		/* count: LLMTokens: judged before, and debited after the answer */
+	KRL_RULE_RESERVE = 1U << 4,	/* reserve: MaxTokens */
+	KRL_RULE_REQUIRE_USAGE = 1U << 5,	/* requireUsage: true */
+	KRL_RULE_CUT = 1U << 6,		/* onExhausted: Cut */
 };
 
 /* One rule. The agent writes it through a shared mapping between two increments of seq; readers
@@ -214,6 +230,35 @@ struct krl_rule {
 	__u32 status;		/* of its answers, 400 to 599 */
 	__u64 form;		/* key of krl_forms */
 	__u64 headers;		/* ... of header fields on the server's answers; 0: none */
+	__u64 cost;		/* of KRL_RULE_LLM: key of krl_costs */
+	__u64 reserve_default;	/* of KRL_RULE_RESERVE: tokens of a request that names no limit */
+	__u64 reserve_max;	/* ... the most that one request holds: 1 .. max_tokens */
+};
+
+/* What the answers to the requests that counted in a rule used: tokens, and requests. Rows of krl_llm_stats by the
+ * rule, of krl_llm_models by its id and the model, of krl_llm_users by its id and the descriptor. */
+struct krl_llm_stats {
+	__u64 requests;		/* whose answers are done */
+	__u64 estimated;	/* of those, no usage was told: tokens are counted by what was streamed */
+	__u64 unreadable;	/* ... nor could they be counted */
+	__u64 input;
+	__u64 output;
+	__u64 total;
+	__u64 cached_input;
+	__u64 reasoning;
+	__u64 debited;		/* what was taken from buckets for it, by the rule's cost */
+};
+
+struct krl_llm_model_key {
+	__u32 rule_id;
+	__u32 len;		/* bytes of the name, of which KRL_MODEL_BYTES at most are kept */
+	char model[KRL_MODEL_BYTES];	/* NUL padded */
+};
+
+struct krl_llm_user_key {
+	__u64 descriptor[2];
+	__u32 rule_id;
+	__u32 pad;
 };
 
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
@@ -346,7 +391,10 @@ _Static_assert(sizeof(struct krl_flow) == 48, "ABI");
 _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
 _Static_assert(sizeof(struct krl_counted) == 88, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
-_Static_assert(sizeof(struct krl_rule) == 56, "ABI");
+_Static_assert(sizeof(struct krl_rule) == 80, "ABI");
+_Static_assert(sizeof(struct krl_llm_stats) == 72, "ABI");
+_Static_assert(sizeof(struct krl_llm_model_key) == 72, "ABI");
+_Static_assert(sizeof(struct krl_llm_user_key) == 24, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 56, "ABI");

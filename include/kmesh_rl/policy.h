@@ -24,6 +24,7 @@ enum {
 	KRL_NAME_BYTES = 64,		/* of a header's name, the NUL included */
 	KRL_MAX_CLIENT_HEADERS = 2,	/* that clients' addresses are taken from, of an endpoint */
 	KRL_MAX_HOPS = 8,
+	KRL_MAX_MODEL_HEADERS = 4,	/* that models are taken from, of an endpoint */
 };
 
 enum krl_field_kind {
@@ -31,6 +32,7 @@ enum krl_field_kind {
 	KRL_FIELD_PATH,		/* in its normal form, see bpf/lib/path.h */
 	KRL_FIELD_METHOD,
 	KRL_FIELD_SOURCE,	/* the client's address; there may be several, of clients by different headers */
+	KRL_FIELD_MODEL,	/* of one of the model_headers, else of the body */
 };
 
 #define KRL_NO_FIELD 0xff
@@ -106,7 +108,7 @@ struct krl_tier {
 	__u16 pad;
 };
 
-/* A header that says who the client is. */
+/* A header that says who the client is, or which model it asks for. */
 struct krl_client_header {
 	char name[KRL_NAME_BYTES];	/* in lower case, NUL padded */
 };
@@ -120,9 +122,12 @@ struct krl_policy {
 	__u8 method;
 	__u8 client_header_count;
 	__u8 of_head;		/* some entry looks at more than who the peer is */
-	__u8 pad[4];
+	__u8 model;		/* number of the field, or KRL_NO_FIELD */
+	__u8 model_header_count;
+	__u8 pad[2];
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
 	struct krl_client_header client_headers[KRL_MAX_CLIENT_HEADERS];
+	struct krl_client_header model_headers[KRL_MAX_MODEL_HEADERS];
 	struct krl_policy_field fields[KRL_MAX_FIELDS];
 	struct krl_predicate predicates[KRL_MAX_PREDICATES];
 	struct krl_entry entries[KRL_MAX_ENTRIES];
