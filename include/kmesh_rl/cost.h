@@ -13,27 +13,34 @@ enum {
 	KRL_COST_TEXT_BYTES = 512,	/* of all names of models in it */
 };
 
-/* A stack machine over signed whole numbers of 64 bits, which saturate; true is 1. */
+/* Numbers saturate here, and at as much below zero, so that the sum of two fits 64 bits. */
+#define KRL_COST_MAX ((1LL << 62) - 1)
+
+/* A stack machine over signed whole numbers; true is 1. */
 enum krl_cost_op {
-	KRL_COST_PUSH,		/* number */
+	KRL_COST_PUSH,		/* number: 0 .. KRL_COST_MAX */
 	KRL_COST_LOAD,		/* arg: enum krl_cost_var; 0 where the answer does not tell it */
-	KRL_COST_HAS,		/* ... whether it does */
-	KRL_COST_MODEL_IS,	/* arg bytes of text at number */
+	KRL_COST_HAS,		/* ... whether it does; KRL_COST_MODEL: is a model known? */
+	KRL_COST_MODEL_IS,	/* arg: 0 .. KRL_MODEL_BYTES bytes of text at number, a multiple of 8; NULs behind them up to
+				 * the next */
+	KRL_COST_NEG,
+	KRL_COST_NOT,
 	KRL_COST_ADD,
 	KRL_COST_SUB,
 	KRL_COST_MUL,
-	KRL_COST_DIV,		/* by 0: 0, as the programs of the kernel have it; likewise % */
-	KRL_COST_MOD,
-	KRL_COST_NEG,
-	KRL_COST_NOT,
+	KRL_COST_DIV,		/* towards zero; by 0: 0 */
+	KRL_COST_MOD,		/* of the sign of what is divided; by 0: 0 */
 	KRL_COST_EQ,
 	KRL_COST_NE,
 	KRL_COST_LT,
 	KRL_COST_LE,
 	KRL_COST_GT,
 	KRL_COST_GE,
-	KRL_COST_JUMP,		/* forward to the step that number says */
-	KRL_COST_UNLESS,	/* ... if what is taken off the stack is 0 */
+	/* Forward to the step that number says, which may be the end: */
+	KRL_COST_JUMP,
+	KRL_COST_UNLESS,	/* if what is taken off the stack is 0 */
+	KRL_COST_AND,		/* if the value on top is 0, which stays; else it is taken off */
+	KRL_COST_OR,		/* if it is not 0, likewise */
 };
 
 enum krl_cost_var {
@@ -41,7 +48,7 @@ enum krl_cost_var {
 	KRL_COST_OUTPUT,
 	KRL_COST_TOTAL,
 	KRL_COST_CACHED_INPUT,
-	KRL_COST_VARS,
+	KRL_COST_MODEL,		/* of KRL_COST_HAS alone */
 };
 
 struct krl_cost_step {
@@ -50,8 +57,9 @@ struct krl_cost_step {
 	__s64 number;
 };
 
+/* One value is left at its end: the tokens; one below zero counts as 0. */
 struct krl_cost {
-	__u32 count;		/* of steps */
+	__u32 count;		/* of steps: 1 .. KRL_COST_STEPS */
 	__u32 pad;
 	struct krl_cost_step steps[KRL_COST_STEPS];
 	char text[KRL_COST_TEXT_BYTES];
