@@ -141,7 +141,7 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 	config = bpf_map_lookup_elem(&krl_config, &zero);
 	if (sends && config && config->flags & KRL_CONFIG_RECEIVERS)
 		bpf_map_update_elem(&krl_receivers, &cookie, sk, BPF_NOEXIST);
-	if (!sends && endpoint->flags & KRL_ENDPOINT_HEADERS)
+	if (!sends && endpoint->flags & KRL_ENDPOINT_FOLLOWED)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
 	return KRL_JOINED;
 }

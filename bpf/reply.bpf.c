@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The server's answers to admitted requests, as it writes them: where a rule asks for it, they get header fields
- * that tell what is left of the limit. */
+ * that tell what is left of the limit, and those of model servers are metered. */
 #include "maps.h"
 #include "http2_reply.h"
 #include "lib/answer.h"
 #include "lib/conns.h"
 #include "lib/form.h"
 #include "lib/kernel.h"
+#include "lib/meter.h"
 #include "lib/reply_walk.h"
 #include "lib/slot.h"
 
@@ -32,6 +33,8 @@
 struct krl_replying {
 	struct sk_msg_md *msg;
 	struct krl_conn *conn;
+	struct krl_llm *llm;	/* of a model server, else NULL */
+	__u64 cookie;
 };
 
 /* Make bytes from walk.off on readable. */
@@ -58,20 +61,80 @@ static __always_inline __u32 krl_reply_at(const struct krl_reply_walk *w)
 	return at;
 }
 
+/* Have the window hold what of the body is there from @data on. Returns 0, or -1 when that cannot be read. */
+static __always_inline int krl_reply_fill(struct krl_replying *replying, const char *data, const char *end)
+{
+	struct krl_reply_walk *w = &replying->conn->reply_walk;
+	struct krl_reply *r = &replying->conn->reply;
+	struct krl_llm *llm = replying->llm;
+	__u64 n = end - data;
+
+	if (n > KRL_WINDOW_BYTES)
+		n = KRL_WINDOW_BYTES;
+	if (n > w->len - w->off)
+		n = w->len - w->off;
+	if (n > r->skip)
+		n = r->skip;
+	n = KRL_BOUNDED(n, KRL_WINDOW_BYTES);
+	llm->at = 0;
+	llm->end = n;
+	return bpf_probe_read_kernel(llm->window.bytes, n, data) ? -1 : 0;
+}
+
+/* Step over bytes of a model server's answer's body, and read them if it is metered. The first is at @data. Returns 0,
+ * or -1 when they cannot be read. */
+static __always_inline int krl_reply_read(struct krl_replying *replying, const char *data, const char *end)
+{
+	struct krl_reply_walk *w = &replying->conn->reply_walk;
+	struct krl_reply *r = &replying->conn->reply;
+	struct krl_llm *llm = replying->llm;
+	__u64 n;
+
+	if (llm->metered) {
+		if (llm->at >= llm->end)
+			return krl_reply_fill(replying, data, end);
+		n = krl_llm_usage_step(&llm->usage, &llm->window, llm->at, llm->end);
+		llm->at += n;
+	} else {
+		n = w->len - w->off < r->skip ? w->len - w->off : r->skip;
+	}
+	w->off += n;
+	r->skip -= n;
+	return 0;
+}
+
+/* A step went on in the answer of a model server, of which there were @answered before. Returns the event that remains. */
+static __always_inline int krl_reply_meter(struct krl_replying *replying, __u32 answered, int event)
+{
+	struct krl_reply *r = &replying->conn->reply;
+	struct krl_llm *llm = replying->llm;
+
+	if (r->answered != answered)
+		krl_meter_begin(llm, r);
+	if (event == KRL_REPLY_LAST && llm->answering && r->status >= 200) {
+		r->skip = KRL_METER_REST;
+		event = KRL_REPLY_NOTHING;
+	}
+	if (llm->answering && !r->skip && r->http.state == KRL_HTTP_START)
+		krl_meter_end(llm, r, replying->cookie, 1);
+	return event;
+}
+
 static long krl_reply_walk_step(__u32 i, void *ctx)
 {
 	struct sk_msg_md *msg = ((struct krl_replying *)ctx)->msg;
+	struct krl_llm *llm = ((struct krl_replying *)ctx)->llm;
 	struct krl_conn *conn = ((struct krl_replying *)ctx)->conn;
 	struct krl_reply *r = &conn->reply;
 	struct krl_reply_walk *w = &conn->reply_walk;
+	__u32 at, answered;
 	char *data, *end;
-	__u32 at;
 	int event;
 
 	if (w->off >= w->len)
 		return 1;
 	/* What no request waits for is no answer: the kernel's own come along here as well. */
-	if (!krl_reply_waits(r)) {
+	if (!krl_reply_waits(r) && !r->skip) {
 		w->off = w->len;
 		return 1;
 	}
@@ -85,9 +148,16 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 		w->event = KRL_REPLY_UNREADABLE;
 		return 1;
 	}
-	w->off += krl_reply_step(r, data, end, &event);
+	answered = r->answered;
+	event = KRL_REPLY_NOTHING;
+	if (!llm || !r->skip)
+		w->off += krl_reply_step(r, data, end, &event);
+	else if (krl_reply_read(ctx, data, end))
+		event = KRL_REPLY_UNREADABLE;
+	if (llm)
+		event = krl_reply_meter(ctx, answered, event);
 	w->event = event;
-	if (r->skip) {
+	if (r->skip && !llm) {
 		if (r->skip >= w->len - w->off)
 			return 1;
 		w->off += r->skip;
@@ -183,11 +253,31 @@ static long krl_reply_head(__u32 i, void *ctx)
 /* Walk over the message, which is at @seq; its first @over bytes are of no interest. */
 static __always_inline void krl_reply_follow(struct krl_replying *replying, struct sock *sk, __u32 seq, __u32 over)
 {
+	struct krl_reply *r = &replying->conn->reply;
+	__u64 skip = replying->llm ? r->skip : 0;
+
 	krl_reply_walk_begin(replying->conn, sk, seq, over, replying->msg->size);
+	r->skip = skip;
 	bpf_loop(KRL_REPLY_HEADS, krl_reply_head, replying, 0);
 	krl_reply_walk_end(replying->conn, seq);
 	if (replying->conn->reply_walk.event == KRL_REPLY_UNREADABLE)
 		krl_count(KRL_REASON_REPLY_UNREAD);
+}
+
+/* The answer of a model server that is underway goes on at @seq. */
+static __always_inline struct krl_llm *krl_reply_llm(struct krl_replying *replying, struct sock *sk, __u32 seq)
+{
+	const struct krl_reply *r = &replying->conn->reply;
+	struct krl_llm *llm;
+
+	replying->cookie = krl_sock_cookie(sk);
+	llm = bpf_map_lookup_elem(&krl_llms, &replying->cookie);
+	if (!llm)
+		return 0;
+	llm->at = llm->end = 0;
+	if (llm->answering && (__s32)(seq - r->at_seq) > 0)
+		llm->gap = 1;
+	return llm;
 }
 
 SEC("sk_msg")
@@ -206,15 +296,19 @@ int krl_reply(struct sk_msg_md *msg)
 		return krl_h2_reply(msg);
 	if (conn->reply.state != KRL_REPLY_FRAMED)
 		return SK_PASS;
+	replying.conn = conn;
 	seq = krl_sock_write_seq(sk);
+	if (conn->llm)
+		replying.llm = krl_reply_llm(&replying, sk, seq);
 	over = krl_reply_resume(&conn->reply, seq);
 	if (conn->reply.state != KRL_REPLY_FRAMED) {
 		krl_count(KRL_REASON_REPLY_UNREAD);
 		return SK_PASS;
 	}
+	if (replying.llm)
+		over -= conn->reply.skip;
 	if (over >= msg->size)
 		return SK_PASS;
-	replying.conn = conn;
 	krl_reply_follow(&replying, sk, seq, over);
 	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }

@@ -7,6 +7,7 @@
 #include "lib/endpoint.h"
 #include "lib/incoming.h"
 #include "lib/kernel.h"
+#include "lib/meter.h"
 #include "lib/protocols.h"
 #include "lib/reader.h"
 
@@ -18,7 +19,7 @@ static __always_inline void krl_follow_server(struct bpf_sock_ops *ops, struct k
 	if (!bpf_sock_hash_update(ops, &krl_writers, &cookie, BPF_NOEXIST))
 		return;
 	conn->reply.state = KRL_REPLY_UNKNOWN;
-	if (flags & KRL_ENDPOINT_HEADERS)
+	if (flags & KRL_ENDPOINT_FOLLOWED)
 		krl_count(KRL_REASON_HEADERS_LOST);
 }
 
@@ -55,7 +56,7 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
 		krl_conn_not_enrolled(cookie);
 		return;
 	}
-	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_HEADERS)
+	if (krl_protocols_follow(conn) || endpoint->flags & KRL_ENDPOINT_FOLLOWED)
 		krl_follow_server(ops, conn, endpoint->flags, cookie);
 }
 
@@ -207,8 +208,11 @@ int krl_sockops(struct bpf_sock_ops *ops)
 			break;
 		cookie = bpf_get_socket_cookie(ops);
 		conn = bpf_map_lookup_elem(&krl_conns, &cookie);
-		if (conn)
+		if (conn) {
 			krl_protocols_ended(conn);
+			if (conn->llm)
+				krl_meter_close(&conn->reply, cookie);
+		}
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		bpf_map_delete_elem(&krl_matches, &cookie);
 		krl_held_drop(cookie);

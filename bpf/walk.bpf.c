@@ -19,7 +19,7 @@ int krl_enlist(struct bpf_iter__sockmap *ctx)
 	cookie = *key;
 	conn = bpf_map_lookup_elem(&krl_conns, &cookie);
 	endpoint = conn ? bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint) : 0;
-	if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
+	if (endpoint && endpoint->flags & KRL_ENDPOINT_FOLLOWED)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);
 	return 0;
 }

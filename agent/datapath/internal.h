@@ -25,6 +25,7 @@ enum krl_late {
 	KRL_LATE_RECOUNT,
 	KRL_LATE_SETTLE,
 	KRL_LATE_SEND,
+	KRL_LATE_LLM,
 	KRL_LATE_COUNT
 };
 
@@ -72,6 +73,9 @@ void krl_links_unpin(const char *bpffs);
 
 /* Attach krl_send to krl_senders, before anything enters that. 0, or -errno. */
 int krl_senders_open(struct krl_datapath *dp);
+
+/* Have krl_stream go on in krl_stream_llm, before an endpoint has rules that count LLMTokens. 0, or -errno. */
+int krl_llm_open(struct krl_datapath *dp);
 
 /* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook. */
 void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS]);

@@ -32,7 +32,8 @@ static const char *const pinned_maps[] = {
 	"krl_reserved",	 "krl_ports",	  "krl_guarded",   "krl_incomings",
 	"krl_netns",	 "krl_lookup_progs", "krl_dialled",   "krl_dials",
 	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
-	"krl_programs",	 "krl_served_ports",
+	"krl_programs",	 "krl_served_ports", "krl_costs",    "krl_llms",
+	"krl_charges",	 "krl_llm_stats",  "krl_llm_models", "krl_llm_users",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */

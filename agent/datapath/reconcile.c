@@ -238,13 +238,13 @@ static bool needs(const struct krl_pass *p, enum krl_hook hook)
 	return false;
 }
 
-/* Does some rule of the plan have maxConnections? */
-static bool counts_open(const struct krl_pass *p)
+/* Has some rule of the plan @flag? */
+static bool has_rule(const struct krl_pass *p, __u32 flag)
 {
 	size_t i;
 
 	for (i = 0; i < p->plan->rule_count; i++)
-		if (!p->plan->rules[i].outside && p->plan->rules[i].flags & KRL_RULE_CONCURRENT)
+		if (!p->plan->rules[i].outside && p->plan->rules[i].flags & flag)
 			return true;
 	return false;
 }
@@ -271,7 +271,10 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	err = needs(p, KRL_HOOK_SEND) ? krl_senders_open(p->dp) : 0;
 	if (err)
 		return krl_error_set(ret_error, -err, "judging requests that go out: %s", strerror(-err));
-	if (counts_open(p))
+	err = has_rule(p, KRL_RULE_LLM) ? krl_llm_open(p->dp) : 0;
+	if (err)
+		return krl_error_set(ret_error, -err, "judging requests to model servers: %s", strerror(-err));
+	if (has_rule(p, KRL_RULE_CONCURRENT))
 		p->dp->config->flags |= KRL_CONFIG_HOLDS;
 	err = krl_pass_endpoints(p);
 	if (err)

@@ -4,6 +4,7 @@
 #define KMESH_RL_ADMIT_H
 
 #include "../maps.h"
+#include "charge.h"
 #include "gauge.h"
 #include "held.h"
 #include "kept.h"
@@ -17,6 +18,9 @@ struct krl_judging {
 	const struct krl_policy *policy;	/* with match, or NULL: no descriptors */
 	struct krl_match *match;
 	struct krl_held *held;		/* of a connection, or NULL: what it took of rules with maxConnections */
+#ifdef KRL_READS_BODIES
+	struct krl_llm *llm;		/* of a connection to a model server: llm->charge is what it took of LLMTokens */
+#endif
 };
 
 /* The three functions that follow are global so that the verifier walks their loops once, not once
@@ -83,7 +87,31 @@ struct krl_judged {
 	__u32 flags;		/* KRL_RULE_... */
 	__u32 overflow;		/* the bucket is the rule's overflow bucket */
 	__u32 pad;
+	__u64 need;		/* tokens that have to be there */
 };
+
+/* Tokens that a request must find in the bucket of @rule, which counts LLMTokens: what it may use as far as that is
+ * known, or some. */
+#ifdef KRL_READS_BODIES
+static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const struct krl_rule *rule, __u32 flags)
+{
+	__u64 max = KRL_READ_ONCE(rule->reserve_max), need;
+
+	if (!(flags & KRL_RULE_LLM))
+		return ctx->judge->n;
+	if (flags & KRL_RULE_REQUIRE_USAGE && ctx->llm->usage_missing)
+		ctx->llm->usage_required = 1;
+	if (!(flags & KRL_RULE_RESERVE))
+		return 1;
+	need = krl_llm_reservation(ctx->llm, KRL_READ_ONCE(rule->reserve_default), max);
+	return need < max ? need : max;
+}
+#else
+static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const struct krl_rule *rule, __u32 flags)
+{
+	return ctx->judge->n;
+}
+#endif
 
 /* The bucket of the @i-th rule of the endpoint, created full when it is missing, and the rule; the rule's
  * overflow bucket when there is no room for one more. NULL: gone since the endpoint was read, which the agent
@@ -106,6 +134,7 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	}
 	ret->slot = slot;
 	ret->flags = KRL_READ_ONCE(rule->flags);
+	ret->need = krl_judge_need_of(ctx, rule, ret->flags);
 	ret->headers = KRL_READ_ONCE(rule->headers);
 	ret->overflow = 0;
 	ret->key = j->key;
@@ -150,11 +179,22 @@ static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 lim
 		__sync_fetch_and_add(&stats->shadow_limited, shadow_limited);
 }
 
+/* When it pays to come again. After one fill there is room for a request; not for what an LLMTokens rule is owed. */
+static __always_inline __u64 krl_judge_wait_ns(const struct krl_judge *j, const struct krl_bucket *b,
+					       const struct krl_judged *rule)
+{
+#ifdef KRL_READS_BODIES
+	if (rule->flags & KRL_RULE_LLM)
+		return krl_bucket_wait_ns(b, &rule->settings, j->now_ns, rule->need);
+#endif
+	return krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
+}
+
 /* Of several rules that refuse, the answer shows the one that fills last. */
 static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct krl_bucket *b,
 					     const struct krl_judged *rule, __s64 tokens)
 {
-	__u64 wait_ns = krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
+	__u64 wait_ns = krl_judge_wait_ns(j, b, rule);
 
 	if (wait_ns <= j->wait_ns)
 		return;
@@ -195,7 +235,7 @@ static long krl_judge_check(__u32 i, void *ctx)
 	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
 	tokens = krl_rule_bucket_available(b, &rule.settings, rule.flags, j->now_ns);
-	if (tokens < (__s64)j->n && tokens > KRL_BUCKET_BURIED_MAX)
+	if (tokens < (__s64)rule.need && tokens > KRL_BUCKET_BURIED_MAX)
 		krl_judge_refuse(j, b, &rule, tokens);
 	return 0;
 }
@@ -225,11 +265,44 @@ static __always_inline int krl_judge_hold(struct krl_held *held, struct krl_buck
 	return refused;
 }
 
+#ifdef KRL_READS_BODIES
+/* Write down that the request counts in the bucket @b of @rule, which counts LLMTokens, and reserve there what it needs;
+ * in shadow mode above the limit too. As krl_rule_take(). */
+static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_bucket *b, const struct krl_judged *rule)
+{
+	struct krl_charge *c = &ctx->llm->charge;
+	__u32 n = KRL_MASKED(c->count, KRL_CHARGE_KEYS);
+	int refused;
+
+	/* More are not placed on an endpoint. */
+	if (c->count >= KRL_CHARGE_KEYS)
+		return 0;
+	c->reserved[n] = 0;
+	if (rule->flags & KRL_RULE_RESERVE) {
+		refused = krl_rule_take(b, &rule->settings, ctx->judge->now_ns, rule->need);
+		if (!refused)
+			c->reserved[n] = rule->need;
+	} else {
+		refused = krl_bucket_peek(b, &rule->settings, ctx->judge->now_ns) < 1 ? -KRL_EAGAIN : 0;
+	}
+	if (refused && !(rule->flags & KRL_RULE_SHADOW))
+		return refused;
+	c->keys[n] = rule->key;
+	c->overflow |= rule->overflow << n;
+	c->count++;
+	return refused;
+}
+#endif
+
 static __always_inline int krl_judge_take_of(struct krl_judging *ctx, struct krl_bucket *b,
 					     const struct krl_judged *rule)
 {
 	if (rule->flags & KRL_RULE_CONCURRENT)
 		return krl_judge_hold(ctx->held, b, rule);
+#ifdef KRL_READS_BODIES
+	if (rule->flags & KRL_RULE_LLM)
+		return krl_judge_charge(ctx, b, rule);
+#endif
 	return krl_rule_take(b, &rule->settings, ctx->judge->now_ns, ctx->judge->n);
 }
 
@@ -280,7 +353,7 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
-	if (j->taken & bit && !(rule.flags & KRL_RULE_CONCURRENT))
+	if (j->taken & bit && !(rule.flags & (KRL_RULE_CONCURRENT | KRL_RULE_LLM)))
 		krl_rule_give_back(b, &rule.settings, j->n);
 	krl_judge_count(rule.slot, -j->n, 0, j->shadowed & bit ? -j->n : 0);
 	return 0;
@@ -292,6 +365,9 @@ static __always_inline void krl_judge_undo(struct krl_judging *judging)
 	bpf_loop(judging->endpoint->rule_count, krl_judge_give_back, judging, 0);
 	judging->judge->taken = 0;
 	judging->judge->shadowed = 0;
+#ifdef KRL_READS_BODIES
+	krl_charge_cancel(&judging->llm->charge);
+#endif
 	if (!judging->held)
 		return;
 	krl_held_put(judging->held);
@@ -314,6 +390,11 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	j->headers = 0;
 	j->taken = 0;
 	j->shadowed = 0;
+#ifdef KRL_READS_BODIES
+	judging->llm->charge.count = 0;
+	judging->llm->charge.overflow = 0;
+	judging->llm->usage_required = 0;
+#endif
 	if (held) {
 		held->since_ns = j->now_ns;
 		held->count = 0;

@@ -178,6 +178,24 @@ static __always_inline void krl_answer_bad_request(struct krl_answer_text *t, co
 		krl_answer_str(t, "{\"error\":\"Bad request\"}");
 }
 
+/* In the shape of OpenAI's errors. */
+#define KRL_USAGE_MISSING                                                                          \
+	"{\"error\":{\"message\":\"A stream must ask for its usage: stream_options.include_usage is to be true.\","
+#define KRL_USAGE_MISSING_REST "\"type\":\"invalid_request_error\",\"param\":\"stream_options\",\"code\":null}}"
+
+/* The whole answer to a stream that could not be metered. */
+static __always_inline void krl_answer_usage_missing(struct krl_answer_text *t, const struct krl_answer *a)
+{
+	krl_answer_str(t, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ");
+	krl_answer_number(t, sizeof(KRL_USAGE_MISSING) + sizeof(KRL_USAGE_MISSING_REST) - 2);
+	krl_answer_str(t, "\r\n");
+	if (a->close)
+		krl_answer_str(t, "Connection: close\r\n");
+	krl_answer_str(t, "\r\n");
+	krl_answer_str(t, KRL_USAGE_MISSING);
+	krl_answer_str(t, KRL_USAGE_MISSING_REST);
+}
+
 /* The compact answer, at most @room bytes; what is wanted most comes first: a status, a length, when
  * to come back. Its last header line is left open so that the caller can pad it with optional white
  * space (RFC 9110, 5.6.3) before the empty line. Returns 0; 1 when there was no room for a length,

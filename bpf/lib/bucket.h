@@ -225,6 +225,27 @@ static __always_inline void krl_bucket_give_back(struct krl_bucket *b, const str
 	}
 }
 
+/* The deepest debt, and the most that is debited at once: no number of CPUs goes from the one to
+ * KRL_BUCKET_BURIED_MAX in between. */
+#define KRL_BUCKET_DEBT_MAX (1LL << 60)
+#define KRL_BUCKET_DEBIT_MAX (1ULL << 48)
+
+/* Take @n tokens that were used already, at most KRL_BUCKET_DEBIT_MAX of them, into debt where they are not there. What
+ * was due by then is credited first, so that it does not fill what the debit empties. */
+static __always_inline void krl_bucket_debit(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns,
+					     __u64 n)
+{
+	__s64 seen;
+
+	krl_bucket_refill(b, s, krl_bucket_clock(now_ns));
+	if (n > KRL_BUCKET_DEBIT_MAX)
+		n = KRL_BUCKET_DEBIT_MAX;
+	if (KRL_READ_ONCE(b->tokens) < -KRL_BUCKET_DEBT_MAX)
+		return;
+	seen = __sync_fetch_and_add(&b->tokens, -(__s64)n);
+	KRL_OPAQUE(seen);
+}
+
 /* What tokens is in a bucket that is about to be removed, and the most it is then: nobody takes from it, and
  * fills that come late do not fill it. No debt goes so deep. */
 #define KRL_BUCKET_BURIED (-(1LL << 62))
@@ -258,6 +279,21 @@ static __always_inline __u64 krl_bucket_next_fill_ns(const struct krl_bucket *b,
 	__u64 passed = now_ns > last ? now_ns - last : 0;
 
 	return passed < s->fill_interval_ns ? s->fill_interval_ns - passed : 1;
+}
+
+/* ns until @n tokens are there, from @now_ns, if nobody takes any; at least 1, and 2^62 at most. */
+static __always_inline __u64 krl_bucket_wait_ns(const struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns,
+						__u64 n)
+{
+	__u64 wait_ns = krl_bucket_next_fill_ns(b, s, now_ns), fills;
+	__s64 tokens = KRL_READ_ONCE(b->tokens);
+
+	if (tokens >= (__s64)n)
+		return wait_ns;
+	fills = (n - (__u64)tokens - 1) / s->tokens_per_fill;
+	if (fills > KRL_BUCKET_TIME_MAX / s->fill_interval_ns)
+		return KRL_BUCKET_TIME_MAX;
+	return wait_ns + fills * s->fill_interval_ns;
 }
 
 #endif

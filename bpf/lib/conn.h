@@ -24,6 +24,7 @@ enum krl_answer_kind {
 	KRL_ANSWER_LIMITED,	/* as the rule's form says */
 	KRL_ANSWER_BAD_REQUEST,
 	KRL_ANSWER_HTTP2,	/* what krl_h2_write() tells */
+	KRL_ANSWER_USAGE_MISSING,	/* a stream is to ask for its usage */
 };
 
 /* Tries, 100 ms apart, that a client who sends on after its last answer keeps the connection from being
@@ -173,7 +174,8 @@ struct krl_conn {
 	__u8 blocks_counted;	/* as a blocking reader */
 	__u8 tried;		/* it counts in krl_protocols.tried */
 	__u8 spoken;		/* what the client speaks is known */
-	__u8 pad[2];
+	__u8 llm;		/* to a model server: it has a row in krl_llms */
+	__u8 pad;
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_sending sending;
 	struct krl_judge judge;

@@ -55,6 +55,7 @@ enum krl_http_field {
 	KRL_HTTP_FIELD_CONNECTION,
 	KRL_HTTP_FIELD_EXPECT,
 	KRL_HTTP_FIELD_UPGRADE,
+	KRL_HTTP_FIELD_CONTENT_ENCODING,
 };
 
 enum {
@@ -66,7 +67,8 @@ enum {
 	KRL_HTTP_HEAD = 1U << 5,	/* the answer has no body */
 	KRL_HTTP_UPGRADE = 1U << 6,	/* or CONNECT: another protocol may follow */
 	KRL_HTTP_SMALL = 1U << 7,	/* some letter of the method is a small one */
-	KRL_HTTP_REQUEST_FLAGS = (1U << 8) - 1,
+	KRL_HTTP_CODED = 1U << 12,	/* Content-Encoding: the body is not what it says */
+	KRL_HTTP_REQUEST_FLAGS = ((1U << 8) - 1) | KRL_HTTP_CODED,
 	KRL_HTTP_NOT_FIRST = 1U << 8,	/* some byte of the connection was seen */
 	KRL_HTTP_UPGRADE_ASKED = 1U << 9,	/* the request before this one asked to upgrade */
 	KRL_HTTP_LATER = 1U << 10,	/* something came before this request */
@@ -185,6 +187,9 @@ static __always_inline __u8 krl_http_classify(const struct krl_http *h)
 		return KRL_HTTP_FIELD_EXPECT;
 	if (krl_http_token_is(h, KRL_W('u', 'p', 'g', 'r', 'a', 'd', 'e', 0), 0, 0))
 		return KRL_HTTP_FIELD_UPGRADE;
+	if (krl_http_token_is(h, KRL_W('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+			      KRL_W('e', 'n', 'c', 'o', 'd', 'i', 'n', 'g'), 0))
+		return KRL_HTTP_FIELD_CONTENT_ENCODING;
 	return KRL_HTTP_FIELD_OTHER;
 }
 
@@ -225,6 +230,10 @@ static __always_inline int krl_http_token_end(struct krl_http *h, int last)
 		if (krl_http_token_is(h, KRL_W('1', '0', '0', '-', 'c', 'o', 'n', 't'),
 				      KRL_W('i', 'n', 'u', 'e', 0, 0, 0, 0), 0))
 			h->flags |= KRL_HTTP_EXPECT;
+		break;
+	case KRL_HTTP_FIELD_CONTENT_ENCODING:
+		if (h->token_len && !krl_http_token_is(h, KRL_W('i', 'd', 'e', 'n', 't', 'i', 't', 'y'), 0, 0))
+			h->flags |= KRL_HTTP_CODED;
 		break;
 	}
 	krl_http_token_clear(h);

@@ -20,6 +20,7 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 	m->present = 0;
 	m->ambiguous = 0;
 	m->blind = 0;
+	m->model_len = 0;
 	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }
@@ -190,6 +191,9 @@ KRL_GLOBAL int krl_match_name_end(struct krl_match *m, const struct krl_policy *
 			break;
 		}
 	}
+	for (i = 0; i < KRL_MAX_MODEL_HEADERS; i++)
+		if (i < policy->model_header_count && krl_match_name_is(m, policy->model_headers[i].name))
+			m->field = policy->model;
 	for (i = 0; i < KRL_MAX_CLIENT_HEADERS; i++)
 		if (i < policy->client_header_count && krl_match_name_is(m, policy->client_headers[i].name))
 			m->client_header = i;
@@ -256,6 +260,16 @@ static __always_inline void krl_match_client(struct krl_match *m, __u64 word, __
 	}
 }
 
+/* The model of the request is the @len bytes of m->value, with NULs behind them up to a multiple of 8. */
+static __always_inline void krl_match_model(struct krl_match *m, __u32 len)
+{
+	__u32 i;
+
+	m->model_len = len;
+	for (i = 0; i < KRL_MODEL_BYTES; i += 8)
+		krl_store_word(m->model + i, i < len ? krl_load_word(m->value + i) : 0);
+}
+
 static __always_inline void krl_match_value_end(struct krl_match *m, const struct krl_policy *policy)
 {
 	struct krl_match_value v = { .match = m, .policy = policy, .bytes = m->value };
@@ -267,6 +281,8 @@ static __always_inline void krl_match_value_end(struct krl_match *m, const struc
 		return;
 	__builtin_memset(m->value + v.len, 0, 8);
 	m->field = KRL_NO_FIELD;
+	if (v.field == policy->model)
+		krl_match_model(m, v.len);
 	krl_match_ended(&v);
 }
 

@@ -200,7 +200,7 @@ static __always_inline __u32 krl_reply_name(struct krl_reply *r, __u64 word, __u
 		return 16;
 	}
 	/* Content-Type and others; next is 0 where it is not known. */
-	if (content && next && ((__u8)next | 0x20) != 'l')
+	if (content && next && ((__u8)next | 0x20) != 'l' && ((__u8)next | 0x20) != 'e')
 		content = 0;
 	if (!content && lower != KRL_W('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
 		r->http.state = KRL_HTTP_FIELD_VALUE;

@@ -45,13 +45,14 @@ static __always_inline long krl_scan_fill(krl_bytes *bytes, struct krl_conn *con
 	return 0;
 }
 
-static long krl_scan_step(__u32 i, void *ctx)
+/* One step; with @slow, of a word at most where it is in a value. Returns whether the walk ended. */
+static __always_inline long krl_scan_one(struct krl_scanning *scanning, int slow)
 {
-	struct krl_conn *conn = ((struct krl_scanning *)ctx)->conn;
+	struct krl_conn *conn = scanning->conn;
 	struct krl_scan *s = &conn->scan;
-	struct krl_match *match = ((struct krl_scanning *)ctx)->match;
-	const struct krl_policy *policy = ((struct krl_scanning *)ctx)->policy;
-	int collects = match && policy && krl_match_collects(match);
+	struct krl_match *match = scanning->match;
+	const struct krl_policy *policy = scanning->policy;
+	int collects = slow || (match && policy && krl_match_collects(match));
 	__u8 before = conn->http.state;
 	__u32 at, steps;
 	int event;
@@ -61,7 +62,7 @@ static long krl_scan_step(__u32 i, void *ctx)
 	at = krl_scan_at(s);
 	steps = krl_http_step(&conn->http, &conn->window, at, s->window_len, s->len - s->off, collects, &event);
 	if (!steps)
-		return krl_scan_fill(((struct krl_scanning *)ctx)->bytes, conn);
+		return krl_scan_fill(scanning->bytes, conn);
 	s->off += steps;
 	if (match && policy && before < KRL_HTTP_BODY && (collects || before != KRL_HTTP_FIELD_VALUE)) {
 		union krl_match_went went = { .before = before, .bytes = steps };
@@ -83,6 +84,11 @@ static long krl_scan_step(__u32 i, void *ctx)
 	if (KRL_BYTES_ONE && before >= KRL_HTTP_BODY && conn->http.state == KRL_HTTP_START)
 		return 1;
 	return s->event != KRL_HTTP_NOTHING;
+}
+
+static long krl_scan_step(__u32 i, void *ctx)
+{
+	return krl_scan_one(ctx, 0);
 }
 
 /* Walk @scanning's bytes up to their end, or with selectors to that of the next head, moving the connection's framing

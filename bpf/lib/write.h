@@ -16,6 +16,10 @@ static __noinline int krl_write_answer(struct krl_answer_text *t, struct krl_con
 		krl_answer_bad_request(t, &conn->answer);
 		return 0;
 	}
+	if (conn->answer.kind == KRL_ANSWER_USAGE_MISSING) {
+		krl_answer_usage_missing(t, &conn->answer);
+		return 0;
+	}
 	form = bpf_map_lookup_elem(&krl_forms, &key);
 	if (form) {
 		krl_write_form(t, form, &conn->answer);

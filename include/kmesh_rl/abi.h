@@ -92,6 +92,7 @@ enum {
 	/* ... and some of those needs the request's body before it judges: for its model, or for what it reserves */
 	KRL_ENDPOINT_BODIES = 1U << 4,
 	KRL_ENDPOINT_NO_CODING = 1U << 5,	/* dropAcceptEncoding: true */
+	KRL_ENDPOINT_FOLLOWED = KRL_ENDPOINT_HEADERS | KRL_ENDPOINT_LLM,	/* what the server writes is followed */
 };
 
 struct krl_endpoint {
@@ -194,7 +195,6 @@ struct krl_form {
 enum {
 	KRL_PROGRAM_HTTP2,
 	KRL_PROGRAM_LLM,	/* requests to model servers */
-	KRL_PROGRAM_STREAM,	/* ... and back, where that is no model server any more */
 	KRL_PROGRAMS,
 };
 

@@ -32,6 +32,13 @@
 	X(UNSEEN, "unseen", "a client wrote before its connection was there, not judged")          \
 	X(UNGUARDED, "unguarded", "a connection came in before the agent was in its network namespace, not judged") \
 	X(NOT_JUDGED, "not_judged", "a connection came in while too many others were judged on its CPU, not judged") \
+	X(LLM_BODY_UNREAD, "llm_body_unread", "the model of a request, or what it asks for, cannot be told for sure") \
+	X(LLM_BODY_LONG, "llm_body_long", "the body of a request is longer than 1 MiB, and was not read to its end") \
+	X(LLM_UNFOLLOWED, "llm_unfollowed", "a request whose answer could not be followed, nor be metered") \
+	X(LLM_UNREADABLE, "llm_unreadable", "an answer that does not tell what it used, or is coded") \
+	X(LLM_ESTIMATED, "llm_estimated", "a streamed answer without usage, counted by its events") \
+	X(LLM_CHARGES_FULL, "llm_charges_full", "no room to charge one more request when its answer is done") \
+	X(LLM_USAGE_MISSING, "llm_usage_missing", "a streamed request that does not ask for usage, refused with 400") \
 	X(BLOCKING_READER, "blocking_reader", "a connection that its server reads with blocking calls") \
 	X(READER_WOKEN, "reader_woken", "a refused request that may have shown such a server EAGAIN")
 

@@ -345,6 +345,8 @@ static void make_term(struct krl_term *t)
 		t->kind = KRL_PREDICATE_METHODS;
 		t->methods = 1U << (1 + any(9)) | 1U << (1 + any(9));
 		break;
+	case KRL_FIELD_MODEL:
+		break;
 	case KRL_FIELD_SOURCE:
 		t->kind = any(3) ? KRL_PREDICATE_CIDR : KRL_PREDICATE_PRESENT;
 		t->distinct = t->kind == KRL_PREDICATE_PRESENT || any(2);

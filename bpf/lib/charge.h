@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Charging requests to model servers. Who lets a request through has krl_admit() write down in llm->charge which buckets
+ * it counts in, and what it reserved there, and keeps that with krl_charge_keep() under the request's number. When its
+ * answer is done, krl_charge_settle() takes what was used, and gives back what else was reserved. */
+#ifndef KMESH_RL_CHARGE_H
+#define KMESH_RL_CHARGE_H
+
+#include "../maps.h"
+#include "held.h"
+#include "rule.h"
+
+/* A charge while it is settled, or put back. */
+struct krl_settling {
+	struct krl_charge *charge;
+	const struct krl_llm_tokens *tokens;	/* NULL: nothing was used, and nothing is counted */
+	__u64 now_ns;
+	__u32 known;		/* enum krl_llm_known */
+	__u32 pad;
+};
+
+static __always_inline void krl_llm_stats_add(struct krl_llm_stats *s, const struct krl_llm_tokens *t, __u32 known,
+					      __u64 debited)
+{
+	if (!s)
+		return;
+	__sync_fetch_and_add(&s->requests, 1);
+	if (known == KRL_LLM_ESTIMATED)
+		__sync_fetch_and_add(&s->estimated, 1);
+	if (known == KRL_LLM_UNREADABLE)
+		__sync_fetch_and_add(&s->unreadable, 1);
+	__sync_fetch_and_add(&s->input, t->input);
+	__sync_fetch_and_add(&s->output, t->output);
+	__sync_fetch_and_add(&s->total, t->total);
+	__sync_fetch_and_add(&s->cached_input, t->cached_input);
+	__sync_fetch_and_add(&s->reasoning, t->reasoning);
+	__sync_fetch_and_add(&s->debited, debited);
+}
+
+static const struct krl_llm_stats krl_llm_nothing_used;
+
+/* The row of @key in @map, which is there or made. */
+static __always_inline struct krl_llm_stats *krl_llm_stats_of(void *map, const void *key)
+{
+	struct krl_llm_stats *s = bpf_map_lookup_elem(map, key);
+
+	if (s)
+		return s;
+	bpf_map_update_elem(map, key, &krl_llm_nothing_used, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, key);
+}
+
+/* Count what was used for people: by the rule of @key, by its model and by who its bucket is. */
+static __always_inline void krl_charge_count(struct krl_settling *s, const struct krl_bucket_key *key, __u64 debited)
+{
+	struct krl_llm_user_key user = { .rule_id = key->rule_id };
+	struct krl_llm_model_key *model = &s->charge->model;
+	__u32 slot = key->slot;
+
+	krl_llm_stats_add(bpf_map_lookup_elem(&krl_llm_stats, &slot), s->tokens, s->known, debited);
+	if (model->len) {
+		model->rule_id = key->rule_id;
+		krl_llm_stats_add(krl_llm_stats_of(&krl_llm_models, model), s->tokens, s->known, debited);
+	}
+	if (!key->descriptor[0])
+		return;
+	user.descriptor[0] = key->descriptor[0];
+	user.descriptor[1] = key->descriptor[1];
+	krl_llm_stats_add(krl_llm_stats_of(&krl_llm_users, &user), s->tokens, s->known, debited);
+}
+
+/* What the tokens cost by @rule, at most KRL_BUCKET_DEBIT_MAX. Of an answer of which nothing is known: all that is
+ * reserved. */
+static __always_inline __u64 krl_charge_cost(const struct krl_settling *s, const struct krl_rule *rule, __u64 reserved)
+{
+	struct krl_cost_run *run = &s->charge->run;
+	__u64 key = KRL_READ_ONCE(rule->cost);
+	const struct krl_cost *program;
+
+	if (!s->tokens || s->known == KRL_LLM_REFUSED)
+		return 0;
+	if (s->known == KRL_LLM_UNREADABLE)
+		return reserved;
+	program = bpf_map_lookup_elem(&krl_costs, &key);
+	if (!program)
+		return 0;
+	krl_cost_eval(program, s->tokens, &s->charge->model, run);
+	return run->tokens > KRL_BUCKET_DEBIT_MAX ? KRL_BUCKET_DEBIT_MAX : run->tokens;
+}
+
+/* The bucket of number @i of the charge, made full where it is gone meanwhile. NULL: so is its rule. */
+static __always_inline struct krl_bucket *krl_charge_bucket(const struct krl_settling *s, __u32 i,
+							    const struct krl_settings *settings)
+{
+	const struct krl_bucket_key *key = &s->charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
+	struct krl_bucket *b = krl_held_bucket(key, s->charge->overflow >> i & 1), fresh;
+
+	if (b && !krl_bucket_is_buried(b))
+		return b;
+	fresh = krl_bucket_full(settings, s->now_ns);
+	bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST);
+	b = bpf_map_lookup_elem(&krl_buckets, key);
+	return b && !krl_bucket_is_buried(b) ? b : 0;
+}
+
+static long krl_charge_settle_key(__u32 i, void *ctx)
+{
+	struct krl_settling *s = ctx;
+	struct krl_bucket_key *key = &s->charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
+	__u64 reserved = s->charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)], cost;
+	struct krl_settings settings;
+	struct krl_rule *rule;
+	struct krl_bucket *b;
+	__u32 slot = key->slot;
+
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	if (!rule || krl_rule_read(rule, key->rule_id, &settings))
+		return 0;
+	cost = krl_charge_cost(s, rule, reserved);
+	b = krl_charge_bucket(s, i, &settings);
+	if (b && cost > reserved)
+		krl_bucket_debit(b, &settings, s->now_ns, cost - reserved);
+	else if (b && cost < reserved)
+		krl_bucket_give_back(b, &settings, reserved - cost);
+	if (s->tokens)
+		krl_charge_count(s, key, cost);
+	return 0;
+}
+
+static __always_inline void krl_charge_each(struct krl_charge *charge, const struct krl_llm_tokens *tokens, __u32 known)
+{
+	struct krl_settling settling = { .charge = charge, .tokens = tokens, .known = known };
+
+	settling.now_ns = bpf_ktime_get_boot_ns();
+	bpf_loop(charge->count, krl_charge_settle_key, &settling, 0);
+	charge->count = 0;
+}
+
+/* Give back what @charge reserved; it is none afterwards. */
+KRL_GLOBAL int krl_charge_cancel(struct krl_charge *charge)
+{
+	if (charge)
+		krl_charge_each(charge, 0, KRL_LLM_REFUSED);
+	return 0;
+}
+
+/* The request @number of the connection @cookie was let through. Returns 0; or -1 without room, and then it has
+ * no charge. */
+static __always_inline int krl_charge_keep(struct krl_llm *llm, __u64 cookie, __u32 number)
+{
+	struct krl_charge_key key = { .cookie = cookie, .request = number };
+
+	if (!llm->charge.count || !bpf_map_update_elem(&krl_charges, &key, &llm->charge, BPF_ANY))
+		return 0;
+	krl_charge_cancel(&llm->charge);
+	krl_count(KRL_REASON_LLM_CHARGES_FULL);
+	return -1;
+}
+
+/* What a stream came to that did not tell: each event that brings a piece of the answer is about a token. */
+static __always_inline void krl_charge_estimate(const struct krl_charge *charge, struct krl_llm *llm)
+{
+	struct krl_llm_tokens *t = &llm->tokens;
+
+	if (t->input < charge->prompt)
+		t->input = charge->prompt;
+	if (t->output < llm->usage.content_events)
+		t->output = llm->usage.content_events;
+	t->total = t->input + t->output;
+	t->has |= KRL_LLM_HAS_INPUT | KRL_LLM_HAS_OUTPUT | KRL_LLM_HAS_TOTAL;
+}
+
+/* Settle the charge of request @number, if it has one: with llm->tokens, of which @known says how much is; without @llm,
+ * nothing was used. */
+KRL_GLOBAL int krl_charge_settle(__u64 cookie, __u32 number, struct krl_llm *llm, __u32 known)
+{
+	struct krl_charge_key key = { .cookie = cookie, .request = number };
+	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
+
+	if (!charge)
+		return 0;
+	if (known == KRL_LLM_ESTIMATED && llm) {
+		krl_charge_estimate(charge, llm);
+		krl_count(KRL_REASON_LLM_ESTIMATED);
+	}
+	if (known == KRL_LLM_UNREADABLE)
+		krl_count(KRL_REASON_LLM_UNREADABLE);
+	krl_charge_each(charge, llm ? &llm->tokens : 0, known);
+	bpf_map_delete_elem(&krl_charges, &key);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is known of a connection to a model server, besides its struct krl_conn: value of krl_llms, by socket cookie. */
+#ifndef KMESH_RL_LLM_H
+#define KMESH_RL_LLM_H
+
+#include <kmesh_rl/abi.h>
+
+#include "cost.h"
+#include "llm_request.h"
+#include "llm_usage.h"
+
+/* Bodies of requests are read up to here. */
+#define KRL_LLM_BODY_BYTES (1U << 20)
+
+/* Bytes of a request that make a token, where that is estimated: of English text four are usual. */
+#define KRL_LLM_TOKEN_BYTES 4
+
+/* A request by the number that its answer has on its connection, see krl_reply.asked. */
+struct krl_charge_key {
+	__u64 cookie;
+	__u32 request;
+	__u32 pad;
+};
+
+/* A request that was let through and is to be charged when its answer is done: value of krl_charges. */
+struct krl_charge {
+	__u32 count;		/* of keys */
+	__u32 overflow;		/* a bit for each key: it is the rule's overflow bucket */
+	__u64 reserved[KRL_CHARGE_KEYS];	/* tokens that were taken for it so far */
+	struct krl_bucket_key keys[KRL_CHARGE_KEYS];
+	struct krl_llm_model_key model;	/* rule_id is set for each rule */
+	__u64 prompt;		/* tokens that its body was estimated at */
+	struct krl_cost_run run;	/* when it is settled */
+};
+
+/* How much of what an answer used is known. */
+enum krl_llm_known {
+	KRL_LLM_TOLD,		/* by the server */
+	KRL_LLM_ESTIMATED,	/* by the events of the stream and the bytes of the request */
+	KRL_LLM_UNREADABLE,	/* nothing is */
+	KRL_LLM_REFUSED,	/* it is no success, or was never given: nothing was used */
+};
+
+enum krl_llm_reading {
+	KRL_LLM_READS_NOT,	/* no body is underway, or one that is not read */
+	KRL_LLM_READS,		/* ... and its request was judged by its head */
+	KRL_LLM_DEFERS,		/* ... and is judged when it ended */
+};
+
+struct krl_llm {
+	struct krl_llm_request request;
+	__u64 body_len;		/* bytes of the request's body that came */
+	__u32 number;		/* of the request, as in krl_charge_key */
+	__u8 reading;		/* enum krl_llm_reading */
+	__u8 unread;		/* the body was too long, coded, or could not be read */
+	__u8 usage_missing;	/* it asks for a stream, and not for its usage */
+	__u8 usage_required;	/* ... which a rule wants that counts for it */
+	__u8 answering;		/* an answer is underway */
+	__u8 metered;		/* ... whose body is read */
+	__u8 gap;		/* ... some of it was not seen */
+	__u8 followed;		/* the answers to the requests of this skb will be */
+	__u8 fresh;		/* this skb begins between two requests */
+	__u8 pad[2];
+	__u32 base;		/* the number of the first head that ends in this skb */
+	__u32 charged_from;	/* the first request of this skb that may have a charge */
+	__u32 answer;		/* the number of the request that is answered */
+	struct krl_charge charge;	/* of the request that is judged */
+	struct krl_llm_usage usage;	/* of the answer that is underway */
+	struct krl_llm_tokens tokens;	/* ... when it is settled */
+	__u32 at;		/* where its body is read in the window */
+	__u32 end;
+	struct krl_http_window window;
+};
+
+/* Tokens that the request may use, as far as its body tells; one that names no limit, @by_default on top of its prompt, or
+ * where that is 0 @most, which is all that it may hold. */
+static __always_inline __u64 krl_llm_reservation(const struct krl_llm *llm, __u64 by_default, __u64 most)
+{
+	const struct krl_llm_request *r = &llm->request;
+	const __u32 limits = KRL_LLM_HAS(KRL_LLM_MAX_TOKENS) | KRL_LLM_HAS(KRL_LLM_MAX_COMPLETION_TOKENS) |
+			     KRL_LLM_HAS(KRL_LLM_MAX_OUTPUT_TOKENS);
+	__u64 output = by_default, i;
+
+	if (r->has & limits && !llm->unread) {
+		output = 0;
+		for (i = 0; i < 3; i++)
+			if (r->has & KRL_LLM_HAS(KRL_LLM_MAX_TOKENS + i) && r->max_tokens[i] > output)
+				output = r->max_tokens[i];
+	} else if (!by_default) {
+		return most;
+	}
+	return output + llm->charge.prompt ?: 1;
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Metering the answers of a model server: what is in their bodies, and what that makes of the requests' charges. */
+#ifndef KMESH_RL_METER_H
+#define KMESH_RL_METER_H
+
+#include "charge.h"
+#include "reply.h"
+
+/* In krl_reply.skip: the body ends with the connection. */
+#define KRL_METER_REST (1ULL << 62)
+
+/* The head of an answer ended. */
+static __always_inline void krl_meter_begin(struct krl_llm *llm, const struct krl_reply *r)
+{
+	llm->answering = 1;
+	llm->answer = r->answered - 1;
+	llm->metered = r->status < 300 && !(r->http.flags & KRL_HTTP_CODED);
+	llm->gap = 0;
+	__builtin_memset(&llm->usage, 0, sizeof(llm->usage));
+}
+
+/* How much is known of what the answer used, of which @whole tells whether it came to its end. */
+static __always_inline __u32 krl_meter_known(const struct krl_llm *llm, const struct krl_reply *r, int whole)
+{
+	const struct krl_llm_usage *u = &llm->usage;
+
+	if (r->status >= 300)
+		return KRL_LLM_REFUSED;
+	if (!llm->metered || llm->gap)
+		return KRL_LLM_UNREADABLE;
+	if (u->counts.seen && (whole || u->form == KRL_LLM_JSON))
+		return KRL_LLM_TOLD;
+	return u->counts.seen || u->content_events ? KRL_LLM_ESTIMATED : KRL_LLM_UNREADABLE;
+}
+
+/* The answer ended, @whole or because the connection did: charge for it. */
+static __always_inline void krl_meter_end(struct krl_llm *llm, const struct krl_reply *r, __u64 cookie, int whole)
+{
+	krl_llm_tokens_of(&llm->usage.counts, &llm->tokens);
+	krl_charge_settle(cookie, llm->answer, llm, krl_meter_known(llm, r, whole));
+	llm->answering = 0;
+}
+
+/* None of the answers that @r waits for will be metered: what was reserved for them is given back. */
+KRL_GLOBAL int krl_meter_forget(struct krl_reply *r, __u64 cookie)
+{
+	__u32 i;
+
+	if (!r)
+		return 0;
+	for (i = 0; i < KRL_REPLY_MAX_WAITING; i++) {
+		if (r->answered == r->asked)
+			break;
+		krl_charge_settle(cookie, r->answered, 0, KRL_LLM_REFUSED);
+		r->answered++;
+	}
+	return 0;
+}
+
+/* The connection @cookie, whose answers are at @r, is closed. */
+KRL_GLOBAL int krl_meter_close(struct krl_reply *r, __u64 cookie)
+{
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+
+	if (!r || !llm)
+		return 0;
+	if (llm->answering)
+		krl_meter_end(llm, r, cookie, r->skip >= KRL_METER_REST / 2);
+	krl_meter_forget(r, cookie);
+	bpf_map_delete_elem(&krl_llms, &cookie);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Requests to model servers: krl_stream goes on here where some rule of the endpoint counts LLMTokens. Bodies are read,
+ * and where a rule needs to know of them, a request is judged when its body ended: its server has the beginning by then,
+ * but never the end of what is refused. */
+#define KRL_READS_BODIES
+#include "verdict.h"
+#include "lib/meter.h"
+
+/* Too large for the stack. */
+static const struct krl_llm krl_new_llm;
+
+/* The row of the connection; NULL without room. */
+static __always_inline struct krl_llm *krl_llm_of(struct krl_conn *conn, __u64 cookie)
+{
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+
+	if (llm)
+		return llm;
+	bpf_map_update_elem(&krl_llms, &cookie, &krl_new_llm, BPF_NOEXIST);
+	llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+	conn->llm = !!llm;
+	return llm;
+}
+
+/* Read some of a request's body. Returns whether the walk ended. */
+static __always_inline long krl_llm_read(struct krl_judging_heads *h, struct krl_llm *llm)
+{
+	struct krl_conn *conn = h->scanning.conn;
+	struct krl_scan *s = &conn->scan;
+	__u32 at = krl_scan_at(s), end = s->window_len, did;
+
+	if (at >= end)
+		return krl_scan_fill(h->scanning.bytes, conn);
+	if (end - at > conn->http.remaining)
+		end = at + conn->http.remaining;
+	did = krl_llm_request_step(&llm->request, &conn->window, at, end) & (KRL_BODY_EVENT - 1);
+	did = krl_http_skip(&conn->http, did);
+	s->off += did;
+	llm->body_len += did;
+	if (llm->body_len >= KRL_LLM_BODY_BYTES && conn->http.state != KRL_HTTP_START) {
+		krl_count(KRL_REASON_LLM_BODY_LONG);
+		llm->unread = 1;
+	}
+	return 0;
+}
+
+static __always_inline int krl_llm_in_body(const struct krl_conn *conn, const struct krl_llm *llm)
+{
+	return llm->reading && !llm->unread && (conn->http.state == KRL_HTTP_BODY || conn->http.state == KRL_HTTP_CHUNK_DATA);
+}
+
+/* A step up to the end of a head, or of a body. */
+static long krl_llm_scan_step(__u32 i, void *ctx)
+{
+	struct krl_judging_heads *h = ctx;
+	struct krl_conn *conn = h->scanning.conn;
+	struct krl_llm *llm = h->taking.judging.llm;
+	long ended;
+
+	if (conn->scan.off >= conn->scan.len)
+		return 1;
+	if (krl_llm_in_body(conn, llm))
+		ended = krl_llm_read(h, llm);
+	else
+		ended = krl_scan_one(&h->scanning, 0);
+	return ended || (llm->reading && conn->http.state == KRL_HTTP_START);
+}
+
+/* A head ended. Is its request judged now? */
+static __always_inline int krl_llm_head(struct krl_judging_heads *h, struct krl_llm *llm)
+{
+	const struct krl_endpoint *endpoint = h->taking.judging.endpoint;
+	struct krl_conn *conn = h->scanning.conn;
+
+	llm->number = llm->base + conn->scan.heads - 1;
+	if (llm->number - conn->reply.answered >= KRL_REPLY_MAX_WAITING && llm->base)
+		conn->scan.event = KRL_HTTP_BAD;
+	__builtin_memset(&llm->request, 0, sizeof(llm->request));
+	llm->body_len = 0;
+	llm->charge.prompt = 0;
+	llm->usage_missing = 0;
+	llm->unread = !!(conn->http.flags & KRL_HTTP_CODED);
+	llm->reading = KRL_LLM_READS_NOT;
+	if (conn->http.state == KRL_HTTP_START)
+		return 1;
+	llm->reading = endpoint->flags & KRL_ENDPOINT_BODIES ? KRL_LLM_DEFERS : KRL_LLM_READS;
+	return llm->reading == KRL_LLM_READS;
+}
+
+/* The model is that of the body, unless a header told one. */
+static __noinline int krl_llm_body_model(struct krl_match *m, const struct krl_policy *policy, struct krl_llm *llm)
+{
+	struct krl_match_value v = { .match = m, .policy = policy, .bytes = m->value, .field = policy->model };
+	const struct krl_llm_request *r = &llm->request;
+	__u32 i;
+
+	if (m->model_len || policy->model == KRL_NO_FIELD || !(r->has & KRL_LLM_HAS(KRL_LLM_MODEL)))
+		return 0;
+	for (i = 0; i < KRL_LLM_MODEL_BYTES + 8; i += 8)
+		krl_store_word(m->value + i, krl_load_word(r->model + i));
+	v.is_long = r->model_len > KRL_LLM_MODEL_BYTES;
+	v.len = v.is_long ? KRL_LLM_MODEL_BYTES : r->model_len;
+	krl_match_model(m, r->model_len);
+	/* Servers may take another model from it: all such requests share a bucket. */
+	if (r->has & KRL_LLM_UNSURE)
+		m->present |= 1U << (policy->model & (KRL_MAX_FIELDS - 1));
+	krl_match_ended(&v);
+	return 0;
+}
+
+/* The body ended. Returns 0; or -1 where it had to be read, could not be, and what cannot be judged is refused. */
+static __always_inline int krl_llm_body_end(struct krl_judging_heads *h, struct krl_llm *llm)
+{
+	const struct krl_llm_request *r = &llm->request;
+	struct krl_match *match = h->scanning.match;
+
+	llm->charge.prompt = (llm->body_len + KRL_LLM_TOKEN_BYTES - 1) / KRL_LLM_TOKEN_BYTES;
+	llm->unread |= !krl_llm_request_is_read(r);
+	if (!llm->unread) {
+		krl_llm_body_model(match, h->scanning.policy, llm);
+		llm->usage_missing = r->has & KRL_LLM_HAS(KRL_LLM_STREAM) &&
+				     !(r->has & KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE));
+		return 0;
+	}
+	if (llm->reading != KRL_LLM_DEFERS)
+		return 0;
+	krl_count(KRL_REASON_LLM_BODY_UNREAD);
+	return h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
+}
+
+static __always_inline void krl_llm_charge_model(struct krl_charge *charge, const struct krl_match *match)
+{
+	charge->model.len = match->model_len;
+	__builtin_memcpy(charge->model.model, match->model, sizeof(match->model));
+}
+
+/* A request that was judged by its head is told what its body said. */
+static __noinline int krl_llm_charge_late(struct krl_judging_heads *h, const struct krl_llm *llm)
+{
+	struct krl_charge_key key = { .cookie = h->cookie, .request = llm->number };
+	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
+
+	if (!charge)
+		return 0;
+	charge->prompt = llm->charge.prompt;
+	krl_llm_charge_model(charge, h->scanning.match);
+	return 0;
+}
+
+/* Judge the request whose head, or body, ended. Returns whether it is refused. */
+static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl_llm *llm)
+{
+	struct krl_judge *judge = h->taking.judging.judge;
+
+	if (judge->taken | judge->shadowed)
+		krl_taken_note(&h->taking, &h->cookie);
+	if (krl_admit(&h->taking.judging))
+		return 1;
+	if (llm->usage_required) {
+		krl_judge_undo(&h->taking.judging);
+		return 1;
+	}
+	krl_llm_charge_model(&llm->charge, h->scanning.match);
+	if (llm->followed)
+		return krl_charge_keep(llm, h->cookie, llm->number) &&
+		       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED;
+	if (llm->charge.count)
+		krl_count(KRL_REASON_LLM_UNFOLLOWED);
+	krl_charge_cancel(&llm->charge);
+	return 0;
+}
+
+/* The next head, or body, that ends, is judged where it is time to. */
+static long krl_llm_go_on(__u32 i, void *ctx)
+{
+	struct krl_judging_heads *h = ctx;
+	struct krl_conn *conn = h->scanning.conn;
+	struct krl_llm *llm = h->taking.judging.llm;
+	__u32 heads = conn->scan.heads, deferred;
+
+	bpf_loop(KRL_SCAN_STEPS, krl_llm_scan_step, h, 0);
+	if (conn->scan.event || conn->scan.failed)
+		return 1;
+	if (conn->scan.heads != heads) {
+		if (!krl_llm_head(h, llm))
+			return 0;
+	} else if (llm->reading && conn->http.state == KRL_HTTP_START) {
+		if (krl_llm_body_end(h, llm))
+			goto bad;
+		deferred = llm->reading == KRL_LLM_DEFERS;
+		llm->reading = KRL_LLM_READS_NOT;
+		if (!deferred) {
+			krl_llm_charge_late(h, llm);
+			return 0;
+		}
+	} else {
+		return 1;
+	}
+	if (conn->scan.refused || conn->scan.event)
+		return 0;
+	if (krl_match_judge(h->scanning.match, h->scanning.policy, h->taking.judging.endpoint))
+		goto bad;
+	conn->scan.refused = krl_llm_judge(h, llm);
+	return 0;
+bad:
+	conn->scan.event = KRL_HTTP_BAD;
+	return 1;
+}
+
+/* What requests of this skb are charged is not, since the skb is dropped. */
+static __always_inline void krl_llm_uncharge(const struct krl_conn *conn, struct krl_llm *llm, __u64 cookie)
+{
+	__u32 number, i;
+
+	for (i = 0; i < KRL_REPLY_MAX_WAITING; i++) {
+		number = llm->charged_from + i;
+		if (number == llm->base + conn->scan.heads)
+			break;
+		krl_charge_settle(cookie, number, 0, KRL_LLM_REFUSED);
+	}
+}
+
+/* Walk the skb, judging each request when it is time to. */
+static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl_llm *llm)
+{
+	struct krl_conn *conn = h->scanning.conn;
+
+	krl_scan_begin(h->scanning.bytes, conn);
+	conn->judge.n = 1;
+	conn->judge.taken = 0;
+	conn->judge.shadowed = 0;
+	bpf_loop(KRL_SCAN_STEPS, krl_llm_go_on, h, 0);
+	krl_scan_done(conn);
+	if (conn->scan.event == KRL_HTTP_BAD && !conn->joining)
+		conn->scan.refused = 1;
+	krl_taken_end(&h->taking, &h->cookie, conn->scan.refused);
+	if (!conn->scan.refused)
+		return;
+	krl_llm_uncharge(conn, llm, h->cookie);
+	llm->reading = KRL_LLM_READS_NOT;
+}
+
+/* Where the answers to the requests of this skb are counted from: as krl_fill_headers() will have it. */
+static __always_inline void krl_llm_follow(struct krl_conn *conn, struct krl_llm *llm, struct sock *sk, __u64 cookie,
+					   int nothing_owed)
+{
+	struct krl_reply *r = &conn->reply;
+
+	if (r->state == KRL_REPLY_FRAMED)
+		krl_reply_resume(r, krl_sock_write_seq(sk));
+	llm->followed = r->state == KRL_REPLY_FRAMED;
+	if (!llm->followed) {
+		krl_meter_forget(r, cookie);
+		llm->answering = 0;
+		llm->followed = nothing_owed && (r->state == KRL_REPLY_UNKNOWN || r->state == KRL_REPLY_HTTP2);
+		r->asked = r->answered = 0;
+	}
+	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
+		llm->followed = 0;
+	llm->base = r->asked;
+	llm->charged_from = llm->reading == KRL_LLM_DEFERS ? llm->number : llm->base;
+}
+
+/* Has the server said nothing to the request whose body ends here but that it may come (100 Continue)? */
+static __always_inline int krl_llm_nothing_said(const struct krl_conn *conn, struct sock *sk)
+{
+	const struct krl_reply *r = &conn->reply;
+
+	return r->state == KRL_REPLY_FRAMED && r->asked - r->answered == 1 && r->http.state == KRL_HTTP_START && !r->line &&
+	       !r->skip && r->at_seq == krl_sock_write_seq(sk) && !conn->pipelined;
+}
+
+SEC("sk_skb/stream_verdict")
+int krl_stream_llm(struct __sk_buff *skb)
+{
+	struct krl_judging_heads heads = { 0 };
+	struct krl_endpoint *endpoint;
+	struct krl_policy *policy;
+	struct krl_match *match;
+	struct krl_conn *conn;
+	struct krl_llm *llm;
+	struct sock *sk;
+	int nothing_owed, leaves = 0;
+
+	heads.cookie = bpf_get_socket_cookie(skb);
+	conn = bpf_map_lookup_elem(&krl_conns, &heads.cookie);
+	sk = krl_skb_sock(skb);
+	if (!conn || !sk)
+		return SK_PASS;
+	endpoint = krl_conn_endpoint(conn);
+	policy = krl_endpoint_policy(&endpoint);
+	if (!policy)
+		return SK_PASS;
+	conn->torn = conn->admitted && conn->http.state >= KRL_HTTP_BODY;
+	conn->judge.now_ns = bpf_ktime_get_boot_ns();
+	nothing_owed = krl_nothing_owed(conn, sk);
+	match = krl_match_of(skb, conn, heads.cookie, endpoint->policy);
+	llm = krl_llm_of(conn, heads.cookie);
+	if (!match || !llm)
+		return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_CONN_TABLE_FULL, nothing_owed);
+	llm->fresh = conn->http.state == KRL_HTTP_START;
+	krl_llm_follow(conn, llm, sk, heads.cookie, nothing_owed);
+	heads.scanning = (struct krl_scanning){ .bytes = skb, .conn = conn, .policy = policy, .match = match };
+	heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge, .policy = policy,
+						     .match = match, .llm = llm };
+	krl_llm_walk(&heads, llm);
+	if (conn->scan.heads || conn->scan.event)
+		krl_look_at_reader(conn, sk);
+	if (conn->torn && krl_llm_nothing_said(conn, sk)) {
+		conn->torn = 0;
+		nothing_owed = 1;
+	}
+	if (conn->scan.failed || conn->scan.event) {
+		if (krl_join_later(conn))
+			return SK_PASS;
+		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
+		if (conn->joining && !leaves)
+			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
+		if (!leaves)
+			goto ended;
+	}
+	if (!conn->scan.heads && !conn->scan.refused)
+		return SK_PASS;
+	conn->joining = 0;
+	if (!conn->spoken)
+		krl_speaks_http1(conn);
+	if (!conn->scan.refused) {
+		if (leaves)
+			goto ended;
+		krl_fill_headers(conn, sk, nothing_owed);
+		krl_note_admitted(conn, sk);
+		return SK_PASS;
+	}
+	krl_fill_answer(conn);
+	if (llm->usage_required) {
+		krl_count(KRL_REASON_LLM_USAGE_MISSING);
+		conn->answer.kind = KRL_ANSWER_USAGE_MISSING;
+	}
+	if (!nothing_owed || leaves || !llm->fresh || conn->scan.begins != 1 || conn->scan.heads != 1)
+		return krl_refuse_last(skb, conn, heads.cookie, sk, nothing_owed);
+	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
+		conn->phase = KRL_PHASE_SWALLOW;
+		return krl_drop(skb, conn, sk);
+	}
+	return krl_answer(skb, conn, heads.cookie, sk);
+ended:
+	krl_reply_forget(&conn->reply);
+	return krl_scan_ended(skb, conn, heads.cookie, sk, nothing_owed);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
