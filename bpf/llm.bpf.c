@@ -37,7 +37,7 @@ static __always_inline long krl_llm_read(struct krl_judging_heads *h, struct krl
 	did = krl_http_skip(&conn->http, did);
 	s->off += did;
 	llm->body_len += did;
-	if (llm->body_len >= KRL_LLM_BODY_BYTES && conn->http.state != KRL_HTTP_START) {
+	if (llm->body_len > KRL_LLM_BODY_BYTES) {
 		krl_count(KRL_REASON_LLM_BODY_LONG);
 		llm->unread = 1;
 	}
@@ -49,20 +49,47 @@ static __always_inline int krl_llm_in_body(const struct krl_conn *conn, const st
 	return llm->reading && !llm->unread && (conn->http.state == KRL_HTTP_BODY || conn->http.state == KRL_HTTP_CHUNK_DATA);
 }
 
+/* The walk went from @off and the state @before to where it is now. Where that was in the value of Accept-Encoding, have
+ * blanks there: an empty value asks for no coding (RFC 9110, 12.5.3). */
+static __always_inline void krl_llm_blank(struct krl_judging_heads *h, struct krl_llm *llm, __u32 off, __u8 before)
+{
+	const struct krl_match *m = h->scanning.match;
+	const struct krl_conn *conn = h->scanning.conn;
+	__u32 n = conn->scan.off - off;
+
+	if (before == KRL_HTTP_FIELD_NAME || before == KRL_HTTP_FIELD_START) {
+		llm->blanks = conn->http.state == KRL_HTTP_FIELD_VALUE && m->name_len == 15 &&
+			      krl_load_word(m->name) == KRL_W('a', 'c', 'c', 'e', 'p', 't', '-', 'e') &&
+			      krl_load_word(m->name + 8) == KRL_W('n', 'c', 'o', 'd', 'i', 'n', 'g', 0);
+		return;
+	}
+	if (!llm->blanks || conn->http.state != KRL_HTTP_FIELD_VALUE) {
+		llm->blanks = 0;
+		return;
+	}
+	if (n && n <= 8 && bpf_skb_store_bytes(h->scanning.bytes, off, "        ", KRL_BOUNDED(n, 8), 0))
+		krl_count(KRL_REASON_READ_FAILED);
+}
+
 /* A step up to the end of a head, or of a body. */
 static long krl_llm_scan_step(__u32 i, void *ctx)
 {
 	struct krl_judging_heads *h = ctx;
 	struct krl_conn *conn = h->scanning.conn;
 	struct krl_llm *llm = h->taking.judging.llm;
+	__u8 before = conn->http.state;
+	__u32 off = conn->scan.off;
 	long ended;
 
-	if (conn->scan.off >= conn->scan.len)
+	if (off >= conn->scan.len)
 		return 1;
-	if (krl_llm_in_body(conn, llm))
+	if (krl_llm_in_body(conn, llm)) {
 		ended = krl_llm_read(h, llm);
-	else
-		ended = krl_scan_one(&h->scanning, 0);
+	} else {
+		ended = krl_scan_one(&h->scanning, llm->blanks);
+		if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_NO_CODING)
+			krl_llm_blank(h, llm, off, before);
+	}
 	return ended || (llm->reading && conn->http.state == KRL_HTTP_START);
 }
 
@@ -118,11 +145,10 @@ static __always_inline int krl_llm_body_end(struct krl_judging_heads *h, struct 
 	llm->unread |= !krl_llm_request_is_read(r);
 	if (!llm->unread) {
 		krl_llm_body_model(match, h->scanning.policy, llm);
-		llm->usage_missing = r->has & KRL_LLM_HAS(KRL_LLM_STREAM) &&
+		llm->usage_missing = match->completions && r->has & KRL_LLM_HAS(KRL_LLM_STREAM) &&
 				     !(r->has & KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE));
-		return 0;
 	}
-	if (llm->reading != KRL_LLM_DEFERS)
+	if (llm->reading != KRL_LLM_DEFERS || !(llm->unread || r->has & KRL_LLM_UNSURE))
 		return 0;
 	krl_count(KRL_REASON_LLM_BODY_UNREAD);
 	return h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;

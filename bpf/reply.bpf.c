@@ -9,10 +9,11 @@
 #include "lib/kernel.h"
 #include "lib/meter.h"
 #include "lib/reply_walk.h"
+#include "lib/resize.h"
 #include "lib/slot.h"
 
-/* Steps of a walk over a message: no head is longer. */
-#define KRL_REPLY_STEPS 65536
+/* Steps of a walk over a message: bpf_loop() goes no further. */
+#define KRL_REPLY_STEPS (8 * 1024 * 1024)
 
 /* Answers that may begin in one message, and what follows them. */
 #define KRL_REPLY_HEADS (KRL_REPLY_MAX_WAITING + 1)
@@ -106,17 +107,21 @@ static __always_inline int krl_reply_read(struct krl_replying *replying, const c
 /* A step went on in the answer of a model server, of which there were @answered before. Returns the event that remains. */
 static __always_inline int krl_reply_meter(struct krl_replying *replying, __u32 answered, int event)
 {
+	const struct krl_reply_walk *w = &replying->conn->reply_walk;
 	struct krl_reply *r = &replying->conn->reply;
 	struct krl_llm *llm = replying->llm;
 
 	if (r->answered != answered)
-		krl_meter_begin(llm, r);
+		krl_meter_begin(llm, r, replying->cookie);
 	if (event == KRL_REPLY_LAST && llm->answering && r->status >= 200) {
 		r->skip = KRL_METER_REST;
 		event = KRL_REPLY_NOTHING;
 	}
 	if (llm->answering && !r->skip && r->http.state == KRL_HTTP_START)
 		krl_meter_end(llm, r, replying->cookie, 1);
+	if (event == KRL_REPLY_NOTHING && llm->answering && (w->off <= w->sure || w->off == w->len) &&
+	    krl_meter_cuts(llm, r, replying->cookie))
+		event = KRL_REPLY_CUT;
 	return event;
 }
 
@@ -274,10 +279,76 @@ static __always_inline struct krl_llm *krl_reply_llm(struct krl_replying *replyi
 	llm = bpf_map_lookup_elem(&krl_llms, &replying->cookie);
 	if (!llm)
 		return 0;
+	/* The kernel keeps it from run to run. */
+	if (llm->cut)
+		bpf_msg_apply_bytes(replying->msg, 0);
 	llm->at = llm->end = 0;
 	if (llm->answering && (__s32)(seq - r->at_seq) > 0)
 		llm->gap = 1;
 	return llm;
+}
+
+/* The last event of a stream that is cut. Clients of OpenAI's and of Anthropic's APIs take it for an error. */
+#define KRL_CUT_EVENT                                                                              \
+	"event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"The token budget is spent.\","     \
+	"\"type\":\"tokens\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}\n\n"
+#define KRL_CUT_BYTES 512
+
+_Static_assert(sizeof(KRL_CUT_EVENT) - 1 == 0x90, "the size of the chunk");
+
+/* Put the last event, and the end of the body, in place of the message. Returns 0, or -1 when that cannot be done now. */
+static __always_inline int krl_reply_cut_write(struct krl_replying *replying, struct sock *sk)
+{
+	struct sk_msg_md *msg = replying->msg;
+	struct krl_text_slot *slot = krl_text_slot_take();
+	__u32 len;
+	int err;
+
+	if (!slot)
+		return -1;
+	slot->text.len = 0;
+	if (replying->conn->reply.http.flags & KRL_HTTP_CHUNKED)
+		krl_answer_str(&slot->text, "90\r\n" KRL_CUT_EVENT "\r\n0\r\n\r\n");
+	else
+		krl_answer_str(&slot->text, KRL_CUT_EVENT);
+	len = slot->text.len & (KRL_CUT_BYTES - 1);
+	err = len <= krl_sock_sure(sk, ~0U, 0) ? krl_message_resize(msg, msg->size, len) : -1;
+	if (!err)
+		krl_answer_copy((char *)(long)msg->data, (char *)(long)msg->data_end, &slot->text, KRL_CUT_BYTES);
+	slot->busy = 0;
+	return err;
+}
+
+/* The answer was cut ahead of this message: the first such gives way to the last event, the others to nothing, until the
+ * connection is ended. */
+static __noinline int krl_reply_cut(struct krl_replying *replying, struct sock *sk, __u32 seq)
+{
+	struct krl_conn *conn = replying->conn;
+	struct krl_llm *llm = replying->llm;
+
+	if (llm->cut == KRL_LLM_CUT)
+		return bpf_msg_pop_data(replying->msg, 0, replying->msg->size, 0) ? SK_DROP : SK_PASS;
+	if (krl_reply_cut_write(replying, sk))
+		return SK_DROP;
+	llm->cut = KRL_LLM_CUT;
+	krl_count(KRL_REASON_LLM_CUT);
+	krl_meter_end(llm, &conn->reply, replying->cookie, 0);
+	conn->answer_seq = seq;
+	conn->phase = KRL_PHASE_CLOSED;
+	krl_send_event(replying->cookie, KRL_EVENT_CLOSE);
+	return SK_PASS;
+}
+
+/* The walk stopped where the answer is to be cut: what comes before goes out, and the rest comes here again. Not where
+ * the kernel might take a part of it: it would not ask about the rest. */
+static __always_inline int krl_reply_cuts(struct krl_replying *replying)
+{
+	struct krl_reply_walk *w = &replying->conn->reply_walk;
+
+	replying->llm->cut = KRL_LLM_CUTS;
+	if (w->off < w->len)
+		bpf_msg_apply_bytes(replying->msg, w->off);
+	return SK_PASS;
 }
 
 SEC("sk_msg")
@@ -298,8 +369,11 @@ int krl_reply(struct sk_msg_md *msg)
 		return SK_PASS;
 	replying.conn = conn;
 	seq = krl_sock_write_seq(sk);
-	if (conn->llm)
+	if (conn->llm) {
 		replying.llm = krl_reply_llm(&replying, sk, seq);
+		if (replying.llm && replying.llm->cut)
+			return krl_reply_cut(&replying, sk, seq);
+	}
 	over = krl_reply_resume(&conn->reply, seq);
 	if (conn->reply.state != KRL_REPLY_FRAMED) {
 		krl_count(KRL_REASON_REPLY_UNREAD);
@@ -310,6 +384,8 @@ int krl_reply(struct sk_msg_md *msg)
 	if (over >= msg->size)
 		return SK_PASS;
 	krl_reply_follow(&replying, sk, seq, over);
+	if (conn->reply_walk.event == KRL_REPLY_CUT)
+		return krl_reply_cuts(&replying);
 	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }
 

@@ -289,6 +289,7 @@ static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_
 		return refused;
 	c->keys[n] = rule->key;
 	c->overflow |= rule->overflow << n;
+	c->cuts |= !!(rule->flags & KRL_RULE_CUT) << n;
 	c->count++;
 	return refused;
 }
@@ -393,6 +394,7 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 #ifdef KRL_READS_BODIES
 	judging->llm->charge.count = 0;
 	judging->llm->charge.overflow = 0;
+	judging->llm->charge.cuts = 0;
 	judging->llm->usage_required = 0;
 #endif
 	if (held) {

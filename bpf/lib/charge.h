@@ -169,6 +169,62 @@ static __always_inline void krl_charge_estimate(const struct krl_charge *charge,
 	t->has |= KRL_LLM_HAS_INPUT | KRL_LLM_HAS_OUTPUT | KRL_LLM_HAS_TOTAL;
 }
 
+struct krl_exceeding {
+	struct krl_settling settling;
+	__u32 exceeded;
+	__u32 pad;
+};
+
+static long krl_charge_exceeds_key(__u32 i, void *ctx)
+{
+	struct krl_exceeding *e = ctx;
+	struct krl_charge *charge = e->settling.charge;
+	const struct krl_bucket_key *key = &charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
+	__u64 reserved = charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)], cost;
+	struct krl_settings settings;
+	struct krl_bucket *b;
+	struct krl_rule *rule;
+	__u32 slot = key->slot;
+
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	if (!(charge->cuts >> i & 1) || !rule || krl_rule_read(rule, key->rule_id, &settings))
+		return 0;
+	cost = krl_charge_cost(&e->settling, rule, reserved);
+	b = krl_held_bucket(key, charge->overflow >> i & 1);
+	if (!b || cost <= reserved)
+		return 0;
+	e->exceeded |= krl_bucket_peek(b, &settings, e->settling.now_ns) < (__s64)(cost - reserved);
+	return e->exceeded;
+}
+
+/* Would the answer to request @number, as far as @llm has it, be more than what is left of a budget at which it is to be
+ * cut? */
+KRL_GLOBAL int krl_charge_exceeded(__u64 cookie, __u32 number, struct krl_llm *llm)
+{
+	struct krl_exceeding e = { .settling.known = KRL_LLM_ESTIMATED };
+	struct krl_charge_key key = { .cookie = cookie, .request = number };
+	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
+
+	if (!charge || !llm)
+		return 0;
+	krl_llm_tokens_of(&llm->usage.counts, &llm->tokens);
+	krl_charge_estimate(charge, llm);
+	e.settling.charge = charge;
+	e.settling.tokens = &llm->tokens;
+	e.settling.now_ns = bpf_ktime_get_boot_ns();
+	bpf_loop(charge->count, krl_charge_exceeds_key, &e, 0);
+	return e.exceeded;
+}
+
+/* Are the answers to request @number cut where a budget is spent? */
+static __always_inline int krl_charge_cuts(__u64 cookie, __u32 number)
+{
+	struct krl_charge_key key = { .cookie = cookie, .request = number };
+	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
+
+	return charge && charge->cuts;
+}
+
 /* Settle the charge of request @number, if it has one: with llm->tokens, of which @known says how much is; without @llm,
  * nothing was used. */
 KRL_GLOBAL int krl_charge_settle(__u64 cookie, __u32 number, struct krl_llm *llm, __u32 known)

@@ -25,7 +25,8 @@ struct krl_charge_key {
 /* A request that was let through and is to be charged when its answer is done: value of krl_charges. */
 struct krl_charge {
 	__u32 count;		/* of keys */
-	__u32 overflow;		/* a bit for each key: it is the rule's overflow bucket */
+	__u16 overflow;		/* a bit for each key: it is the rule's overflow bucket */
+	__u16 cuts;		/* ... its rule has onExhausted: Cut */
 	__u64 reserved[KRL_CHARGE_KEYS];	/* tokens that were taken for it so far */
 	struct krl_bucket_key keys[KRL_CHARGE_KEYS];
 	struct krl_llm_model_key model;	/* rule_id is set for each rule */
@@ -47,11 +48,19 @@ enum krl_llm_reading {
 	KRL_LLM_DEFERS,		/* ... and is judged when it ended */
 };
 
+/* Of a stream that is cut: the rest of it, from the end of an event on, is replaced by the error. */
+enum krl_llm_cut {
+	KRL_LLM_WHOLE,
+	KRL_LLM_CUTS,	/* what the server writes next is replaced */
+	KRL_LLM_CUT,	/* ... is taken away */
+};
+
 struct krl_llm {
 	struct krl_llm_request request;
 	__u64 body_len;		/* bytes of the request's body that came */
 	__u32 number;		/* of the request, as in krl_charge_key */
 	__u8 reading;		/* enum krl_llm_reading */
+	__u8 blanks;		/* the value of Accept-Encoding is passed, and blanks are put there */
 	__u8 unread;		/* the body was too long, coded, or could not be read */
 	__u8 usage_missing;	/* it asks for a stream, and not for its usage */
 	__u8 usage_required;	/* ... which a rule wants that counts for it */
@@ -60,7 +69,10 @@ struct krl_llm {
 	__u8 gap;		/* ... some of it was not seen */
 	__u8 followed;		/* the answers to the requests of this skb will be */
 	__u8 fresh;		/* this skb begins between two requests */
-	__u8 pad[2];
+	__u8 cuts;		/* ... as soon as its budget is spent */
+	__u8 cut;		/* enum krl_llm_cut */
+	__u8 pad[3];
+	__u32 checked;		/* events that bring a piece of the answer, when the budget was last looked at */
 	__u32 base;		/* the number of the first head that ends in this skb */
 	__u32 charged_from;	/* the first request of this skb that may have a charge */
 	__u32 answer;		/* the number of the request that is answered */

@@ -21,6 +21,7 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 	m->ambiguous = 0;
 	m->blind = 0;
 	m->model_len = 0;
+	m->completions = 0;
 	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }
@@ -305,6 +306,15 @@ static __always_inline void krl_match_path(struct krl_match *m, __u64 word, __u3
 	}
 }
 
+/* Does the path of @len bytes in @bytes end in "/completions"? */
+static __always_inline int krl_match_completions(const char *bytes, __u32 len)
+{
+	if (len < 12)
+		return 0;
+	return krl_load_word(bytes + KRL_MASKED(len - 12, KRL_PATH_KEPT)) == KRL_W('/', 'c', 'o', 'm', 'p', 'l', 'e', 't') &&
+	       krl_load_word(bytes + KRL_MASKED(len - 8, KRL_PATH_KEPT)) == KRL_W('p', 'l', 'e', 't', 'i', 'o', 'n', 's');
+}
+
 static __always_inline void krl_match_path_end(struct krl_match *m, const struct krl_policy *policy)
 {
 	struct krl_match_value v = { .match = m, .policy = policy, .bytes = m->path_bytes };
@@ -315,6 +325,7 @@ static __always_inline void krl_match_path_end(struct krl_match *m, const struct
 	v.is_long = is_long;
 	if (v.len > KRL_PATH_KEPT)
 		return;
+	m->completions = !is_long && krl_match_completions(m->path_bytes, v.len);
 	__builtin_memset(m->path_bytes + v.len, 0, 8);
 	krl_match_ended(&v);
 }

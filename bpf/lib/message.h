@@ -5,6 +5,7 @@
 #define KMESH_RL_MESSAGE_H
 
 #include "kernel.h"
+#include "resize.h"
 #include "slot.h"
 #include "write.h"
 
@@ -82,18 +83,6 @@ static __always_inline int krl_message_drop(struct sk_msg_md *msg, struct krl_co
 		return SK_PASS;
 	krl_count(KRL_REASON_ANSWER_LOST);
 	return SK_DROP;
-}
-
-/* Have @len bytes in place of the first @n of the message, to be read and written. 0, or -errno. */
-static __always_inline int krl_message_resize(struct sk_msg_md *msg, __u32 n, __u32 len)
-{
-	int err = 0;
-
-	if (n > len)
-		err = bpf_msg_pop_data(msg, 0, n - len, 0);
-	else if (n < len)
-		err = bpf_msg_push_data(msg, 0, len - n, 0);
-	return err ? err : bpf_msg_pull_data(msg, 0, len, 0);
 }
 
 /* Turn the first @n bytes of the message into conn->answer, for the client to read. What was held back goes with the

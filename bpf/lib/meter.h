@@ -10,13 +10,27 @@
 #define KRL_METER_REST (1ULL << 62)
 
 /* The head of an answer ended. */
-static __always_inline void krl_meter_begin(struct krl_llm *llm, const struct krl_reply *r)
+static __always_inline void krl_meter_begin(struct krl_llm *llm, const struct krl_reply *r, __u64 cookie)
 {
 	llm->answering = 1;
 	llm->answer = r->answered - 1;
 	llm->metered = r->status < 300 && !(r->http.flags & KRL_HTTP_CODED);
 	llm->gap = 0;
+	llm->checked = 0;
+	llm->cuts = llm->metered && krl_charge_cuts(cookie, llm->answer);
 	__builtin_memset(&llm->usage, 0, sizeof(llm->usage));
+}
+
+/* Is the stream to be cut where it is, since a budget is spent? Between two events, and two chunks. */
+static __always_inline int krl_meter_cuts(struct krl_llm *llm, const struct krl_reply *r, __u64 cookie)
+{
+	const struct krl_llm_usage *u = &llm->usage;
+
+	if (!llm->cuts || u->content_events == llm->checked || u->form != KRL_LLM_EVENTS || u->sse.state > KRL_SSE_CR ||
+	    u->sse.has_data || (r->http.state != KRL_HTTP_CHUNK_START && r->skip < KRL_METER_REST / 2))
+		return 0;
+	llm->checked = u->content_events;
+	return krl_charge_exceeded(cookie, llm->answer, llm);
 }
 
 /* How much is known of what the answer used, of which @whole tells whether it came to its end. */

@@ -30,6 +30,7 @@ enum krl_reply_event {
 	KRL_REPLY_LINE,		/* the status line of a final answer ended */
 	KRL_REPLY_LAST,		/* the rest of the connection is one body, or another protocol */
 	KRL_REPLY_UNREADABLE,
+	KRL_REPLY_CUT,		/* of a model server: the answer is to be cut here */
 };
 
 /* Bytes of a status line: "HTTP/1.1 200", then text. */

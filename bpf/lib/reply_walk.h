@@ -29,7 +29,7 @@ static __always_inline void krl_reply_walk_end(struct krl_conn *conn, __u32 seq)
 	r->at_seq = seq + w->off;
 	if (!w->event && !r->skip && w->off < w->len)
 		w->event = KRL_REPLY_UNREADABLE;
-	if (w->event)
+	if (w->event && w->event != KRL_REPLY_CUT)
 		r->state = KRL_REPLY_LOST;
 }
 

@@ -38,6 +38,7 @@
 	X(LLM_UNREADABLE, "llm_unreadable", "an answer that does not tell what it used, or is coded") \
 	X(LLM_ESTIMATED, "llm_estimated", "a streamed answer without usage, counted by its events") \
 	X(LLM_CHARGES_FULL, "llm_charges_full", "no room to charge one more request when its answer is done") \
+	X(LLM_CUT, "llm_cut", "a streamed answer that was cut where its budget was spent") \
 	X(LLM_USAGE_MISSING, "llm_usage_missing", "a streamed request that does not ask for usage, refused with 400") \
 	X(BLOCKING_READER, "blocking_reader", "a connection that its server reads with blocking calls") \
 	X(READER_WOKEN, "reader_woken", "a refused request that may have shown such a server EAGAIN")
