@@ -114,7 +114,7 @@ static __always_inline __s64 krl_cost_load(const struct krl_llm_tokens *t, __u32
 	return n > KRL_COST_MAX ? KRL_COST_MAX : (__s64)n;
 }
 
-/* A name of which more than KRL_MODEL_BYTES were there is none that a program can have. */
+/* A program has no name of more than KRL_MODEL_BYTES, and a longer one differs by its length. */
 static __always_inline int krl_cost_model_is(const struct krl_cost *c, const struct krl_cost_step *step,
 					     const struct krl_llm_model_key *model)
 {
@@ -129,7 +129,7 @@ static __always_inline int krl_cost_model_is(const struct krl_cost *c, const str
 		    krl_load_word(model->model + i))
 			return 0;
 	}
-	return len <= KRL_MODEL_BYTES;
+	return 1;
 }
 
 /* What a step pushes. */

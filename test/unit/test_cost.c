@@ -132,7 +132,7 @@ static void numbers_saturate(void **state)
 	assert_true(value("Total", &tokens, "") == KRL_COST_MAX);
 }
 
-/* What is not needed is jumped over; a step that would be taken is seen by its run. */
+/* What is not needed is jumped over. */
 static void conditions_stop_early(void **state)
 {
 	static const struct {
@@ -360,6 +360,8 @@ static void how_long_and_how_deep(void **state)
 	assert_int_equal(value(repeated("", "(", 31, "7)))))))))))))))))))))))))))))))"), &all_told, ""), 7);
 	assert_int_equal(value(repeated("", "-", 30, "7"), &all_told, ""), 7);
 	assert_int_equal(value(repeated("", "1+(", 15, "7)))))))))))))))"), &all_told, ""), 22);
+	/* One of the two sides of a choice is on the stack. */
+	assert_int_equal(value(repeated("1+(2+(", "false ? 1 : ", 14, "4))"), &all_told, ""), 7);
 	cost = compiled(repeated("1", "+1", 31, ""));
 	assert_int_equal(cost.count, 63);
 	refused(repeated("1", "+1", 32, ""), 66, "expected at most 64 steps, found more: see docs/llm.md");
