@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bpf/lib/tiers.h"
 #include "explain.h"
@@ -16,6 +17,20 @@ struct krl_check_request {
 	char *head;		/* with KRL_MATCH_SPARE bytes behind it */
 	size_t len;
 };
+
+/* The model that no header told, from the body, as the kernel has it. */
+static void match_model(const struct krl_policy *policy, const struct krl_asked *asked, struct krl_match *match)
+{
+	struct krl_match_value value = { .match = match, .policy = policy, .bytes = match->value, .field = policy->model };
+
+	if (!asked->model || match->model_len)
+		return;
+	value.is_long = asked->model_len > KRL_MODEL_BYTES;
+	value.len = value.is_long ? KRL_MODEL_BYTES : asked->model_len;
+	memcpy(match->value, asked->model, value.len);
+	memset(match->value + value.len, 0, 8);
+	krl_match_ended(&value);
+}
 
 /* Step through the head as krl_scan_step does. 0, or -EINVAL with @ret_line set. */
 static int walk(const struct krl_check_request *request, const struct krl_policy *policy,
@@ -47,6 +62,8 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 		*ret_line = line;
 		return -EINVAL;
 	}
+	if (policy && policy->model != KRL_NO_FIELD)
+		match_model(policy, &request->asked, ret);
 	krl_match_end(ret, policy);
 	return 0;
 }
@@ -95,6 +112,8 @@ static int note_asked(const struct krl_check_question *question, struct krl_aske
 	size_t i;
 
 	ret->method = question->method;
+	ret->model = question->model;
+	ret->model_len = question->model ? strlen(question->model) : 0;
 	memcpy(ret->source, question->source, sizeof(ret->source));
 	for (c = question->target; *c; c++)
 		krl_path_byte(&path, ret->path, *c);
@@ -196,10 +215,13 @@ static int build_policy(const struct judging *j, const char **ret_what)
 
 	if (builder)
 		krl_policy_client(builder, &j->limit->client_ip);
-	for (i = 0; i < j->target->rule_count && !err; i++, rule++)
-		if (!is_absent(j, i))
-			err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
-					     rule->selector_count, ret_what);
+	for (i = 0; i < j->target->rule_count && !err; i++, rule++) {
+		if (is_absent(j, i))
+			continue;
+		krl_policy_models(builder, rule->llm ? &j->limit->models : NULL);
+		err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
+				     rule->selector_count, ret_what);
+	}
 	if (!err)
 		krl_policy_finish(builder, j->policy);
 	krl_policy_builder_free(builder);
@@ -226,21 +248,34 @@ static int name_bucket(const struct judging *j, const struct krl_tier *tier, cha
 	return err;
 }
 
+/* The number of a tier as people count them, from 1. */
+static unsigned int tier_number(const struct krl_policy *policy, unsigned int tier)
+{
+	unsigned int number = 0;
+
+	for (;; tier--) {
+		number += !(policy->tiers[tier].flags & KRL_TIER_ALONG);
+		if (!tier)
+			return number;
+	}
+}
+
 /* Without a look at what the kernel says. The policy tells the order of tiers. */
 static int explain(const struct judging *j, size_t rule, char **ret)
 {
 	const struct krl_rule_spec *rules = j->target->rules;
+	unsigned int own = tier_number(j->policy, j->policy->tier_of[rule]);
 	int met = krl_explain_meets(&j->asked, &rules[rule]);
 	size_t i;
 
 	if (met < 0)
 		return krl_explain_fails(&j->asked, &rules[rule], ret);
 	for (i = 0; i < j->target->rule_count && !j->limit->match_all; i++)
-		if (!is_absent(j, i) && j->policy->tier_of[i] < j->policy->tier_of[rule] &&
+		if (!is_absent(j, i) && tier_number(j->policy, j->policy->tier_of[i]) < own &&
 		    krl_explain_meets(&j->asked, &rules[i]) >= 0)
 			return krl_explain_say(ret, "an earlier tier counts");
 	if (!rules[rule].selector_count)
-		return krl_explain_say(ret, "for every request");
+		return krl_explain_say(ret, rules[rule].llm ? "for every POST" : "for every request");
 	return krl_explain_say(ret, "meets clientSelectors[%d]", met);
 }
 
@@ -254,7 +289,7 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 	if (is_absent(j, rule))
 		return krl_explain_say(&ret->why, "outside its schedule");
 	ret->counts = j->match.rules >> rule & 1;
-	ret->tier = j->limit->match_all ? 0 : tier + 1;
+	ret->tier = j->limit->match_all ? 0 : tier_number(j->policy, tier);
 	err = explain(j, rule, &ret->why);
 	if (err || !ret->counts)
 		return err;
@@ -262,7 +297,27 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 	return name_bucket(j, &j->policy->tiers[tier], &ret->bucket);
 }
 
-/* Who the client is to the rules of the policy, which has one header at most that says so. */
+/* A header of @policy that tells the model goes before the body; of several, the last. */
+static void note_model(const struct krl_policy *policy, struct krl_asked *asked)
+{
+	unsigned int i;
+	size_t k;
+
+	for (k = 0; k < asked->header_count; k++) {
+		const struct krl_asked_header *header = &asked->headers[k];
+
+		for (i = 0; i < policy->model_header_count; i++) {
+			if (!header->value_len || header->name_len != strlen(policy->model_headers[i].name) ||
+			    strncasecmp(header->name, policy->model_headers[i].name, header->name_len))
+				continue;
+			asked->model = header->value;
+			asked->model_len = header->value_len;
+		}
+	}
+}
+
+/* Who the client is to the rules of the policy, which has one header at most that says so, and which model it asks
+ * for. */
 static void note_client(struct judging *j)
 {
 	const __u8 *client = j->policy->client_header_count
@@ -271,6 +326,7 @@ static void note_client(struct judging *j)
 
 	if (client)
 		memcpy(j->asked.source, client, sizeof(j->asked.source));
+	note_model(j->policy, &j->asked);
 }
 
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,

@@ -33,7 +33,7 @@ struct krl_match {
 	__u8 ambiguous;		/* a distinct field is there twice, or too long */
 	__u8 client_header;	/* that is being read, or KRL_NO_FIELD */
 	__u8 blind;		/* the head cannot be read: entries that look at it do not hold */
-	__u8 pad;
+	__u8 tells_model;	/* the header that is being collected */
 	__u32 model_len;	/* 0: none is known */
 	char model[KRL_MODEL_BYTES];	/* its first bytes, NUL padded */
 	char name[KRL_NAME_BYTES + KRL_MATCH_SPARE];
