@@ -13,21 +13,24 @@
 
 struct krl_check_request {
 	struct krl_asked asked;
+	const char *model;	/* in the body */
 	int64_t now_s;
 	char *head;		/* with KRL_MATCH_SPARE bytes behind it */
 	size_t len;
 };
 
-/* The model that no header told, from the body, as the kernel has it. */
-static void match_model(const struct krl_policy *policy, const struct krl_asked *asked, struct krl_match *match)
+/* What no header told, as the kernel takes it from the body. */
+static void match_model(const struct krl_policy *policy, const char *model, struct krl_match *match)
 {
 	struct krl_match_value value = { .match = match, .policy = policy, .bytes = match->value, .field = policy->model };
+	size_t len;
 
-	if (!asked->model || match->model_len)
+	if (!model || match->model_len)
 		return;
-	value.is_long = asked->model_len > KRL_MODEL_BYTES;
-	value.len = value.is_long ? KRL_MODEL_BYTES : asked->model_len;
-	memcpy(match->value, asked->model, value.len);
+	len = strlen(model);
+	value.is_long = len > KRL_MODEL_BYTES;
+	value.len = value.is_long ? KRL_MODEL_BYTES : len;
+	memcpy(match->value, model, value.len);
 	memset(match->value + value.len, 0, 8);
 	krl_match_ended(&value);
 }
@@ -63,7 +66,7 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 		return -EINVAL;
 	}
 	if (policy && policy->model != KRL_NO_FIELD)
-		match_model(policy, &request->asked, ret);
+		match_model(policy, request->model, ret);
 	krl_match_end(ret, policy);
 	return 0;
 }
@@ -112,15 +115,14 @@ static int note_asked(const struct krl_check_question *question, struct krl_aske
 	size_t i;
 
 	ret->method = question->method;
-	ret->model = question->model;
-	ret->model_len = question->model ? strlen(question->model) : 0;
 	memcpy(ret->source, question->source, sizeof(ret->source));
 	for (c = question->target; *c; c++)
 		krl_path_byte(&path, ret->path, *c);
 	ret->path_len = krl_path_end(&path, ret->path, &is_long);
 	ret->path_long = is_long;
 	ret->headers = calloc(question->header_count + 1, sizeof(*ret->headers));
-	if (!ret->headers)
+	ret->models = calloc(question->header_count + 1, sizeof(*ret->models));
+	if (!ret->headers || !ret->models)
 		return -ENOMEM;
 	ret->header_count = question->header_count;
 	for (i = 0; i < ret->header_count; i++) {
@@ -155,6 +157,7 @@ int krl_check_request(const struct krl_check_question *question, struct krl_chec
 	if (!request)
 		return -ENOMEM;
 	request->now_s = question->now_s;
+	request->model = question->model;
 	err = build_head(question, request);
 	if (!err)
 		err = note_asked(question, &request->asked);
@@ -172,6 +175,7 @@ void krl_check_free(struct krl_check_request *request)
 	if (!request)
 		return;
 	free(request->asked.headers);
+	free(request->asked.models);
 	free(request->head);
 	free(request);
 }
@@ -297,27 +301,32 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 	return name_bucket(j, &j->policy->tiers[tier], &ret->bucket);
 }
 
-/* A header of @policy that tells the model goes before the body; of several, the last. */
-static void note_model(const struct krl_policy *policy, struct krl_asked *asked)
+/* Which models the headers of the policy tell, and the body if the last of those tells none. */
+static void note_models(const struct judging *j, const char *body, struct krl_asked *asked)
 {
+	const struct krl_asked_header *header;
+	struct krl_asked_header *last = NULL;
 	unsigned int i;
 	size_t k;
 
 	for (k = 0; k < asked->header_count; k++) {
-		const struct krl_asked_header *header = &asked->headers[k];
+		header = &asked->headers[k];
+		for (i = 0; i < j->policy->model_header_count; i++) {
+			const char *name = j->policy->model_headers[i].name;
 
-		for (i = 0; i < policy->model_header_count; i++) {
-			if (!header->value_len || header->name_len != strlen(policy->model_headers[i].name) ||
-			    strncasecmp(header->name, policy->model_headers[i].name, header->name_len))
+			if (header->name_len != strlen(name) || strncasecmp(header->name, name, header->name_len))
 				continue;
-			asked->model = header->value;
-			asked->model_len = header->value_len;
+			last = &asked->models[asked->model_count++];
+			*last = *header;
+			break;
 		}
 	}
+	if (body && (!last || !last->value_len))
+		asked->models[asked->model_count++] =
+			(struct krl_asked_header){ .value = body, .value_len = strlen(body) };
 }
 
-/* Who the client is to the rules of the policy, which has one header at most that says so, and which model it asks
- * for. */
+/* Who the client is to the rules of the policy, which has one header at most that says so. */
 static void note_client(struct judging *j)
 {
 	const __u8 *client = j->policy->client_header_count
@@ -326,7 +335,6 @@ static void note_client(struct judging *j)
 
 	if (client)
 		memcpy(j->asked.source, client, sizeof(j->asked.source));
-	note_model(j->policy, &j->asked);
 }
 
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,
@@ -349,6 +357,8 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 		err = walk(request, j.policy, key, &j.match, &line);
 	if (!err)
 		note_client(&j);
+	if (!err)
+		note_models(&j, request->model, &j.asked);
 	for (i = 0; i < target->rule_count && !err; i++)
 		err = judge(&j, i, &verdicts[i]);
 	free(j.policy);

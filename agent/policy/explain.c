@@ -133,11 +133,12 @@ static bool source_fits(const struct krl_asked *asked, const struct krl_term *te
 
 static bool model_fits(const struct krl_asked *asked, const struct krl_term *term)
 {
-	size_t len = asked->model ? asked->model_len : 0;
+	size_t i;
 
-	if (!asked->model || (term->kind == KRL_PREDICATE_EXACT && len > KRL_MODEL_BYTES))
-		return false;
-	return value_fits(term, asked->model, len);
+	for (i = 0; i < asked->model_count; i++)
+		if (value_fits(term, asked->models[i].value, asked->models[i].value_len))
+			return true;
+	return false;
 }
 
 static bool holds(const struct krl_asked *asked, const struct krl_term *term)
@@ -232,6 +233,7 @@ static int say_source(const struct krl_asked *asked, const struct krl_term *term
 
 static int say_model(const struct krl_asked *asked, const struct krl_term *term, char **text)
 {
+	size_t i;
 	int err;
 
 	if (term->kind == KRL_PREDICATE_PRESENT)
@@ -239,9 +241,10 @@ static int say_model(const struct krl_asked *asked, const struct krl_term *term,
 	else
 		err = krl_explain_say(text, "model: expected %s\"%s\", found",
 				      term->kind == KRL_PREDICATE_PREFIX ? "one that begins with " : "", term->value);
-	if (err || !asked->model)
-		return err ? err : krl_explain_say(text, " none");
-	return krl_explain_say(text, " \"%.*s\"", (int)asked->model_len, asked->model);
+	for (i = 0; i < asked->model_count && !err; i++)
+		err = krl_explain_say(text, "%s \"%.*s\"", i ? "," : "", (int)asked->models[i].value_len,
+				      asked->models[i].value);
+	return err || asked->model_count ? err : krl_explain_say(text, " none");
 }
 
 static int say(const struct krl_asked *asked, const struct krl_term *term, char **text)
@@ -304,8 +307,12 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 				    address);
 		return krl_explain_say(text, "source=%s", address);
 	}
-	if (field->kind == KRL_FIELD_MODEL)
-		return say_value("model", asked->model, asked->model_len, asked->model_len > KRL_MODEL_BYTES, text);
+	if (field->kind == KRL_FIELD_MODEL) {
+		found = &asked->models[asked->model_count - 1];
+		/* Of a body no more is kept. */
+		shared = asked->model_count > 1 || (!found->name_len && found->value_len > KRL_MODEL_BYTES);
+		return say_value("model", found->value, found->value_len, shared, text);
+	}
 	for (i = 0; i < asked->header_count; i++) {
 		if (!is_called(&asked->headers[i], field->name))
 			continue;
