@@ -128,20 +128,11 @@ static void append(struct draft *draft, const struct krl_endpoint *from, __u32 i
 	value->flags |= from->flags;
 }
 
-/* The selectors of what is together now, and what some rule of it has: header fields on answers, which those of
- * @old did maybe not, or maxConnections. */
-static int join(struct krl_pass *p, const struct krl_endpoint *old, struct draft *draft)
+/* The selectors of what is together now. */
+static int join_policies(struct krl_pass *p, struct draft *draft)
 {
 	__u32 i;
 
-	draft->value.flags &= ~(KRL_ENDPOINT_HEADERS | KRL_ENDPOINT_CONCURRENT);
-	for (i = 0; i < draft->value.rule_count; i++) {
-		if (p->dp->rules[draft->value.rules[i].slot].headers)
-			draft->value.flags |= KRL_ENDPOINT_HEADERS;
-		if (p->dp->rules[draft->value.rules[i].slot].flags & KRL_RULE_CONCURRENT)
-			draft->value.flags |= KRL_ENDPOINT_CONCURRENT;
-	}
-	p->enlists |= draft->value.flags & ~old->flags & KRL_ENDPOINT_HEADERS;
 	if (!draft->joined)
 		return 0;
 	draft->value.policy = 0;
@@ -149,6 +140,35 @@ static int join(struct krl_pass *p, const struct krl_endpoint *old, struct draft
 		if (draft->origins[i].policy)
 			return krl_pass_join_policies(p, draft->origins, draft->value.rule_count,
 						      &draft->value.policy);
+	return 0;
+}
+
+static __u32 flags_of(const struct krl_rule *rule)
+{
+	return (rule->headers ? KRL_ENDPOINT_HEADERS : 0) |
+	       (rule->flags & KRL_RULE_CONCURRENT ? KRL_ENDPOINT_CONCURRENT : 0) |
+	       (rule->flags & KRL_RULE_LLM ? KRL_ENDPOINT_LLM : 0) |
+	       (rule->flags & (KRL_RULE_RESERVE | KRL_RULE_REQUIRE_USAGE) ? KRL_ENDPOINT_BODIES : 0);
+}
+
+/* What is together now has selectors, and what some rule of it has: header fields on answers or LLMTokens, which
+ * those of @old did maybe not, maxConnections, or what LLMTokens need. */
+static int join(struct krl_pass *p, const struct krl_endpoint *old, struct draft *draft)
+{
+	struct krl_endpoint *value = &draft->value;
+	__u32 i;
+	int err = join_policies(p, draft);
+
+	if (err)
+		return err;
+	value->flags &= KRL_ENDPOINT_FAIL_CLOSED | KRL_ENDPOINT_NO_CODING;
+	for (i = 0; i < value->rule_count; i++)
+		value->flags |= flags_of(&p->dp->rules[value->rules[i].slot]);
+	if (!(value->flags & KRL_ENDPOINT_LLM))
+		value->flags &= ~KRL_ENDPOINT_NO_CODING;
+	else if (krl_pass_asks_model(p, value->policy))
+		value->flags |= KRL_ENDPOINT_BODIES;
+	p->enlists |= value->flags & KRL_ENDPOINT_FOLLOWED && !(old->flags & KRL_ENDPOINT_FOLLOWED);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ struct krl_datapath {
 	__u64 *dialled_ports;		/* krl_dialled_ports, mapped */
 	__u64 *served_ports;		/* krl_served_ports, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
-	struct krl_stale stale_forms, stale_policies;
+	struct krl_stale stale_forms, stale_policies, stale_costs;
 	int lock_fd;			/* the pin directory, flocked */
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */

@@ -255,6 +255,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 	free(dp->infos);
 	free(dp->stale_forms.keys);
 	free(dp->stale_policies.keys);
+	free(dp->stale_costs.keys);
 	free(dp);
 }
 

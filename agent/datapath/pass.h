@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
- * policies.c, the texts of answers in forms.c, open connections in join.c and walk.c. */
+ * policies.c, the texts of answers in forms.c, what answers of model servers cost in costs.c, open connections in join.c and walk.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -16,7 +16,7 @@ struct krl_pass {
 	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
-	bool enlists;			/* some endpoint has header fields on answers that had none */
+	bool enlists;			/* some endpoint's servers are followed that were not */
 	bool recounts;			/* some endpoint with maxConnections has other rules than before */
 	struct krl_reconcile_result result;
 };
@@ -43,6 +43,10 @@ int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret
 /* Remove the forms that no rule has any more. */
 void krl_pass_drop_forms(struct krl_pass *pass);
 
+/* The same with what answers cost. */
+int krl_pass_cost(struct krl_pass *pass, const struct krl_cost *cost, __u64 *ret_key);
+void krl_pass_drop_costs(struct krl_pass *pass);
+
 /* Have @policy in the kernel under @key. 0, or -errno. */
 int krl_pass_policy(struct krl_pass *pass, __u64 key, const struct krl_policy *policy);
 
@@ -55,6 +59,9 @@ struct krl_origin {
 /* Have the policy of an endpoint in the kernel whose rules are those of @origins. 0, or -errno. */
 int krl_pass_join_policies(struct krl_pass *pass, const struct krl_origin *origins, __u32 count,
 			   __u64 *ret_key);
+
+/* Does the policy under @key look at the model? */
+bool krl_pass_asks_model(struct krl_pass *pass, __u64 key);
 
 /* Remove the policies that no endpoint has any more. */
 void krl_pass_drop_policies(struct krl_pass *pass);

@@ -67,6 +67,15 @@ int krl_pass_join_policies(struct krl_pass *p, const struct krl_origin *origins,
 	return err;
 }
 
+bool krl_pass_asks_model(struct krl_pass *p, __u64 key)
+{
+	struct krl_policy *policy = read_policy(p, key);
+	bool asks = policy && krl_policy_asks_model(policy);
+
+	free(policy);
+	return asks;
+}
+
 void krl_pass_drop_policies(struct krl_pass *p)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);

@@ -85,6 +85,9 @@ static void write_rule(struct krl_rule *row, const struct krl_rule *value)
 	__atomic_store_n(&row->status, value->status, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->form, value->form, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->headers, value->headers, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->cost, value->cost, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->reserve_default, value->reserve_default, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->reserve_max, value->reserve_max, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
 }
 
@@ -92,7 +95,8 @@ static bool same_rule(const struct krl_rule *a, const struct krl_rule *b)
 {
 	return a->id == b->id && !memcmp(&a->settings, &b->settings, sizeof(a->settings)) &&
 	       a->flags == b->flags && a->status == b->status && a->form == b->form &&
-	       a->headers == b->headers;
+	       a->headers == b->headers && a->cost == b->cost && a->reserve_default == b->reserve_default &&
+	       a->reserve_max == b->reserve_max;
 }
 
 static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
@@ -141,16 +145,19 @@ static int place_rule(struct krl_pass *p, size_t n, const struct row_index *inde
 {
 	const struct krl_plan_rule *rule = &p->plan->rules[n];
 	__u32 slot = find_row(p->dp, index, rule);
-	struct krl_rule value = { .settings = rule->settings, .flags = rule->flags, .status = rule->status };
+	struct krl_rule value = { .settings = rule->settings, .flags = rule->flags, .status = rule->status,
+				  .reserve_default = rule->reserve_default, .reserve_max = rule->reserve_max };
 	int err;
 
 	err = krl_pass_form(p, &rule->form, &value.form);
 	if (!err && rule->headers.piece_count)
 		err = krl_pass_form(p, &rule->headers, &value.headers);
+	if (!err && rule->flags & KRL_RULE_LLM)
+		err = krl_pass_cost(p, &rule->cost, &value.cost);
 	if (err)
 		return err;
 	/* Its buckets say something else: another rule. */
-	if (slot != NO_SLOT && (p->dp->rules[slot].flags ^ value.flags) & KRL_RULE_CONCURRENT) {
+	if (slot != NO_SLOT && (p->dp->rules[slot].flags ^ value.flags) & (KRL_RULE_CONCURRENT | KRL_RULE_LLM)) {
 		drop_rule(p, slot);
 		slot = NO_SLOT;
 	}
@@ -296,6 +303,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		krl_walk_release(p->dp);
 	drop_rules(p);
 	krl_pass_drop_forms(p);
+	krl_pass_drop_costs(p);
 	krl_pass_drop_policies(p);
 	if (p->result.rules_removed || p->result.endpoints_removed || p->result.endpoints_changed)
 		drop_buckets(p);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bpf/lib/tiers.h"
 #include "explain.h"
@@ -12,10 +13,27 @@
 
 struct krl_check_request {
 	struct krl_asked asked;
+	const char *model;	/* in the body */
 	int64_t now_s;
 	char *head;		/* with KRL_MATCH_SPARE bytes behind it */
 	size_t len;
 };
+
+/* What no header told, as the kernel takes it from the body. */
+static void match_model(const struct krl_policy *policy, const char *model, struct krl_match *match)
+{
+	struct krl_match_value value = { .match = match, .policy = policy, .bytes = match->value, .field = policy->model };
+	size_t len;
+
+	if (!model || match->model_len)
+		return;
+	len = strlen(model);
+	value.is_long = len > KRL_MODEL_BYTES;
+	value.len = value.is_long ? KRL_MODEL_BYTES : len;
+	memcpy(match->value, model, value.len);
+	memset(match->value + value.len, 0, 8);
+	krl_match_ended(&value);
+}
 
 /* Step through the head as krl_scan_step does. 0, or -EINVAL with @ret_line set. */
 static int walk(const struct krl_check_request *request, const struct krl_policy *policy,
@@ -47,6 +65,8 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 		*ret_line = line;
 		return -EINVAL;
 	}
+	if (policy && policy->model != KRL_NO_FIELD)
+		match_model(policy, request->model, ret);
 	krl_match_end(ret, policy);
 	return 0;
 }
@@ -101,7 +121,8 @@ static int note_asked(const struct krl_check_question *question, struct krl_aske
 	ret->path_len = krl_path_end(&path, ret->path, &is_long);
 	ret->path_long = is_long;
 	ret->headers = calloc(question->header_count + 1, sizeof(*ret->headers));
-	if (!ret->headers)
+	ret->models = calloc(question->header_count + 1, sizeof(*ret->models));
+	if (!ret->headers || !ret->models)
 		return -ENOMEM;
 	ret->header_count = question->header_count;
 	for (i = 0; i < ret->header_count; i++) {
@@ -136,6 +157,7 @@ int krl_check_request(const struct krl_check_question *question, struct krl_chec
 	if (!request)
 		return -ENOMEM;
 	request->now_s = question->now_s;
+	request->model = question->model;
 	err = build_head(question, request);
 	if (!err)
 		err = note_asked(question, &request->asked);
@@ -153,6 +175,7 @@ void krl_check_free(struct krl_check_request *request)
 	if (!request)
 		return;
 	free(request->asked.headers);
+	free(request->asked.models);
 	free(request->head);
 	free(request);
 }
@@ -196,10 +219,13 @@ static int build_policy(const struct judging *j, const char **ret_what)
 
 	if (builder)
 		krl_policy_client(builder, &j->limit->client_ip);
-	for (i = 0; i < j->target->rule_count && !err; i++, rule++)
-		if (!is_absent(j, i))
-			err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
-					     rule->selector_count, ret_what);
+	for (i = 0; i < j->target->rule_count && !err; i++, rule++) {
+		if (is_absent(j, i))
+			continue;
+		krl_policy_models(builder, rule->llm ? &j->limit->models : NULL);
+		err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
+				     rule->selector_count, ret_what);
+	}
 	if (!err)
 		krl_policy_finish(builder, j->policy);
 	krl_policy_builder_free(builder);
@@ -226,21 +252,34 @@ static int name_bucket(const struct judging *j, const struct krl_tier *tier, cha
 	return err;
 }
 
+/* The number of a tier as people count them, from 1. */
+static unsigned int tier_number(const struct krl_policy *policy, unsigned int tier)
+{
+	unsigned int number = 0;
+
+	for (;; tier--) {
+		number += !(policy->tiers[tier].flags & KRL_TIER_ALONG);
+		if (!tier)
+			return number;
+	}
+}
+
 /* Without a look at what the kernel says. The policy tells the order of tiers. */
 static int explain(const struct judging *j, size_t rule, char **ret)
 {
 	const struct krl_rule_spec *rules = j->target->rules;
+	unsigned int own = tier_number(j->policy, j->policy->tier_of[rule]);
 	int met = krl_explain_meets(&j->asked, &rules[rule]);
 	size_t i;
 
 	if (met < 0)
 		return krl_explain_fails(&j->asked, &rules[rule], ret);
 	for (i = 0; i < j->target->rule_count && !j->limit->match_all; i++)
-		if (!is_absent(j, i) && j->policy->tier_of[i] < j->policy->tier_of[rule] &&
+		if (!is_absent(j, i) && tier_number(j->policy, j->policy->tier_of[i]) < own &&
 		    krl_explain_meets(&j->asked, &rules[i]) >= 0)
 			return krl_explain_say(ret, "an earlier tier counts");
 	if (!rules[rule].selector_count)
-		return krl_explain_say(ret, "for every request");
+		return krl_explain_say(ret, rules[rule].llm ? "for every POST" : "for every request");
 	return krl_explain_say(ret, "meets clientSelectors[%d]", met);
 }
 
@@ -254,12 +293,37 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 	if (is_absent(j, rule))
 		return krl_explain_say(&ret->why, "outside its schedule");
 	ret->counts = j->match.rules >> rule & 1;
-	ret->tier = j->limit->match_all ? 0 : tier + 1;
+	ret->tier = j->limit->match_all ? 0 : tier_number(j->policy, tier);
 	err = explain(j, rule, &ret->why);
 	if (err || !ret->counts)
 		return err;
 	memcpy(ret->descriptor, j->match.descriptors[tier], sizeof(ret->descriptor));
 	return name_bucket(j, &j->policy->tiers[tier], &ret->bucket);
+}
+
+/* Which models the headers of the policy tell, and the body if the last of those tells none. */
+static void note_models(const struct judging *j, const char *body, struct krl_asked *asked)
+{
+	const struct krl_asked_header *header;
+	struct krl_asked_header *last = NULL;
+	unsigned int i;
+	size_t k;
+
+	for (k = 0; k < asked->header_count; k++) {
+		header = &asked->headers[k];
+		for (i = 0; i < j->policy->model_header_count; i++) {
+			const char *name = j->policy->model_headers[i].name;
+
+			if (header->name_len != strlen(name) || strncasecmp(header->name, name, header->name_len))
+				continue;
+			last = &asked->models[asked->model_count++];
+			*last = *header;
+			break;
+		}
+	}
+	if (body && (!last || !last->value_len))
+		asked->models[asked->model_count++] =
+			(struct krl_asked_header){ .value = body, .value_len = strlen(body) };
 }
 
 /* Who the client is to the rules of the policy, which has one header at most that says so. */
@@ -293,6 +357,8 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 		err = walk(request, j.policy, key, &j.match, &line);
 	if (!err)
 		note_client(&j);
+	if (!err)
+		note_models(&j, request->model, &j.asked);
 	for (i = 0; i < target->rule_count && !err; i++)
 		err = judge(&j, i, &verdicts[i]);
 	free(j.policy);

@@ -17,6 +17,7 @@ struct krl_check_question {
 	const char *target;		/* path and query, or any other form of RFC 9112, 3.2 */
 	const char *const *headers;	/* "name: value" each */
 	size_t header_count;
+	const char *model;		/* in the body, where no header names it; NULL: none */
 	__u8 source[16];		/* the client's address, IPv4 as ::ffff:a.b.c.d */
 	int64_t now_s;			/* when it comes, in seconds since 1970 */
 };

@@ -39,6 +39,14 @@ void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 		snprintf(ret, size, "%s", target->service);
 }
 
+static __u32 llm_flags(const struct krl_llm_spec *llm)
+{
+	if (!llm)
+		return 0;
+	return KRL_RULE_LLM | (llm->reserves ? KRL_RULE_RESERVE : 0) |
+	       (llm->require_usage ? KRL_RULE_REQUIRE_USAGE : 0) | (llm->cut ? KRL_RULE_CUT : 0);
+}
+
 static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *target,
 		     const struct krl_rule_spec *spec)
 {
@@ -62,7 +70,12 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	rule->settings = spec->settings;
 	rule->flags = (spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0) |
 		      (spec->concurrent ? KRL_RULE_CONCURRENT : 0) |
-		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0);
+		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0) | llm_flags(spec->llm);
+	if (spec->llm) {
+		rule->cost = spec->llm->cost;
+		rule->reserve_default = spec->llm->reserve_default;
+		rule->reserve_max = spec->llm->reserve_max;
+	}
 	if (spec->concurrent)
 		snprintf(rule->limit, sizeof(rule->limit), "%llu at once", spec->settings.max_tokens);
 	else
@@ -183,6 +196,9 @@ static __u32 add_placed(struct krl_compiler *c, size_t from, size_t to, bool out
 
 		if (c->plan->rules[p->rule].outside != outside || (at > before && endpoint->rules[at - 1] == p->rule))
 			continue;
+		endpoint->flags |= p->flags & KRL_ENDPOINT_FAIL_CLOSED;
+		if (!outside)
+			endpoint->flags |= p->flags;
 		endpoint->rules[at] = p->rule;
 		endpoint->scopes[at++] = p->scope;
 	}
@@ -205,7 +221,7 @@ static void group_endpoints(struct krl_compiler *c)
 		endpoint->key = c->placements[from].key;
 		for (to = from; to < c->placement_count &&
 				!memcmp(&c->placements[to].key, &endpoint->key, sizeof(endpoint->key)); to++)
-			endpoint->flags |= c->placements[to].flags;
+			;
 		endpoint->rule_count = add_placed(c, from, to, false, endpoint);
 		endpoint->outside_count = add_placed(c, from, to, true, endpoint);
 	}

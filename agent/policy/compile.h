@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/cost.h>
 #include <kmesh_rl/policy.h>
 
 #include "diag.h"
@@ -25,13 +26,15 @@ struct krl_plan_rule {
 	__u32 status;		/* of its answers */
 	struct krl_form form;
 	struct krl_form headers;	/* on the server's answers; without pieces: none */
+	struct krl_cost cost;		/* of KRL_RULE_LLM */
+	__u64 reserve_default, reserve_max;	/* of KRL_RULE_RESERVE, as in krl_rule */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
 };
 
 struct krl_plan_endpoint {
 	struct krl_endpoint_key key;
 	__u32 flags;		/* KRL_ENDPOINT_... */
-	__u64 policy;		/* key of one of krl_plan.policies; 0: no rule has selectors */
+	__u64 policy;		/* key of one of krl_plan.policies; 0: no rule has selectors or counts LLMTokens */
 	__u32 rule_count;	/* in force; there may be none for now */
 	__u32 outside_count;	/* behind those, the rules that are outside their schedules */
 	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */

@@ -68,6 +68,23 @@ static enum krl_hook hook_of(const struct krl_rate_limit *limit, const struct kr
 	return limit->outbound ? KRL_HOOK_SEND : KRL_HOOK_STREAM;
 }
 
+/* What the kernel has to do for rules that count LLMTokens, such as @spec. */
+static __u32 llm_flags(const struct krl_rate_limit *limit, const struct krl_rule_spec *spec)
+{
+	__u32 flags = KRL_ENDPOINT_LLM | (limit->no_coding ? KRL_ENDPOINT_NO_CODING : 0);
+	size_t i, t;
+
+	if (!spec->llm)
+		return 0;
+	if (spec->llm->reserves || spec->llm->require_usage)
+		flags |= KRL_ENDPOINT_BODIES;
+	for (i = 0; i < spec->selector_count; i++)
+		for (t = 0; t < spec->selectors[i].term_count; t++)
+			if (spec->selectors[i].terms[t].field == KRL_FIELD_MODEL)
+				flags |= KRL_ENDPOINT_BODIES;
+	return flags;
+}
+
 /* Call place() for every rule of @target, which are those of the plan from @first on, at @port of @addr. */
 static void place_rules(struct krl_compiler *c, const struct krl_rate_limit *limit, const struct krl_target *target,
 			const __u8 addr[16], __u16 port, size_t first)
@@ -79,7 +96,7 @@ static void place_rules(struct krl_compiler *c, const struct krl_rate_limit *lim
 	memcpy(key.addr, addr, sizeof(key.addr));
 	for (r = 0; r < target->rule_count; r++) {
 		key.hook = hook_of(limit, &target->rules[r]);
-		place(c, &key, flags, first + r, KRL_SCOPE_EXACT);
+		place(c, &key, flags | llm_flags(limit, &target->rules[r]), first + r, KRL_SCOPE_EXACT);
 	}
 }
 

@@ -276,6 +276,7 @@ struct krl_form_spec krl_rule_form_spec(const struct krl_rule_spec *rule, enum k
 		.settings = rule->settings,
 		.style = style,
 		.response = rule->response,
+		.llm = rule->count == KRL_COUNT_LLM_TOKENS,
 	};
 }
 
@@ -284,6 +285,7 @@ void krl_target_clear(struct krl_target *target)
 	size_t i;
 
 	for (i = 0; i < target->rule_count; i++) {
+		free(target->rules[i].llm);
 		if (target->rules[i].shares)
 			continue;
 		free(target->rules[i].response);

@@ -17,6 +17,9 @@ void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, const struct
 /* `count` of a rule. */
 enum krl_count krl_decode_count(struct krl_reader *reader, yaml_node_t *node);
 
+/* The complaint "PATH.NAME: @why" about the field @name of @node, if it is there. */
+void krl_decode_refuse(struct krl_reader *reader, yaml_node_t *node, const char *name, const char *why);
+
 /* Complain of what @rule, which was read from @node, says that cannot be done with what it counts. Sets count where
  * the rule does not say; @max_connections tells whether that field is given. */
 void krl_decode_check_count(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit,
@@ -25,10 +28,25 @@ void krl_decode_check_count(struct krl_reader *reader, yaml_node_t *node, const 
 /* Complain of what @spec says that cannot be done in the direction of @limit, which was read from it. */
 void krl_decode_check_direction(struct krl_reader *reader, yaml_node_t *spec, const struct krl_rate_limit *limit);
 
-/* `limit` of a rule. Returns how many limits there are, one but for a string of several, and 0 where nothing can
- * be read. */
-size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node,
+/* Complain of what @spec says that only rules which count LLMTokens need, where @limit, which was read from it, has
+ * none. */
+void krl_decode_check_models(struct krl_reader *reader, yaml_node_t *spec, const struct krl_rate_limit *limit);
+
+/* `limit` of a rule; a mapping has tokens in place of requests where @tokens says so. Returns how many limits there
+ * are, one but for a string of several, and 0 where nothing can be read. */
+size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node, bool tokens,
 			struct krl_settings ret[KRL_MAX_ENDPOINT_RULES]);
+
+/* What the rule @node says of LLMTokens, which @rule counts; its settings are read. The caller frees rule->llm. Without
+ * memory, which @reader remembers, that is NULL. */
+void krl_decode_llm(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);
+
+/* Complain of what the rule @node, which counts something else, says that belongs to LLMTokens. */
+void krl_decode_refuse_llm(struct krl_reader *reader, yaml_node_t *node);
+
+/* `modelHeaders` of a resource; those that gateways set without it. */
+void krl_decode_model_headers(struct krl_reader *reader, yaml_node_t *node, struct krl_model_headers *ret);
+void krl_decode_usual_models(struct krl_model_headers *ret);
 
 /* `response` of a rule, which the caller frees. NULL without memory, which @reader remembers. */
 struct krl_response *krl_decode_response(struct krl_reader *reader, yaml_node_t *node);

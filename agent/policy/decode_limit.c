@@ -14,6 +14,16 @@ static void read_limit_requests(struct krl_reader *reader, yaml_node_t *node, vo
 		settings->tokens_per_fill = value;
 }
 
+static void refuse_requests(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_reader_error(reader, node, "it is tokens in a rule that counts LLMTokens");
+}
+
+static void refuse_tokens(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	krl_reader_error(reader, node, "belongs to a rule that counts LLMTokens");
+}
+
 static void read_limit_unit(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct krl_settings *settings = out;
@@ -37,6 +47,15 @@ static void read_limit_burst(struct krl_reader *reader, yaml_node_t *node, void 
 
 static const struct krl_field limit_fields[] = {
 	{ "requests", read_limit_requests },
+	{ "tokens", refuse_tokens },
+	{ "unit", read_limit_unit },
+	{ "burst", read_limit_burst },
+	{ NULL, NULL },
+};
+
+static const struct krl_field token_limit_fields[] = {
+	{ "requests", refuse_requests },
+	{ "tokens", read_limit_requests },
 	{ "unit", read_limit_unit },
 	{ "burst", read_limit_burst },
 	{ NULL, NULL },
@@ -66,7 +85,7 @@ static size_t read_text(struct krl_reader *reader, yaml_node_t *node,
 	return 0;
 }
 
-size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node,
+size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node, bool tokens,
 			struct krl_settings ret[KRL_MAX_ENDPOINT_RULES])
 {
 	size_t before = reader->errors;
@@ -74,11 +93,11 @@ size_t krl_decode_limit(struct krl_reader *reader, yaml_node_t *node,
 	if (krl_node_text(node))
 		return read_text(reader, node, ret);
 	*ret = (struct krl_settings){ 0 };
-	krl_reader_mapping(reader, node, limit_fields, ret);
+	krl_reader_mapping(reader, node, tokens ? token_limit_fields : limit_fields, ret);
 	if (reader->errors != before)
 		return 0;
 	krl_reader_missing(reader, node,
-			   (const char *[]){ ret->tokens_per_fill ? NULL : "requests",
+			   (const char *[]){ ret->tokens_per_fill ? NULL : tokens ? "tokens" : "requests",
 					     ret->fill_interval_ns ? NULL : "unit" },
 			   2);
 	if (!ret->max_tokens)

@@ -259,6 +259,20 @@ static void read_client_ip(struct krl_reader *reader, yaml_node_t *node, void *o
 	krl_decode_client_ip(reader, node, &t->document->rate_limit.client_ip);
 }
 
+static void read_model_headers(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	krl_decode_model_headers(reader, node, &t->document->rate_limit.models);
+}
+
+static void read_drop_coding(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct target_reader *t = out;
+
+	krl_reader_boolean(reader, node, &t->document->rate_limit.no_coding);
+}
+
 static const struct krl_field spec_fields[] = {
 	{ "service", read_service_name },
 	{ "port", read_port },
@@ -274,6 +288,8 @@ static const struct krl_field spec_fields[] = {
 	{ "clientIP", read_client_ip },
 	{ "responseHeaders", read_response_headers },
 	{ "headerStyle", read_header_style },
+	{ "modelHeaders", read_model_headers },
+	{ "dropAcceptEncoding", read_drop_coding },
 	{ NULL, NULL },
 };
 
@@ -312,6 +328,7 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct target_reader t = { .document = document, .target = &single };
 	size_t before = reader->errors;
 
+	krl_decode_usual_models(&document->rate_limit.models);
 	document->rate_limit.style = style_of(reader, node);
 	document->rate_limit.outbound = is_text(krl_reader_get(reader, node, "direction"), "Outbound");
 	krl_reader_mapping(reader, node, spec_fields, &t);
@@ -324,6 +341,8 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 		*added = single;
 	else
 		krl_target_clear(&single);
+	if (reader->errors == before)
+		krl_decode_check_models(reader, node, &document->rate_limit);
 	default_mode(&document->rate_limit, t.mode);
 }
 

@@ -21,7 +21,9 @@ struct response_reader {
 static const char *const own_headers[] = {
 	"Connection", "Content-Length", "Content-Type", "Date", "Keep-Alive", "Proxy-Connection",
 	"RateLimit", "RateLimit-Policy", "Retry-After", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-	"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+	"X-RateLimit-Limit", "X-RateLimit-Limit-Requests", "X-RateLimit-Limit-Tokens",
+	"X-RateLimit-Remaining", "X-RateLimit-Remaining-Requests", "X-RateLimit-Remaining-Tokens",
+	"X-RateLimit-Reset", "X-RateLimit-Reset-Requests", "X-RateLimit-Reset-Tokens",
 };
 
 size_t krl_token_len(const char *text)
@@ -61,7 +63,7 @@ static void read_format(struct krl_reader *reader, yaml_node_t *node, void *out)
 	size_t i;
 
 	r->format = true;
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+	for (i = KRL_FORMAT_JSON; i < sizeof(names) / sizeof(*names); i++) {
 		if (text && !strcmp(text, names[i])) {
 			r->response->format = i;
 			return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c,
- * whom they are for in decode_selector.c, when in decode_schedule.c, and what they count in decode_count.c. */
+ * whom they are for in decode_selector.c, when in decode_schedule.c, what they count in decode_count.c, and what else
+ * those say that count LLMTokens in decode_llm.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct rules_reader {
 struct rule_reader {
 	struct krl_rule_spec *rule;
 	bool max_tokens, tokens_per_fill, fill_interval, limit;
+	bool llm;			/* it counts LLMTokens */
 	struct krl_settings limits[KRL_MAX_ENDPOINT_RULES + 1];
 	size_t limit_count;
 	uint64_t max_connections;	/* 0: not given. It is the last of limits */
@@ -77,7 +79,7 @@ static void read_limit(struct krl_reader *reader, yaml_node_t *node, void *out)
 	struct rule_reader *r = out;
 
 	r->limit = true;
-	r->limit_count = krl_decode_limit(reader, node, r->limits);
+	r->limit_count = krl_decode_limit(reader, node, r->llm, r->limits);
 	if (r->limit_count)
 		r->rule->settings = r->limits[0];
 }
@@ -134,6 +136,13 @@ static const struct krl_field rule_fields[] = {
 	{ "clientSelectors", read_selectors },
 	{ "schedule", read_schedule },
 	{ "response", read_rule_response },
+	/* Read when it is known what the rule counts. */
+	{ "tokens", NULL },
+	{ "reserve", NULL },
+	{ "reserveDefault", NULL },
+	{ "reserveFraction", NULL },
+	{ "requireUsage", NULL },
+	{ "onExhausted", NULL },
 	{ NULL, NULL },
 };
 
@@ -249,7 +258,10 @@ static void add_more(struct krl_reader *reader, yaml_node_t *node, struct rules_
 			return;
 		*rule = target->rules[at];
 		rule->shares = true;
+		rule->llm = NULL;
 		rule->settings = r->limits[i - 1];
+		if (r->llm)
+			krl_decode_llm(reader, node, rule);
 		rule->concurrent = r->max_connections && i == r->limit_count;
 		len = strlen(rule->name);
 		if (snprintf(rule->name + len, sizeof(rule->name) - len, "-%zu", i) >=
@@ -267,9 +279,11 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	struct rules_reader *rules = out;
 	size_t before = reader->errors, at = rules->target->rule_count;
+	yaml_node_t *count = krl_reader_get(reader, node, "count");
 	struct rule_reader r = { 0 };
 
 	rules->count++;
+	r.llm = count && krl_node_text(count) && !strcmp(krl_node_text(count), "LLMTokens");
 	r.rule = add_rule(reader, node, rules, 1);
 	if (!r.rule)
 		return;
@@ -280,6 +294,8 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 		krl_decode_check_count(reader, node, rules->limit, r.rule, r.max_connections);
 	if (reader->errors == before)
 		add_max_connections(&r);
+	if (r.llm && reader->errors == before)
+		krl_decode_llm(reader, node, r.rule);
 	if (!*r.rule->name)
 		snprintf(r.rule->name, sizeof(r.rule->name), "rule-%zu", rules->count - 1);
 	if (reader->errors == before)

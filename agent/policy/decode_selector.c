@@ -77,16 +77,10 @@ static void note_prefix_len(struct krl_reader *reader, yaml_node_t *node, void *
 
 static void read_invert(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	const char *text = krl_node_text(node);
 	struct term_reader *t = out;
 
 	t->invert = node;
-	if (node->type == YAML_SCALAR_NODE && node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
-		text = NULL;
-	if (text && !strcmp(text, "true"))
-		t->term->invert = true;
-	else if (!text || strcmp(text, "false"))
-		krl_reader_expected(reader, node, "true or false");
+	krl_reader_boolean(reader, node, &t->term->invert);
 }
 
 static void read_header_name(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -413,9 +407,34 @@ static void read_source(struct krl_reader *reader, yaml_node_t *node, void *out)
 		complain_at(krl_reader_error, reader, t.prefix_len, "prefixLength", "only of Distinct");
 }
 
+/* A model's name, of which the kernel keeps as many bytes. */
+static void read_model_value(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term)
+{
+	krl_reader_string(reader, node, KRL_MODEL_BYTES + 1, term->value);
+}
+
+static const struct term_form model_form = {
+	.field = KRL_FIELD_MODEL,
+	.fields = path_fields,
+	.types = (const struct term_type[]){ { "Exact", KRL_PREDICATE_EXACT, .valued = true },
+					     { "Prefix", KRL_PREDICATE_PREFIX, .valued = true },
+					     { "Distinct", KRL_PREDICATE_PRESENT, .distinct = true },
+					     { .name = NULL } },
+	.expected = "Exact, Prefix or Distinct",
+};
+
+static void read_model(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct term_reader t = { 0 };
+	const struct term_type *type = read_term(reader, node, &model_form, out, &t);
+
+	if (type)
+		read_typed_value(reader, node, &t, type, read_model_value);
+}
+
 static const struct krl_field selector_fields[] = {
 	{ "headers", read_headers },	{ "path", read_path },	     { "methods", read_methods },
-	{ "sourceCIDR", read_source },	{ "sourceIP", read_source }, { "model", krl_decode_unsupported },
+	{ "sourceCIDR", read_source },	{ "sourceIP", read_source }, { "model", read_model },
 	{ NULL, NULL },
 };
 
@@ -434,7 +453,7 @@ static void read_selector(struct krl_reader *reader, yaml_node_t *node, void *ou
 	krl_reader_mapping(reader, node, selector_fields, &s);
 	if (!s.selector->term_count && reader->errors == before)
 		krl_reader_error(reader, node,
-				 "expected at least one of headers, path, methods and sourceCIDR");
+				 "expected at least one of headers, path, methods, sourceCIDR and model");
 }
 
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule)

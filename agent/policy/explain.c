@@ -131,6 +131,16 @@ static bool source_fits(const struct krl_asked *asked, const struct krl_term *te
 	return true;
 }
 
+static bool model_fits(const struct krl_asked *asked, const struct krl_term *term)
+{
+	size_t i;
+
+	for (i = 0; i < asked->model_count; i++)
+		if (value_fits(term, asked->models[i].value, asked->models[i].value_len))
+			return true;
+	return false;
+}
+
 static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 {
 	switch (term->field) {
@@ -143,21 +153,26 @@ static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 	case KRL_FIELD_SOURCE:
 		return source_fits(asked, term);
 	case KRL_FIELD_MODEL:
-		break;
+		return model_fits(asked, term);
 	}
 	return false;
 }
 
-/* The first condition of @selector that does not hold, or NULL. */
-static const struct krl_term *first_failure(const struct krl_asked *asked,
+/* The first condition of @selector, NULL for a rule without any, of @rule that does not hold, or NULL. */
+static const struct krl_term *first_failure(const struct krl_asked *asked, const struct krl_rule_spec *rule,
 					    const struct krl_selector *selector)
 {
+	static const struct krl_term post = { .field = KRL_FIELD_METHOD, .kind = KRL_PREDICATE_METHODS,
+					      .methods = 1U << KRL_METHOD_POST };
+	bool any_method = true;
 	size_t i;
 
-	for (i = 0; i < selector->term_count; i++)
+	for (i = 0; selector && i < selector->term_count; i++) {
+		any_method &= selector->terms[i].field != KRL_FIELD_METHOD;
 		if (!holds(asked, &selector->terms[i]))
 			return &selector->terms[i];
-	return NULL;
+	}
+	return rule->llm && any_method && !holds(asked, &post) ? &post : NULL;
 }
 
 int krl_explain_meets(const struct krl_asked *asked, const struct krl_rule_spec *rule)
@@ -165,9 +180,9 @@ int krl_explain_meets(const struct krl_asked *asked, const struct krl_rule_spec 
 	size_t i;
 
 	for (i = 0; i < rule->selector_count; i++)
-		if (!first_failure(asked, &rule->selectors[i]))
+		if (!first_failure(asked, rule, &rule->selectors[i]))
 			return i;
-	return rule->selector_count ? -1 : 0;
+	return rule->selector_count || first_failure(asked, rule, NULL) ? -1 : 0;
 }
 
 static int say_header(const struct krl_asked *asked, const struct krl_term *term, char **text)
@@ -216,6 +231,22 @@ static int say_source(const struct krl_asked *asked, const struct krl_term *term
 	return krl_explain_say(text, "source: expected %s, found %s", expected, found);
 }
 
+static int say_model(const struct krl_asked *asked, const struct krl_term *term, char **text)
+{
+	size_t i;
+	int err;
+
+	if (term->kind == KRL_PREDICATE_PRESENT)
+		err = krl_explain_say(text, "model: expected any, found");
+	else
+		err = krl_explain_say(text, "model: expected %s\"%s\", found",
+				      term->kind == KRL_PREDICATE_PREFIX ? "one that begins with " : "", term->value);
+	for (i = 0; i < asked->model_count && !err; i++)
+		err = krl_explain_say(text, "%s \"%.*s\"", i ? "," : "", (int)asked->models[i].value_len,
+				      asked->models[i].value);
+	return err || asked->model_count ? err : krl_explain_say(text, " none");
+}
+
 static int say(const struct krl_asked *asked, const struct krl_term *term, char **text)
 {
 	switch (term->field) {
@@ -225,8 +256,9 @@ static int say(const struct krl_asked *asked, const struct krl_term *term, char 
 		return say_method(asked, term, text);
 	case KRL_FIELD_SOURCE:
 		return say_source(asked, term, text);
-	case KRL_FIELD_PATH:
 	case KRL_FIELD_MODEL:
+		return say_model(asked, term, text);
+	case KRL_FIELD_PATH:
 		break;
 	}
 	return krl_explain_say(text, "path: expected \"%s\"%s, found \"%.*s%s\"", term->value,
@@ -236,12 +268,12 @@ static int say(const struct krl_asked *asked, const struct krl_term *term, char 
 
 int krl_explain_fails(const struct krl_asked *asked, const struct krl_rule_spec *rule, char **text)
 {
+	size_t count = rule->selector_count ? rule->selector_count : 1, i;
 	const struct krl_term *term;
 	int err = 0;
-	size_t i;
 
-	for (i = 0; i < rule->selector_count && !err; i++) {
-		term = first_failure(asked, &rule->selectors[i]);
+	for (i = 0; i < count && !err; i++) {
+		term = first_failure(asked, rule, rule->selector_count ? &rule->selectors[i] : NULL);
 		if (i)
 			err = krl_explain_say(text, "; ");
 		if (!err && term)
@@ -274,6 +306,12 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 				    __builtin_popcountll(masks[0]) + __builtin_popcountll(masks[1]),
 				    address);
 		return krl_explain_say(text, "source=%s", address);
+	}
+	if (field->kind == KRL_FIELD_MODEL) {
+		found = &asked->models[asked->model_count - 1];
+		/* Of a body no more is kept. */
+		shared = asked->model_count > 1 || (!found->name_len && found->value_len > KRL_MODEL_BYTES);
+		return say_value("model", found->value, found->value_len, shared, text);
 	}
 	for (i = 0; i < asked->header_count; i++) {
 		if (!is_called(&asked->headers[i], field->name))
@@ -316,7 +354,7 @@ static int say_kept_source(const struct krl_kept_value *v, char **text)
 
 static int say_kept(const struct krl_kept_value *v, char **text)
 {
-	const char *name = v->field == KRL_FIELD_PATH ? "path" : v->name;
+	const char *name = v->field == KRL_FIELD_PATH ? "path" : v->field == KRL_FIELD_MODEL ? "model" : v->name;
 	int name_len = strnlen(name, sizeof(v->name));
 
 	switch (v->how) {

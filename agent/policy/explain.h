@@ -23,6 +23,8 @@ struct krl_asked {
 	bool path_long;			/* there is more of it */
 	struct krl_asked_header *headers;
 	size_t header_count;
+	struct krl_asked_header *models;	/* what it says the model is, in the order in which it does */
+	size_t model_count;
 	__u8 source[16];		/* IPv4 as ::ffff:a.b.c.d */
 };
 

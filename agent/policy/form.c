@@ -149,8 +149,34 @@ static void put_quota(struct writer *w, const char *before, const struct krl_set
 	put(w, "\r\n");
 }
 
+static enum krl_response_format format_of(const struct krl_form_spec *spec)
+{
+	if (spec->response && spec->response->format != KRL_FORMAT_USUAL)
+		return spec->response->format;
+	return spec->llm ? KRL_FORMAT_OPENAI : KRL_FORMAT_JSON;
+}
+
+/* As OpenAI's API has them beside its errors; the reset is a duration. */
+static void put_openai_fields(struct writer *w, const struct krl_form_spec *spec)
+{
+	const char *end = spec->llm ? "-tokens: " : "-requests: ";
+
+	put(w, "x-ratelimit-limit");
+	put(w, end);
+	put_number(w, spec->settings.max_tokens);
+	put(w, "\r\nx-ratelimit-remaining");
+	put(w, end);
+	put_gap(w, KRL_GAP_REMAINING);
+	put(w, "\r\nx-ratelimit-reset");
+	put(w, end);
+	put_gap(w, KRL_GAP_RESET_AFTER);
+	put(w, "\r\n");
+}
+
 static void put_rate_limit_fields(struct writer *w, const struct krl_form_spec *spec)
 {
+	if (format_of(spec) == KRL_FORMAT_OPENAI && spec->style != KRL_STYLE_NONE)
+		put_openai_fields(w, spec);
 	switch (spec->style) {
 	case KRL_STYLE_CLASSIC:
 	case KRL_STYLE_ENVOY:
@@ -192,13 +218,14 @@ static bool is_json(const char *content_type)
 	       (len > 5 && !strncasecmp(content_type + len - 5, "+json", 5));
 }
 
-static const char *content_type_of(const struct krl_response *response)
+static const char *content_type_of(const struct krl_form_spec *spec, const struct krl_response *response)
 {
-	switch (response->format) {
+	switch (format_of(spec)) {
 	case KRL_FORMAT_PROBLEM:
 		return "application/problem+json";
 	case KRL_FORMAT_BODY:
 		return *response->content_type ? response->content_type : "text/plain; charset=utf-8";
+	case KRL_FORMAT_USUAL:
 	case KRL_FORMAT_JSON:
 	case KRL_FORMAT_OPENAI:
 		break;
@@ -238,10 +265,12 @@ static void put_given_body(struct writer *w, const struct krl_response *response
 
 static void put_body(struct writer *w, const struct krl_form_spec *spec, const struct krl_response *response)
 {
+	const char *unit = spec->llm ? "tokens" : "requests";
 	char limit[KRL_LIMIT_TEXT_BYTES];
 
 	krl_limit_text(&spec->settings, limit, sizeof(limit));
-	switch (response->format) {
+	switch (format_of(spec)) {
+	case KRL_FORMAT_USUAL:
 	case KRL_FORMAT_JSON:
 		put(w, "{\"error\":\"Rate limit exceeded: ");
 		put(w, limit);
@@ -257,11 +286,17 @@ static void put_body(struct writer *w, const struct krl_form_spec *spec, const s
 		put(w, "\"]}");
 		break;
 	case KRL_FORMAT_OPENAI:
-		put(w, "{\"error\":{\"message\":\"Rate limit exceeded: ");
+		put(w, "{\"error\":{\"message\":\"Rate limit reached for ");
+		put_json(w, spec->rule);
+		put(w, " on ");
+		put(w, unit);
+		put(w, ": limit ");
 		put(w, limit);
 		put(w, ". Please try again in ");
 		put_gap(w, KRL_GAP_RETRY_AFTER);
-		put(w, "s.\",\"type\":\"requests\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}");
+		put(w, "s.\",\"type\":\"");
+		put(w, unit);
+		put(w, "\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}");
 		break;
 	case KRL_FORMAT_BODY:
 		put_given_body(w, response, limit, spec->rule);
@@ -298,7 +333,7 @@ int krl_form_build(const struct krl_form_spec *spec, struct krl_form *ret)
 		form.body_gaps += body.pieces[i].gap != KRL_GAP_NONE;
 	put_status_line(&w, krl_form_status(response));
 	put(&w, "Content-Type: ");
-	put(&w, content_type_of(response));
+	put(&w, content_type_of(spec, response));
 	put(&w, "\r\nContent-Length: ");
 	if (form.body_gaps)
 		put_gap(&w, KRL_GAP_LENGTH);

@@ -21,6 +21,7 @@ enum krl_header_style {
 };
 
 enum krl_response_format {
+	KRL_FORMAT_USUAL,	/* Json; of a rule that counts LLMTokens, OpenAI */
 	KRL_FORMAT_JSON,	/* {"error":"..."} */
 	KRL_FORMAT_PROBLEM,	/* RFC 9457, of type quota-exceeded */
 	KRL_FORMAT_OPENAI,	/* the error object of OpenAI's API */
@@ -45,6 +46,7 @@ struct krl_form_spec {
 	struct krl_settings settings;
 	enum krl_header_style style;
 	const struct krl_response *response;	/* NULL: as all zero */
+	bool llm;				/* it counts LLMTokens */
 };
 
 /* Returns 0; -E2BIG when the answer has more text than KRL_FORM_TEXT_BYTES, -ENOSPC when it has more

@@ -41,8 +41,8 @@ struct krl_rule_spec {
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
 	size_t selector_count;
 	struct krl_schedule *schedule;	/* owned; NULL: always */
-	struct krl_llm_spec *llm;	/* owned; NULL: it does not count LLMTokens */
 	bool shares;			/* another limit of the rule before it, which owns those */
+	struct krl_llm_spec *llm;	/* owned, also where it shares those; NULL: it does not count LLMTokens */
 };
 
 /* What a group of rules protects: a service by name, or addresses. */
@@ -61,6 +61,12 @@ struct krl_client_ip {
 	__u8 hops;			/* which address from the right, 1 to KRL_MAX_HOPS; 0: the peer */
 };
 
+/* Which headers name the model that a request asks for, in this order; else its body does. */
+struct krl_model_headers {
+	char names[KRL_MAX_MODEL_HEADERS][KRL_NAME_BYTES];	/* in lower case */
+	size_t count;
+};
+
 struct krl_rate_limit {
 	bool fail_closed;
 	bool match_all;		/* ruleMatch: All */
@@ -69,6 +75,8 @@ struct krl_rate_limit {
 	struct krl_client_ip client_ip;
 	enum krl_header_style style;
 	bool headers_always;	/* responseHeaders: Always */
+	struct krl_model_headers models;
+	bool no_coding;		/* dropAcceptEncoding: true */
 	struct krl_target *targets;
 	size_t target_count;
 };

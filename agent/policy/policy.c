@@ -58,18 +58,34 @@ static bool same_entries(const struct krl_entry *a, const struct krl_entry *b, s
 	return !memcmp(sorted[0], sorted[1], count * sizeof(*a));
 }
 
-/* Put rule @rule into the tier of @group that has exactly @entries, or into a new one. */
-static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,
-		       struct krl_entry *entries, size_t count, const char **ret_what)
+/* The level of @group and @first that has exactly @entries, added when it is not there. */
+static size_t find_level(struct krl_policy_builder *b, const struct krl_policy_level *wanted, bool adopted)
+{
+	const struct krl_policy_level *level;
+	size_t i;
+
+	for (i = 0; wanted->first && i < b->level_count; i++) {
+		level = &b->levels[i];
+		if (level->group == wanted->group && level->from == wanted->from && level->count == wanted->count &&
+		    (adopted || same_entries(level->entries, wanted->entries, wanted->count)))
+			return i;
+	}
+	b->levels[b->level_count] = *wanted;
+	return b->level_count++;
+}
+
+/* Put rule @rule into the tier of level number @level that has exactly @entries, or into a new one. */
+static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, size_t level, struct krl_entry *entries,
+		       size_t count, const char **ret_what)
 {
 	struct krl_policy *policy = &b->policy;
 	struct krl_tier *tier;
 	size_t i;
 
 	count = normalize_entries(entries, count);
-	for (i = 0; first && i < policy->tier_count; i++) {
+	for (i = 0; b->levels[level].first && i < policy->tier_count; i++) {
 		tier = &policy->tiers[i];
-		if (b->group_of[i] == group && tier->entry_count == count &&
+		if (b->level_of[i] == level && tier->entry_count == count &&
 		    same_entries(&policy->entries[tier->first], entries, count))
 			goto add;
 	}
@@ -78,9 +94,8 @@ static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, unsigned
 		return -ENOSPC;
 	i = policy->tier_count++;
 	tier = &policy->tiers[i];
-	*tier = (struct krl_tier){ .first = policy->entry_count, .entry_count = count,
-				   .flags = first ? KRL_TIER_FIRST : 0 };
-	b->group_of[i] = group;
+	*tier = (struct krl_tier){ .first = policy->entry_count, .entry_count = count };
+	b->level_of[i] = level;
 	if (count)
 		memcpy(&policy->entries[tier->first], entries, count * sizeof(*entries));
 	for (; count; count--)
@@ -91,14 +106,57 @@ add:
 	return 0;
 }
 
+static int add_to_level(struct krl_policy_builder *b, unsigned int rule, const struct krl_policy_level *level,
+			bool adopted, struct krl_entry *entries, size_t count, const char **ret_what)
+{
+	size_t before = b->level_count;
+	int err = add_to_tier(b, rule, find_level(b, level, adopted), entries, count, ret_what);
+
+	if (err)
+		b->level_count = before;
+	return err;
+}
+
 void krl_policy_client(struct krl_policy_builder *b, const struct krl_client_ip *client)
 {
 	b->client = *client;
 }
 
+void krl_policy_models(struct krl_policy_builder *b, const struct krl_model_headers *models)
+{
+	b->models = models;
+}
+
+static bool names_methods(const struct krl_selector *selector)
+{
+	size_t i;
+
+	for (i = 0; i < selector->term_count; i++)
+		if (selector->terms[i].field == KRL_FIELD_METHOD)
+			return true;
+	return false;
+}
+
+/* What costs tokens is a POST; whatever else a model server answers, such as GET /health, must pass when there are
+ * none. */
+static int add_post(struct krl_policy_builder *b, const struct krl_selector *selectors, struct krl_entry *entries,
+		    size_t count, const char **ret_what)
+{
+	static const struct krl_term post = { .field = KRL_FIELD_METHOD, .kind = KRL_PREDICATE_METHODS,
+					      .methods = 1U << KRL_METHOD_POST };
+	int err = krl_policy_add_models(b, b->models, ret_what);
+	size_t i;
+
+	for (i = 0; i < count && !err; i++)
+		if (!selectors || !names_methods(&selectors[i]))
+			err = krl_policy_add_term(b, &post, &entries[i], ret_what);
+	return err;
+}
+
 int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int group, bool first,
 		   const struct krl_selector *selectors, size_t count, const char **ret_what)
 {
+	struct krl_policy_level level = { .group = group, .first = first, .last = !count };
 	struct krl_entry entries[KRL_MAX_RULE_ENTRIES] = { 0 };
 	size_t i, t;
 	int err;
@@ -110,29 +168,45 @@ int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int
 				return err;
 		}
 	}
-	return add_to_tier(b, rule, group, first, entries, count, ret_what);
+	memcpy(level.entries, entries, sizeof(entries));
+	level.count = normalize_entries(level.entries, count);
+	if (b->models && !count)
+		err = add_post(b, NULL, entries, count = 1, ret_what);
+	else
+		err = b->models ? add_post(b, selectors, entries, count, ret_what) : 0;
+	return err ? err : add_to_level(b, rule, &level, false, entries, count, ret_what);
 }
 
 int krl_policy_adopt(struct krl_policy_builder *b, unsigned int rule, unsigned int group,
 		     const struct krl_policy *from, unsigned int from_rule, const char **ret_what)
 {
-	const struct krl_tier *tier = &from->tiers[from->tier_of[from_rule] % KRL_MAX_TIERS];
+	unsigned int number = from->tier_of[from_rule] % KRL_MAX_TIERS, i;
+	const struct krl_tier *tier = &from->tiers[number];
+	struct krl_policy_level level = { .group = group + tier->group, .from = number,
+					  .first = tier->flags & KRL_TIER_FIRST,
+					  .last = tier->flags & KRL_TIER_LAST };
 	struct krl_entry entries[KRL_MAX_RULE_ENTRIES] = { 0 };
-	size_t i;
-	int err;
+	int err = krl_policy_adopt_models(b, from, ret_what);
 
-	for (i = 0; i < tier->entry_count; i++) {
+	for (i = 0; i < tier->entry_count && !err; i++)
 		err = krl_policy_adopt_entry(b, from, &from->entries[tier->first + i], &entries[i], ret_what);
-		if (err)
-			return err;
-	}
-	return add_to_tier(b, rule, group + tier->group, tier->flags & KRL_TIER_FIRST, entries,
-			   tier->entry_count, ret_what);
+	if (err)
+		return err;
+	while (level.from && from->tiers[level.from].flags & KRL_TIER_ALONG)
+		level.from--;
+	return add_to_level(b, rule, &level, true, entries, tier->entry_count, ret_what);
 }
 
 bool krl_policy_selects(const struct krl_policy_builder *b)
 {
 	return b->policy.entry_count;
+}
+
+bool krl_policy_asks_model(const struct krl_policy *policy)
+{
+	const struct krl_policy_field *field = &policy->fields[policy->model % KRL_MAX_FIELDS];
+
+	return policy->model != KRL_NO_FIELD && (field->predicate_count || field->distinct);
 }
 
 /* Have the predicates of each field stand together. @ret_moved is the new number of each. */
@@ -153,31 +227,39 @@ static void group_predicates(const struct krl_policy_builder *b, struct krl_poli
 	}
 }
 
-/* Groups as the kernel numbers them: there are no more of them than tiers. */
-static void number_groups(const struct krl_policy_builder *b, struct krl_policy *ret)
+/* The number of the first tier of its group, so that there are no more of them than tiers. */
+static unsigned int number_of_group(const struct krl_policy_builder *b, size_t tier)
 {
-	unsigned int i, k;
+	unsigned int k = 0;
 
-	for (i = 0; i < ret->tier_count; i++) {
-		for (k = 0; b->group_of[k] != b->group_of[i];)
-			k++;
-		ret->tiers[i].group = k;
-	}
+	while (b->levels[b->level_of[k]].group != b->levels[b->level_of[tier]].group)
+		k++;
+	return k;
 }
 
-/* Tiers without entries go behind the others: they match what no other of their group does. */
-static void order_tiers(struct krl_policy *ret)
+/* The tiers of a level stand together. Those without selectors go behind the others: they match what no other of their
+ * group does. */
+static void order_tiers(const struct krl_policy_builder *b, struct krl_policy *ret)
 {
 	struct krl_tier sorted[KRL_MAX_TIERS];
 	__u8 moved[KRL_MAX_TIERS] = { 0 };
-	unsigned int i, n = 0, last;
+	unsigned int i, n = 0, last, before;
+	size_t k;
 
 	for (last = 0; last < 2; last++) {
-		for (i = 0; i < ret->tier_count; i++) {
-			if ((ret->tiers[i].entry_count == 0) != last)
+		for (k = 0; k < b->level_count; k++) {
+			if (b->levels[k].last != last)
 				continue;
-			moved[i] = n;
-			sorted[n++] = ret->tiers[i];
+			for (i = 0, before = n; i < ret->tier_count; i++) {
+				if (b->level_of[i] != k)
+					continue;
+				moved[i] = n;
+				sorted[n] = ret->tiers[i];
+				sorted[n].group = number_of_group(b, i);
+				sorted[n].flags = (b->levels[k].first ? KRL_TIER_FIRST : 0) |
+						  (n > before ? KRL_TIER_ALONG : 0) | (last ? KRL_TIER_LAST : 0);
+				n++;
+			}
 		}
 	}
 	memcpy(ret->tiers, sorted, n * sizeof(*sorted));
@@ -199,8 +281,7 @@ void krl_policy_finish(const struct krl_policy_builder *b, struct krl_policy *re
 
 			*number = moved[*number & ~KRL_ENTRY_INVERT] | (*number & KRL_ENTRY_INVERT);
 		}
-	number_groups(b, ret);
-	order_tiers(ret);
+	order_tiers(b, ret);
 	ret->path = ret->method = ret->model = KRL_NO_FIELD;
 	for (i = 0; i < ret->field_count; i++) {
 		if (ret->fields[i].kind == KRL_FIELD_PATH)

@@ -17,6 +17,10 @@ void krl_policy_builder_free(struct krl_policy_builder *builder);
 /* Who the client is to the rules that are added from now on; without it, the peer. */
 void krl_policy_client(struct krl_policy_builder *builder, const struct krl_client_ip *client);
 
+/* The rules that are added from now on count LLMTokens, for models that @models name, which must stay: they are for POST
+ * where a selector does not name methods. NULL, and without it: they count something else. */
+void krl_policy_models(struct krl_policy_builder *builder, const struct krl_model_headers *models);
+
 /* Rule number @rule of the endpoint, 0 to KRL_MAX_ENDPOINT_RULES - 1, is for whom one of @selectors says;
  * without any, for all. Of the rules of one @group, a number that the caller chooses, and with @first, only
  * those of the first tier that matches count. 0, or -ENOSPC with @ret_what set to what there is too much of;
@@ -31,6 +35,9 @@ int krl_policy_adopt(struct krl_policy_builder *builder, unsigned int rule, unsi
 
 /* Is there any selector? Without, no policy is needed. */
 bool krl_policy_selects(const struct krl_policy_builder *builder);
+
+/* Does some selector look at the model? */
+bool krl_policy_asks_model(const struct krl_policy *policy);
 
 /* The key of @policy in krl_policies: a hash of its content, never 0. */
 __u64 krl_policy_key(const struct krl_policy *policy);

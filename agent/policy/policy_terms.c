@@ -64,6 +64,51 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 	return i;
 }
 
+static int add_model_field(struct krl_policy_builder *b, const char **ret_what)
+{
+	struct krl_policy_field field = { .kind = KRL_FIELD_MODEL, .hash = name_hash(MODEL_NAME) };
+
+	*ret_what = "different headers and other fields in selectors";
+	return add_field(b, &field) < 0 ? -ENOSPC : 0;
+}
+
+static int add_model_header(struct krl_policy *policy, const char *name, const char **ret_what)
+{
+	int i;
+
+	*ret_what = "different headers in modelHeaders";
+	for (i = 0; i < policy->model_header_count; i++)
+		if (!strcmp(policy->model_headers[i].name, name))
+			return 0;
+	if (i == KRL_MAX_MODEL_HEADERS)
+		return -ENOSPC;
+	strcpy(policy->model_headers[policy->model_header_count++].name, name);
+	return 0;
+}
+
+int krl_policy_add_models(struct krl_policy_builder *b, const struct krl_model_headers *models, const char **ret_what)
+{
+	int err = add_model_field(b, ret_what);
+	size_t i;
+
+	for (i = 0; i < models->count && !err; i++)
+		err = add_model_header(&b->policy, models->names[i], ret_what);
+	return err;
+}
+
+int krl_policy_adopt_models(struct krl_policy_builder *b, const struct krl_policy *from, const char **ret_what)
+{
+	unsigned int i;
+	int err = 0;
+
+	if (from->model == KRL_NO_FIELD)
+		return 0;
+	err = add_model_field(b, ret_what);
+	for (i = 0; i < from->model_header_count && !err; i++)
+		err = add_model_header(&b->policy, from->model_headers[i].name, ret_what);
+	return err;
+}
+
 /* How many predicates of a field the kernel evaluates. */
 static size_t predicate_room(enum krl_predicate_kind kind)
 {

@@ -311,6 +311,19 @@ bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t m
 	return false;
 }
 
+bool krl_reader_boolean(struct krl_reader *reader, yaml_node_t *node, bool *ret)
+{
+	const char *text = krl_node_text(node);
+
+	if (text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	    (!strcmp(text, "true") || !strcmp(text, "false"))) {
+		*ret = *text == 't';
+		return true;
+	}
+	krl_reader_expected(reader, node, "true or false");
+	return false;
+}
+
 bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret)
 {
 	const char *text = krl_node_text(node);

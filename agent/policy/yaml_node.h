@@ -93,6 +93,9 @@ bool krl_node_integer(const yaml_node_t *node, uint64_t min, uint64_t max, uint6
 bool krl_reader_integer(struct krl_reader *reader, yaml_node_t *node, uint64_t min, uint64_t max,
 			uint64_t *ret);
 
+/* true or false, without quotes; else an error. */
+bool krl_reader_boolean(struct krl_reader *reader, yaml_node_t *node, bool *ret);
+
 /* A string of 1 to @size - 1 bytes, copied to @ret; else an error. */
 bool krl_reader_string(struct krl_reader *reader, yaml_node_t *node, size_t size, char *ret);
 

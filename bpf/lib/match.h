@@ -192,9 +192,12 @@ KRL_GLOBAL int krl_match_name_end(struct krl_match *m, const struct krl_policy *
 			break;
 		}
 	}
+	m->tells_model = 0;
 	for (i = 0; i < KRL_MAX_MODEL_HEADERS; i++)
 		if (i < policy->model_header_count && krl_match_name_is(m, policy->model_headers[i].name))
-			m->field = policy->model;
+			m->tells_model = 1;
+	if (m->tells_model && m->field == KRL_NO_FIELD)
+		m->field = policy->model;
 	for (i = 0; i < KRL_MAX_CLIENT_HEADERS; i++)
 		if (i < policy->client_header_count && krl_match_name_is(m, policy->client_headers[i].name))
 			m->client_header = i;
@@ -282,8 +285,13 @@ static __always_inline void krl_match_value_end(struct krl_match *m, const struc
 		return;
 	__builtin_memset(m->value + v.len, 0, 8);
 	m->field = KRL_NO_FIELD;
-	if (v.field == policy->model)
+	if (m->tells_model) {
 		krl_match_model(m, v.len);
+		/* Some selector names the header as well. */
+		if (v.field != policy->model)
+			krl_match_ended(&v);
+		v.field = policy->model;
+	}
 	krl_match_ended(&v);
 }
 

@@ -10,6 +10,7 @@
 struct krl_matching {
 	struct krl_match *match;
 	const struct krl_policy *policy;
+	__u64 groups;		/* of the match, before the tier and what it goes along with */
 };
 
 static long krl_match_source(__u32 i, void *ctx)
@@ -89,14 +90,17 @@ static __always_inline void krl_match_descriptor(struct krl_match *m, __u32 tier
 
 static long krl_match_tier(__u32 i, void *ctx)
 {
-	struct krl_match *m = ((struct krl_matching *)ctx)->match;
-	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
+	struct krl_matching *matching = ctx;
+	struct krl_match *m = matching->match;
+	const struct krl_policy *policy = matching->policy;
 	const struct krl_tier *tier = &policy->tiers[i & (KRL_MAX_TIERS - 1)];
 	__u64 group = 1ULL << (tier->group & 63);
 	const struct krl_entry *entry = 0;
 	__u32 n;
 
-	if (tier->flags & KRL_TIER_FIRST && m->groups & group)
+	if (!(tier->flags & KRL_TIER_ALONG))
+		matching->groups = m->groups;
+	if (tier->flags & KRL_TIER_FIRST && matching->groups & group)
 		return 0;
 	for (n = 0; n < KRL_MAX_RULE_ENTRIES; n++) {
 		if (n >= tier->entry_count)

@@ -97,7 +97,13 @@ struct krl_entry {
 	__u16 distinct;		/* a bit for each field whose value picks the bucket */
 };
 
-enum { KRL_TIER_FIRST = 1 };	/* it counts only when no tier of its group before it does */
+enum {
+	KRL_TIER_FIRST = 1U << 0,	/* it counts only when no tier of its group before it does */
+	/* ... but for the one before it and those that this is said of, too: their rules have the same selectors, which do
+	 * not say the same of rules that count LLMTokens and of others. */
+	KRL_TIER_ALONG = 1U << 1,
+	KRL_TIER_LAST = 1U << 2,	/* its rules have no selectors */
+};
 
 struct krl_tier {
 	__u64 rules;		/* a bit for each rule of the endpoint that counts */

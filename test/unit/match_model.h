@@ -252,7 +252,7 @@ static inline bool model_holds(const struct krl_term *term, const struct model_r
 	case KRL_FIELD_SOURCE:
 		holds = term->kind == KRL_PREDICATE_PRESENT || model_within(term, source);
 		break;
-	case KRL_FIELD_MODEL:	/* see test_check.c */
+	case KRL_FIELD_MODEL:	/* these requests have no bodies */
 		break;
 	}
 	return holds != term->invert;

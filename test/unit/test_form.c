@@ -196,8 +196,9 @@ static void the_format_openai(void **state)
 
 	assert_string_equal(answer_of(&spec),
 			    START_429
-			    "application/json\r\nContent-Length: 146\r\nRetry-After: 17\r\n\r\n"
-			    "{\"error\":{\"message\":\"Rate limit exceeded: 10 per 1 minute. Please try again in 17s.\","
+			    "application/json\r\nContent-Length: 169\r\nRetry-After: 17\r\n\r\n"
+			    "{\"error\":{\"message\":\"Rate limit reached for r on requests: limit 10 per 1 minute. "
+			    "Please try again in 17s.\","
 			    "\"type\":\"requests\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}");
 }
 
@@ -337,8 +338,10 @@ static void the_usual_answer_always_fits(void **state)
 	for (style = KRL_STYLE_CLASSIC; style <= KRL_STYLE_NONE; style++) {
 		for (i = 0; i < COUNT(formats); i++) {
 			struct krl_response response = { .format = formats[i] };
-			struct krl_form_spec spec = { rule, longest, style, &response };
+			struct krl_form_spec spec = { rule, longest, style, &response, false };
 
+			assert_non_null(answer_of(&spec));
+			spec.llm = true;
 			assert_non_null(answer_of(&spec));
 		}
 	}

@@ -130,7 +130,7 @@ static void with_all_each_rule_stands_alone(void **state)
 	krl_policy_finish(builder, &policy);
 	assert_int_equal(policy.tier_count, 4);
 	for (i = 0; i < 4; i++) {
-		assert_int_equal(policy.tiers[i].flags, 0);
+		assert_int_equal(policy.tiers[i].flags & (KRL_TIER_FIRST | KRL_TIER_ALONG), 0);
 		assert_int_equal(policy.tiers[policy.tier_of[i]].rules, 1 << i);
 	}
 }

@@ -85,7 +85,7 @@ static void what_cannot_be_done_is_refused(void **state)
 {
 	static const struct refusal cases[] = {
 		{ RULE "count: Streams\n      limit: 1/day\n",
-		  "7:14: spec.rules[0].count: expected Requests or Connections, found \"Streams\"" },
+		  "7:14: spec.rules[0].count: expected Requests, Connections or LLMTokens, found \"Streams\"" },
 		{ RULE "maxConnections: 1\n      count: Requests\n",
 		  "7:23: spec.rules[0].maxConnections: belongs to a rule that counts Connections" },
 		{ RULE "maxConnections: 1\n      response: {status: 503}\n",

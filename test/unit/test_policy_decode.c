@@ -234,7 +234,7 @@ static void what_a_response_says(void **state)
 	const struct krl_response *r;
 
 	r = response("{}");
-	assert_int_equal(r->format, KRL_FORMAT_JSON);
+	assert_int_equal(r->format, KRL_FORMAT_USUAL);
 	assert_int_equal(krl_form_status(r), 429);
 	r = response("{format: Problem, status: 599}");
 	assert_int_equal(r->format, KRL_FORMAT_PROBLEM);

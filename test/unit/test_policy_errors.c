@@ -154,8 +154,6 @@ static void targets_that_are_none(void **state)
 static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 {
 	static const struct refusal cases[] = {
-		{ RULE "limit: 1/day\n      count: LLMTokens\n",
-		  "8:14: spec.rules[0].count: LLMTokens is not supported yet" },
 		{ RULE "limit: 1/day\n      mode: shadow\n",
 		  "8:13: spec.rules[0].mode: expected Enforce or Shadow, found \"shadow\"" },
 		{ RULE "limit: 1/day\n      scope: Cluster\n",
@@ -325,7 +323,7 @@ static void unknown_fields_suggest_the_nearest_known_one(void **state)
 		  "7:7: spec.rules[0].FillInterval: unknown field, did you mean fillInterval?" },
 		{ RULE "mxaTokens: 10\n      limit: 1/day\n",
 		  "7:7: spec.rules[0].mxaTokens: unknown field, did you mean maxTokens?" },
-		{ RULE "tokens: 10\n      limit: 1/day\n", "7:7: spec.rules[0].tokens: unknown field, did you mean maxTokens?" },
+		{ RULE "token: 10\n      limit: 1/day\n", "7:7: spec.rules[0].token: unknown field, did you mean tokens?" },
 		{ RULE "fill: 10\n      limit: 1/day\n",
 		  "7:7: spec.rules[0].fill: unknown field, did you mean fillInterval?" },
 		{ RULE "zzz: 10\n      limit: 1/day\n", "7:7: spec.rules[0].zzz: unknown field" },

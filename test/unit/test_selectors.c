@@ -221,7 +221,7 @@ static void check(const struct refusal *cases, size_t count)
 
 static void selectors_that_are_none(void **state)
 {
-#define A_TERM "expected at least one of headers, path, methods and sourceCIDR"
+#define A_TERM "expected at least one of headers, path, methods, sourceCIDR and model"
 	static const struct refusal cases[] = {
 		{ "[]", "24: @: expected at least one selector" },
 		{ "{}", "24: @: expected a list, found a mapping" },
@@ -231,7 +231,7 @@ static void selectors_that_are_none(void **state)
 		{ "[{methods: [GET]}, {headers: []}]", "43: @[1]: " A_TERM },
 		{ "[{header: []}]", "26: @[0].header: unknown field, did you mean headers?" },
 		{ "[{methods: [GET], methods: [PUT]}]", "42: @[0].methods: given twice" },
-		{ "[{model: {value: gpt-4}}]", "33: @[0].model: not supported yet" },
+		{ "[{model: {value: gpt-4}}]", "33: @[0].model: belongs to a rule that counts LLMTokens" },
 	};
 
 	check(cases, COUNT(cases));
