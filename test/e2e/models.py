@@ -38,6 +38,28 @@ class Models:
         self.server.command("release")
 
 
+# --- limits -----------------------------------------------------------------------------------------
+
+PLENTY = 1000000
+EACH_USER = "{headers: [{name: x-user-id, type: Distinct}]}"
+EACH_MODEL = "{model: {type: Distinct}}"
+
+
+def of_model(value, kind="Exact"):
+    return f"{{model: {{type: {kind}, value: {value}}}}}"
+
+
+def budget(limit=f"{PLENTY}/hour", name="all", who=None, **fields):
+    """A rule that counts tokens; @who is one of its clientSelectors, @fields are more of its fields."""
+    fields = {"name": name, "count": "LLMTokens", "limit": limit, "clientSelectors": f"[{who}]" if who else None, **fields}
+    return "{" + ", ".join(f"{field}: {value}" for field, value in fields.items() if value is not None) + "}"
+
+
+def spent(env, whole=PLENTY, **which):
+    """Of the emptiest bucket of a rule, which holds @whole."""
+    return whole - env.tokens(**which)
+
+
 # --- requests ---------------------------------------------------------------------------------------
 
 
