@@ -51,7 +51,8 @@ def of_model(value, kind="Exact"):
 
 def budget(limit=f"{PLENTY}/hour", name="all", who=None, **fields):
     """A rule that counts tokens; @who is one of its clientSelectors, @fields are more of its fields."""
-    fields = {"name": name, "count": "LLMTokens", "limit": limit, "clientSelectors": f"[{who}]" if who else None, **fields}
+    who = f"[{who}]" if who else None
+    fields = {"name": name, "count": "LLMTokens", "limit": limit, "clientSelectors": who, **fields}
     return "{" + ", ".join(f"{field}: {value}" for field, value in fields.items() if value is not None) + "}"
 
 
@@ -163,7 +164,8 @@ def ask(env, api, body, *fields, port=PORT, chunks=0):
 
 def call(api, body, *fields, stop_after=None):
     """One of the calls of sdk(); @fields are lines of headers()."""
-    return {"api": api, "body": body, "headers": dict(field.split(": ", 1) for field in fields), "stopAfter": stop_after}
+    lines = dict(field.split(": ", 1) for field in fields)
+    return {"api": api, "body": body, "headers": lines, "stopAfter": stop_after}
 
 
 def sdk(env, *calls, port=PORT, retries=0, together=False):

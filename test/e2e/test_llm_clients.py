@@ -3,7 +3,7 @@
 sent, and a 429 is one that they know."""
 
 from client import equal, expect
-from harness import PORT, case, wait_for
+from harness import case, wait_for
 from models import STREAMED, TARGETS, Models, ask, asked, call, headers, reply, request, sdk
 
 USAGE = {"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30, "input_tokens": 21, "output_tokens": 9}
@@ -73,7 +73,7 @@ def answers_in_drops_are_passed_on(env):
 
 @case
 def answers_in_chunks_are_passed_on(env):
-    passed_on(env, framing="chunked", events=3, write="writev", write_bytes=11)
+    passed_on(env, framing="chunked", chunk_bytes=100, write="writev", write_bytes=11)
 
 
 @case

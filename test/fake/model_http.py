@@ -45,7 +45,7 @@ class Answer:
         framing = options.get("framing", self.framing)
         if framing == "chunked" and request.minor == 0:
             framing = "close"
-        pieces = self.pieces
+        pieces = cut(self.pieces, options.get("chunk-bytes", 0))
         if framing == "chunked":
             pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece] + [b"0\r\n\r\n"]
         out = [self._head(framing, keeps), *pieces]
@@ -61,6 +61,11 @@ class Answer:
         lines += ["transfer-encoding: chunked"] if framing == "chunked" else []
         lines += [] if keeps else ["connection: close"]
         return "\r\n".join([*lines, "x-request-id: fake", "", ""]).encode()
+
+
+def cut(pieces, size):
+    whole = b"".join(pieces)
+    return [whole[at:at + size] for at in range(0, len(whole), size)] if size else pieces
 
 
 def packed(pieces):

@@ -11,13 +11,14 @@ and max_tokens or 7 for the answer.
     x-fake-prompt-tokens, -completion-tokens, -cached-tokens, -cache-creation-tokens, -reasoning-tokens: N
     x-fake-usage      how they are told: one of model_answers.USAGES
     x-fake-content    what the model says: one of model_texts.TEXTS
-    x-fake-events     pieces of the answer; in a stream, events
+    x-fake-events     of a stream, that bring a piece of the answer
     x-fake-pad-bytes  its size
     x-fake-tool-calls N calls at once
     x-fake-json       compact, spaced, indented
     x-fake-sse        one of model_streams.FORMS
     x-fake-status     an error instead
     x-fake-framing    length, chunked, close (to the end of the connection)
+    x-fake-chunk-bytes  cuts the body into pieces, and chunks, of so many bytes, wherever events end
     x-fake-encoding   gzip; accepted: gzip if the request takes it
     x-fake-write      send, more (MSG_MORE), writev, sendfile
     x-fake-write-bytes  at most so many a write, or in a buffer of writev
@@ -25,8 +26,8 @@ and max_tokens or 7 for the answer.
     x-fake-delay-ms   before each piece
     x-fake-hold       first, middle, last: the pieces from there on wait for the command "release"
 
-With --commands standard input takes the lines "release" (what is held goes on, and nothing is held from then on) and
-"stats" (a line of JSON on standard output); its end is the end of the server. "ready" is printed once it listens.
+With --commands standard input takes the lines "release" (what is held goes on) and "stats" (a line of JSON on
+standard output); its end is the end of the server. "ready" is printed once it listens.
 """
 
 import argparse
@@ -92,9 +93,7 @@ def answer_to(request, options, stats):
         call = model_answers.Call(target, json.loads(request.body), options.get)
         if not call.stream:
             body = model_texts.dumps(model_answers.JSON[call.api](call), call.content, call.style).encode()
-            count = min(options.get("events", 1), len(body))
-            cuts = [len(body) * n // count for n in range(count + 1)]
-            return Answer(200, "application/json", [body[a:b] for a, b in zip(cuts, cuts[1:])], call=call)
+            return Answer(200, "application/json", [body], call=call)
         events = list(model_streams.events(call, options.get("sse", "lf")))
         return Answer(200, "text/event-stream; charset=utf-8", events, stream=True, call=call)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -209,6 +208,7 @@ class ModelServer:
         for word in words:
             if word == b"release":
                 self.released.set()
+                self.released = asyncio.Event()
             elif word == b"stats":
                 print(json.dumps(self.stats.told()), flush=True)
 
