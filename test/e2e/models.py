@@ -179,6 +179,6 @@ def sdk(env, *calls, port=PORT, retries=0, together=False):
         raise Skip("the packages openai and @anthropic-ai/sdk are not installed (make e2e does that)")
     asking = {"url": f"http://127.0.0.1:{port}", "maxRetries": retries, "together": together, "calls": calls}
     result = subprocess.run([node, "--no-warnings", os.path.join(place, "ask.mjs")], input=json.dumps(asking),
-                            capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                            capture_output=True, text=True, timeout=3 * DEADLINE_S, check=False)
     equal((result.returncode, result.stderr), (0, ""), "exit status and errors of the packages' client")
     return json.loads(result.stdout)

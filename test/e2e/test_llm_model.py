@@ -258,7 +258,6 @@ def what_servers_read_differently(env):
         expect_ok(ask(env, "chat", body(text)))
     equal(env.reasons()["llm_body_unread"], len(UNSURE), "bodies whose model is unsure")
     env.write("limit.yaml", ratelimit("limit", PORT, rules=[budget(who=of_model("m"))], spec=["failurePolicy: Closed"]))
-    answered = chosen.models.stats()["requests"]
 
     def refused(text):
         answer = ask_reset(env, body(text))

@@ -73,6 +73,7 @@ def the_packages_understand_it(env):
     exhausted(env)
     for api, answer in zip(STREAMED, sdk(env, *(call(api, asked(api)) for api in STREAMED))):
         error = answer["error"]
+        expect(error, f"no error by {api}")
         equal((error["class"], error["status"]), ("RateLimitError", 429), f"class and status of the error by {api}")
         expect("50 per 1 hour" in error["message"], f"message by {api}: {error['message']!r}")
         if api != "messages":
