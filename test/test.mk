@@ -15,6 +15,10 @@ BENCH := $(B)/test/bench/steps $(B)/test/bench/connects
 BLOCKING := $(B)/test/bench/blocking
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
+# Modules and what they take from npm stand side by side, where node looks for both.
+CRDS := $(patsubst %,$(B)/%,$(wildcard test/crds/*.mjs)) $(B)/test/crds/node_modules/.package-lock.json
+CLIENTS := $(patsubst %,$(B)/%,$(wildcard test/clients/*.mjs)) $(B)/test/clients/node_modules/.package-lock.json
+
 # Network namespaces, cgroups and BPF need root. Python's caches stay out of the source tree.
 ROOT = $(if $(filter 0,$(shell id -u)),,sudo) env PYTHONPYCACHEPREFIX=$(CURDIR)/$(B)/pycache
 
@@ -62,6 +66,18 @@ $(B)/test/fuzz/%: $(B)/fuzz/obj/test/fuzz/%.o $(B)/fuzz/libkrl.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CLANG) $(FUZZ_SAN) -fsanitize=fuzzer $^ $(PKG_LIBS) -lpthread -o $@
 
+$(B)/test/%.mjs: test/%.mjs
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(B)/test/%.json: test/%.json
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(B)/test/%/node_modules/.package-lock.json: $(B)/test/%/package.json $(B)/test/%/package-lock.json | deps-test
+	$(call say,NPM,$(B)/test/$*)cd $(B)/test/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(Q)touch $@
+
 .SECONDARY:
 
 tests: all $(UNIT) $(PROG) $(PROG_OBJ) $(BLOCKING) # what the suites run
@@ -75,23 +91,11 @@ unit: $(UNIT) ## unit tests, under ASan and UBSan
 prog: $(PROG) $(PROG_OBJ) ## BPF programs loaded, their logic through test-run (root)
 	$(Q)$(ROOT) $(PYTHON) test/cmocka.py prog $(R) 1 $(PROG) -- $(B)/test/prog
 
-e2e: all $(BLOCKING) | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
+e2e: all $(BLOCKING) $(CLIENTS) | deps-test ## end-to-end cases on real sockets; ONLY=part of a name (root)
 	$(Q)mkdir -p $(R)
 	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
 
-# The modules and what they take from npm stand side by side, where node looks for both.
-CRDS := $(patsubst test/crds/%,$(B)/test/crds/%,$(wildcard test/crds/*.mjs test/crds/*.json))
-NPM_DONE := $(B)/test/crds/node_modules/.package-lock.json
-
-$(CRDS): $(B)/test/crds/%: test/crds/%
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-
-$(NPM_DONE): $(filter %.json,$(CRDS)) | deps-test
-	$(call say,NPM,$(@D))cd $(B)/test/crds && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	$(Q)touch $@
-
-crds: $(TOOL) $(CRDS) $(NPM_DONE) ## one mind of the agent and the CustomResourceDefinition
+crds: $(TOOL) $(CRDS) ## one mind of the agent and the CustomResourceDefinition
 	$(Q)mkdir -p $(R)
 	$(Q)node $(B)/test/crds/run.mjs $(TOOL) crds/kmesh.net_ratelimits.yaml test/crds $(R)/crds \
 		$(wildcard deploy/examples/*.yaml deploy/examples/*/*.yaml) -- $(wildcard test/fuzz/corpus/convert/*.yaml)
@@ -99,7 +103,7 @@ crds: $(TOOL) $(CRDS) $(NPM_DONE) ## one mind of the agent and the CustomResourc
 test-kernels: all $(PROG) $(PROG_OBJ) $(BLOCKING) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
 	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
 
-asan: $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl $(BLOCKING) ## the end-to-end cases with both binaries under ASan (root)
+asan: $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl $(BLOCKING) $(CLIENTS) ## the end-to-end cases with both binaries under ASan (root)
 	$(Q)$(ROOT) KRL_TIMEOUT_SCALE=2 $(PYTHON) test/e2e/run.py --build $(B)/asan $(if $(ONLY),--only $(ONLY))
 
 fuzz: $(FUZZ) ## each fuzz target for 30 s

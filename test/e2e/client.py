@@ -171,6 +171,14 @@ class Conn:
         del self.buffer[:size]
         return data
 
+    def rest(self):
+        """All bytes up to the end of the connection."""
+        while self._more():
+            pass
+        data = bytes(self.buffer)
+        self.buffer.clear()
+        return data
+
     def more_than(self, size):
         """Wait for more than @size bytes that are not read yet."""
         while len(self.buffer) <= size:

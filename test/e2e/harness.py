@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from client import Conn, Failure, equal, expect, expect_ok, get
@@ -15,6 +16,7 @@ from documents import ratelimit
 from process import Program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(os.path.dirname(HERE), "fake"))
 SCALE = float(os.environ.get("KRL_TIMEOUT_SCALE", "1"))
 DEADLINE_S = 20 * SCALE
 
@@ -76,7 +78,7 @@ def each(table, check):
 
 
 class Server:
-    """A running server of servers.py or replies.py."""
+    """A running server of servers.py, replies.py or model_server.py."""
 
     def __init__(self, process, record, port):
         self.process = process
@@ -265,14 +267,15 @@ class Env:
         """Start a server; an option is its flag, as raw=True for --raw, or what --option is to be."""
         self.count += 1
         record = os.path.join(self.root, f"server{self.count}.record")
-        args = [kind, "--port", str(port), "--host", host, "--record", record]
+        args = [kind] if kind else []
+        args += ["--port", str(port), "--host", host, "--record", record]
         for name, wanted in options.items():
             if wanted:
                 args.append(f"--{name.replace('_', '-')}" + (f"={wanted}" if wanted is not True else ""))
         open(record, "wb").close()
         process = Program(program, args)
         self.processes.append(process)
-        expect(process.stdout.readline() == b"ready\n", f"the {kind} server did not start")
+        expect(process.stdout.readline() == b"ready\n", f"the {kind or program} server did not start")
         server = Server(process, record, port)
         self.servers.append(server)
         return server

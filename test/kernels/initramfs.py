@@ -81,9 +81,10 @@ def base(stage, build, here):
     stage.add(os.path.join(here, "init"), "/init")
     test = os.path.dirname(here)
     stage.add(os.path.join(test, "cmocka.py"), "/krl/test/cmocka.py")
-    shutil.copytree(os.path.join(test, "e2e"), stage.path("krl/test/e2e"))
-    compileall.compile_dir(stage.path("krl/test/e2e"), quiet=1,
-                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    for name in ("e2e", "fake"):
+        shutil.copytree(os.path.join(test, name), stage.path(f"krl/test/{name}"))
+        compileall.compile_dir(stage.path(f"krl/test/{name}"), quiet=1,
+                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     for name in ("kmesh-rl-agent", "kmesh-rl"):
         stage.add_linked(os.path.join(build, name), f"/krl/build/{name}")
     stage.add_linked(os.path.join(build, "test/bench/blocking"), "/krl/build/test/bench/blocking")

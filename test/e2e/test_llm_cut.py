@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""onExhausted: what becomes of a stream whose budget is spent while it is under way."""
+
+import functools
+
+from client import equal, expect
+from harness import case
+from models import EACH_USER, STREAMED, Models, ask, asked, budget, call, headers, reply, request, sdk
+
+EVENTS = 500
+
+
+def fields(**more):
+    return headers({"events": EVENTS, "completion_tokens": EVENTS, **more})
+
+
+def pieces(api, events):
+    """How many events of these bring text."""
+    if api == "chat":
+        return sum(bool(choice["delta"].get("content")) for event in events for choice in event.get("choices", []))
+    if api == "completions":
+        return sum(bool(choice["text"]) for event in events for choice in event.get("choices", []))
+    return sum(event.get("type") in ("response.output_text.delta", "content_block_delta") for event in events)
+
+
+def finish(env, **settings):
+    """The stream comes to its end, and the debt is what it used beyond the budget."""
+    models = Models(env)
+    env.limit(rules=[budget("100/hour", **settings)])
+    answer = ask(env, "chat", asked("chat", stream=True, prompt=5), *fields())
+    equal((answer.status, pieces("chat", answer.events())), (200, EVENTS), "status, and events that bring text")
+    equal((env.tokens(), models.of("m")["total"]), (100 - 505, 505), "tokens, and what the server answered")
+    equal(ask(env, "chat", asked("chat", stream=True)).status, 429, "status of the next")
+
+
+@case
+def finish_is_the_default(env):
+    finish(env)
+
+
+@case
+def finish_by_name(env):
+    finish(env, onExhausted="Finish")
+
+
+def cut(env, api, **more):
+    """A last event tells the error, and the chunked body ends; the next request is limited."""
+    Models(env)
+    env.limit(rules=[budget("100/hour", onExhausted="Cut")])
+    answer = ask(env, api, asked(api, stream=True, prompt=5), *fields(**more))
+    equal(answer.status, 200, "status")
+    events = answer.events()
+    last = events[-1]
+    expect("error" in last, f"the last event: {last}")
+    found = pieces(api, events[:-1])
+    expect(50 <= found < EVENTS, f"{found} of {EVENTS} events that bring text came, with a budget of 100")
+    expect(env.tokens() < 0, f"{env.tokens()} tokens after the cut")
+    equal(ask(env, api, asked(api, stream=True)).status, 429, "status of the next")
+
+
+def each_api(check):
+    for api in STREAMED:
+        one = functools.partial(check, api=api)
+        one.__name__ = f"{check.__name__}_{api}"
+        case(one)
+
+
+@each_api
+def cut_in_good_form(env, api):
+    cut(env, api)
+
+
+@each_api
+def cut_by_its_events(env, api):
+    cut(env, api, usage="none")
+
+
+@each_api
+def cut_in_drops(env, api):
+    """The server writes on by single bytes."""
+    cut(env, api, write_bytes=1)
+
+
+@case
+def cut_by_running_totals(env):
+    """Each event tells ten tokens: after ten or so the budget is spent."""
+    Models(env)
+    env.limit(rules=[budget("100/hour", onExhausted="Cut")])
+    answer = ask(env, "chat", asked("chat", stream=True, prompt=5),
+                 *headers({"events": 100, "completion_tokens": 1000, "usage": "continuous"}))
+    events = answer.events()
+    expect("error" in events[-1], f"the last event: {events[-1]}")
+    found = pieces("chat", events[:-1])
+    expect(9 <= found <= 30, f"{found} events came, of ten tokens each, with a budget of 100")
+
+
+@case
+def the_packages_tell_the_error(env):
+    Models(env)
+    env.limit(rules=[budget("100/hour", onExhausted="Cut")])
+    answer, = sdk(env, call("chat", asked("chat", stream=True), *fields()))
+    expect(answer["error"], "the package saw no error")
+    expect(answer["text"], "the package saw no text before it")
+    answer, = sdk(env, call("messages", asked("messages", stream=True), *fields()))
+    equal(answer["error"] and answer["error"]["status"], 429, "status of the next")
+
+
+@case
+def a_reservation_comes_first(env):
+    """Within what it reserved a stream is not cut, though nothing else is left."""
+    Models(env)
+    env.limit(rules=[budget("600/hour", onExhausted="Cut", reserve="MaxTokens")])
+    answer = ask(env, "chat", asked("chat", stream=True, prompt=1, most=EVENTS), *fields())
+    equal(pieces("chat", answer.events()), EVENTS, "events that bring text")
+    equal(env.tokens(), 600 - 501, "tokens")
+
+
+@case
+def others_go_on(env):
+    """A cut of one user's stream is none of another's."""
+    Models(env)
+    env.limit(rules=[budget("600/hour", who=EACH_USER, onExhausted="Cut")])
+    conns = {}
+    for user, events in (("alice", 2000), ("bob", 400)):
+        conns[user] = env.connect()
+        conns[user].send(request("chat", asked("chat", stream=True), f"x-user-id: {user}",
+                                 *headers({"events": events, "completion_tokens": events})))
+    answers = {user: reply(conn).events() for user, conn in conns.items()}
+    expect("error" in answers["alice"][-1], "the last event of alice's")
+    equal(pieces("chat", answers["bob"]), 400, "events of bob's")
