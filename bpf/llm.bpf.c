@@ -51,7 +51,7 @@ static __always_inline int krl_llm_in_body(const struct krl_conn *conn, const st
 
 /* The walk went from @off and the state @before to where it is now. Where that was in the value of Accept-Encoding, have
  * blanks there: an empty value asks for no coding (RFC 9110, 12.5.3). */
-static __always_inline void krl_llm_blank(struct krl_judging_heads *h, struct krl_llm *llm, __u32 off, __u8 before)
+static __noinline int krl_llm_blank(struct krl_judging_heads *h, struct krl_llm *llm, __u32 off, __u8 before)
 {
 	const struct krl_match *m = h->scanning.match;
 	const struct krl_conn *conn = h->scanning.conn;
@@ -61,14 +61,14 @@ static __always_inline void krl_llm_blank(struct krl_judging_heads *h, struct kr
 		llm->blanks = conn->http.state == KRL_HTTP_FIELD_VALUE && m->name_len == 15 &&
 			      krl_load_word(m->name) == KRL_W('a', 'c', 'c', 'e', 'p', 't', '-', 'e') &&
 			      krl_load_word(m->name + 8) == KRL_W('n', 'c', 'o', 'd', 'i', 'n', 'g', 0);
-		return;
+		return 0;
 	}
-	if (!llm->blanks || conn->http.state != KRL_HTTP_FIELD_VALUE) {
+	if (conn->http.state != KRL_HTTP_FIELD_VALUE)
 		llm->blanks = 0;
-		return;
-	}
-	if (n && n <= 8 && bpf_skb_store_bytes(h->scanning.bytes, off, "        ", KRL_BOUNDED(n, 8), 0))
+	if (llm->blanks && n && n <= 8 &&
+	    bpf_skb_store_bytes(h->scanning.bytes, off, "        ", KRL_BOUNDED(n, 8), 0))
 		krl_count(KRL_REASON_READ_FAILED);
+	return 0;
 }
 
 /* A step up to the end of a head, or of a body. */

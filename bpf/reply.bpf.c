@@ -384,7 +384,7 @@ int krl_reply(struct sk_msg_md *msg)
 	if (over >= msg->size)
 		return SK_PASS;
 	krl_reply_follow(&replying, sk, seq, over);
-	if (conn->reply_walk.event == KRL_REPLY_CUT)
+	if (replying.llm && conn->reply_walk.event == KRL_REPLY_CUT)
 		return krl_reply_cuts(&replying);
 	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
 }

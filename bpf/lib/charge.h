@@ -161,7 +161,7 @@ static __always_inline void krl_charge_estimate(const struct krl_charge *charge,
 {
 	struct krl_llm_tokens *t = &llm->tokens;
 
-	if (t->input < charge->prompt)
+	if (!(t->has & KRL_LLM_HAS_INPUT))
 		t->input = charge->prompt;
 	if (t->output < llm->usage.content_events)
 		t->output = llm->usage.content_events;

@@ -83,8 +83,8 @@ function observed(tries, leaves) {
   };
 }
 
-async function gather(api, stream, stopAfter) {
-  const sum = { text: "", tools: [], usage: null, events: 0 };
+// An error may come after some of it: that is in @sum then.
+async function gather(sum, api, stream, stopAfter) {
   for await (const event of stream) {
     sum.events += 1;
     GATHER[api](sum, event);
@@ -92,7 +92,6 @@ async function gather(api, stream, stopAfter) {
       break;
     }
   }
-  return sum;
 }
 
 async function call({ api, body, headers, stopAfter }) {
@@ -104,7 +103,11 @@ async function call({ api, body, headers, stopAfter }) {
   const answer = { text: "", tools: [], usage: null, events: 0, error: null };
   try {
     const result = await APIS[api](clients).create(body, { headers });
-    Object.assign(answer, body.stream ? await gather(api, result, stopAfter) : READ[api](result));
+    if (body.stream) {
+      await gather(answer, api, result, stopAfter);
+    } else {
+      Object.assign(answer, READ[api](result));
+    }
   } catch (error) {
     answer.error = {
       class: error.constructor.name, status: error.status ?? null, code: error.code ?? null, type: error.type ?? null,
