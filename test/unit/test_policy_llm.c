@@ -330,6 +330,7 @@ static void the_policy_knows_the_model_and_its_headers(void **state)
 	policy = policy_of(plan.endpoints);
 	assert_int_not_equal(policy->model, KRL_NO_FIELD);
 	assert_int_equal(policy->fields[policy->model].kind, KRL_FIELD_MODEL);
+	assert_int_equal(policy->fields[policy->path].kind, KRL_FIELD_PATH);
 	assert_int_equal(policy->model_header_count, 2);
 	compile(AT_ENDPOINT("a") "  modelHeaders: [x-model]\n  rules: [" A_LLM("") "]\n"
 		AT_ENDPOINT("b") "  modelHeaders: [x-model, x-other]\n  rules: [" A_LLM("") "]\n"
