@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cost.h"
 #include "decode_kinds.h"
 #include "limit.h"
 
@@ -17,35 +18,49 @@ struct llm_reader {
 	__u64 fraction;		/* of FRACTION_ONE; 0: not given */
 };
 
-static const struct {
-	const char *name;
-	enum krl_cost_var var;
-} costs[] = {
-	{ "Total", KRL_COST_TOTAL },
-	{ "Input", KRL_COST_INPUT },
-	{ "Output", KRL_COST_OUTPUT },
-	{ "CachedInput", KRL_COST_CACHED_INPUT },
-};
-
-static void cost_of(enum krl_cost_var var, struct krl_cost *ret)
+/* Where column @column of the text of @node is in the file: the scalar's beginning where that cannot be told. */
+static yaml_mark_t place_in(const yaml_node_t *node, size_t column)
 {
-	ret->count = 1;
-	ret->steps[0] = (struct krl_cost_step){ .op = KRL_COST_LOAD, .arg = var };
+	const char *text = krl_node_text(node), *c;
+	yaml_mark_t mark = node->start_mark;
+	size_t quote = 0, doubled = 0, before = 0, chars = 0;
+
+	if (node->data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
+	    node->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+		quote = 1;
+	else if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		return mark;
+	for (c = text; *c; c++) {
+		/* Of UTF-8, what goes on with a character is none of its own. */
+		chars += (*c & 0xc0) != 0x80;
+		if (*c != '\'' || node->data.scalar.style != YAML_SINGLE_QUOTED_SCALAR_STYLE)
+			continue;
+		doubled++;
+		before += chars < column;
+	}
+	/* Escapes, and line breaks, make the text another than what is in the file. */
+	if (node->end_mark.line != mark.line || node->end_mark.column - mark.column != chars + doubled + 2 * quote)
+		return mark;
+	mark.column += quote + before + column - 1;
+	mark.index += quote + before + column - 1;
+	return mark;
 }
 
 static void read_tokens(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	const char *text = krl_node_text(node);
-	struct llm_reader *r = out;
-	size_t i;
+	struct krl_cost_error error;
+	yaml_node_t place = *node;
 
-	for (i = 0; text && i < sizeof(costs) / sizeof(*costs); i++) {
-		if (!strcmp(text, costs[i].name)) {
-			cost_of(costs[i].var, &r->spec->cost);
-			return;
-		}
+	if (!text || !*text || krl_node_is_null(node)) {
+		krl_reader_expected(reader, node, "Total, Input, Output, CachedInput or an expression over input_tokens, "
+				    "output_tokens, total_tokens, cached_input_tokens and model");
+		return;
 	}
-	krl_reader_expected(reader, node, "Total, Input, Output or CachedInput");
+	if (!krl_cost_compile(text, &((struct llm_reader *)out)->spec->cost, &error))
+		return;
+	place.start_mark = place_in(node, error.column);
+	krl_reader_error(reader, &place, "%s", error.message);
 }
 
 static void read_reserve(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -122,6 +137,7 @@ static const struct krl_field llm_fields[] = {
 void krl_decode_llm(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule)
 {
 	struct llm_reader r = { .spec = calloc(1, sizeof(*r.spec)) };
+	struct krl_cost_error error;
 	const struct krl_field *f;
 	yaml_node_t *field;
 	size_t len;
@@ -131,7 +147,7 @@ void krl_decode_llm(struct krl_reader *reader, yaml_node_t *node, struct krl_rul
 		reader->no_memory = true;
 		return;
 	}
-	cost_of(KRL_COST_TOTAL, &r.spec->cost);
+	krl_cost_compile("Total", &r.spec->cost, &error);
 	for (f = llm_fields; f->name; f++) {
 		field = krl_reader_get(reader, node, f->name);
 		if (!field)

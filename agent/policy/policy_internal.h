@@ -33,7 +33,7 @@ struct krl_policy_builder {
 int krl_policy_add_term(struct krl_policy_builder *builder, const struct krl_term *term, struct krl_entry *entry,
 			const char **ret_what);
 
-/* Have @b have the field of models, and the headers of @models name them. As krl_policy_add_term(). */
+/* Have @builder have the fields that LLMTokens need, and the headers of @models name them. As krl_policy_add_term(). */
 int krl_policy_add_models(struct krl_policy_builder *builder, const struct krl_model_headers *models,
 			  const char **ret_what);
 

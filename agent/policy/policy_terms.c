@@ -64,12 +64,14 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 	return i;
 }
 
-static int add_model_field(struct krl_policy_builder *b, const char **ret_what)
+/* Besides the model the kernel looks at the path: what kind of request it is tells how its answer says what it used. */
+static int add_model_fields(struct krl_policy_builder *b, const char **ret_what)
 {
-	struct krl_policy_field field = { .kind = KRL_FIELD_MODEL, .hash = name_hash(MODEL_NAME) };
+	const struct krl_policy_field model = { .kind = KRL_FIELD_MODEL, .hash = name_hash(MODEL_NAME) };
+	const struct krl_policy_field path = { .kind = KRL_FIELD_PATH, .hash = name_hash(PATH_NAME) };
 
 	*ret_what = "different headers and other fields in selectors";
-	return add_field(b, &field) < 0 ? -ENOSPC : 0;
+	return add_field(b, &model) < 0 || add_field(b, &path) < 0 ? -ENOSPC : 0;
 }
 
 static int add_model_header(struct krl_policy *policy, const char *name, const char **ret_what)
@@ -88,7 +90,7 @@ static int add_model_header(struct krl_policy *policy, const char *name, const c
 
 int krl_policy_add_models(struct krl_policy_builder *b, const struct krl_model_headers *models, const char **ret_what)
 {
-	int err = add_model_field(b, ret_what);
+	int err = add_model_fields(b, ret_what);
 	size_t i;
 
 	for (i = 0; i < models->count && !err; i++)
@@ -103,7 +105,7 @@ int krl_policy_adopt_models(struct krl_policy_builder *b, const struct krl_polic
 
 	if (from->model == KRL_NO_FIELD)
 		return 0;
-	err = add_model_field(b, ret_what);
+	err = add_model_fields(b, ret_what);
 	for (i = 0; i < from->model_header_count && !err; i++)
 		err = add_model_header(&b->policy, from->model_headers[i].name, ret_what);
 	return err;

@@ -88,7 +88,7 @@ enum {
 	KRL_ENDPOINT_FAIL_CLOSED = 1U << 0,	/* failurePolicy: Closed */
 	KRL_ENDPOINT_HEADERS = 1U << 1,	/* some rule has header fields on the server's answers */
 	KRL_ENDPOINT_CONCURRENT = 1U << 2,	/* some rule has maxConnections */
-	KRL_ENDPOINT_LLM = 1U << 3,	/* some rule counts LLMTokens: there is a policy, which has a model field */
+	KRL_ENDPOINT_LLM = 1U << 3,	/* some rule counts LLMTokens: there is a policy, which has the fields model and path */
 	/* ... and some of those needs the request's body before it judges: for its model, or for what it reserves */
 	KRL_ENDPOINT_BODIES = 1U << 4,
 	KRL_ENDPOINT_NO_CODING = 1U << 5,	/* dropAcceptEncoding: true */

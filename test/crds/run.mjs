@@ -84,7 +84,7 @@ function runBroken() {
     ['a pattern of one dialect', "pattern: '^[^\\x00]+$'", "pattern: '(?i)^a$'", 'not everyone reads alike'],
     ['a column of a field that is not there', '.status.limited', '.status.limitd', 'the column Limited'],
     ['a rule about a field that is not there', '!has(self.targetRefs)', '!has(self.targetRef)', "undefined field 'targetRef'"],
-    ['a rule about a field out of reach', '!has(self.model)', '!has(self.sourceIP)', "undefined field 'sourceIP'"],
+    ['a rule about a field out of reach', '!has(s.model)', '!has(s.sourceIP)', "undefined field 'sourceIP'"],
     ['a rule that compares a number with text', 'size(bytes(self)) <= 63', "size(bytes(self)) == '63'", 'no such overload'],
     ['a rule that is no bool', 'size(bytes(self)) <= 63', 'size(bytes(self))', 'a rule is a bool, not int'],
     ['a rule that costs too much', 'maxItems: 16', 'maxItems: 160', 'lower maxItems or maxLength']

@@ -178,6 +178,33 @@ static void outside_its_schedule_a_rule_does_not_exist(void **state)
 	assert_non_null(strstr(out, "outside its schedule\n"));
 }
 
+static void a_model_is_in_the_body_or_in_a_header(void **state)
+{
+	static const char text[] = DOCUMENT("llm", "{service: s, modelHeaders: [x-model], rules: ["
+		"{name: all, limit: 9/day, count: LLMTokens}, {name: requests, limit: 8/day}, "
+		"{name: gpt, limit: 7/day, count: LLMTokens, clientSelectors: [{model: {type: Prefix, value: gpt}}]}, "
+		"{name: each, limit: 6/day, count: LLMTokens, clientSelectors: [{model: {type: Distinct}}]}]}");
+
+	assert_int_equal(check(text, (struct krl_cli){ .model = "gpt-4" }, NULL, NULL), KRL_CLI_GOOD);
+	assert_string_equal(out,
+		"NAME   NAMESPACE   SERVICE   TIER   RULE       COUNTS   LIMIT         BUCKET   WHY\n"
+		"llm    default     s         1      gpt        yes      7 per 1 day   <none>   meets clientSelectors[0]\n"
+		"llm    default     s         2      each       no       6 per 1 day   <none>   an earlier tier counts\n"
+		"llm    default     s         3      all        no       9 per 1 day   <none>   an earlier tier counts\n"
+		"llm    default     s         3      requests   no       8 per 1 day   <none>   an earlier tier counts\n");
+	assert_int_equal(check(text, (struct krl_cli){ .model = "gpt-4" }, "X-Model: qwen3", NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "model: expected one that begins with \"gpt\", found \"qwen3\"\n"));
+	assert_non_null(strstr(out, "each       yes      6 per 1 day   model=qwen3   meets clientSelectors[0]\n"));
+	assert_int_equal(check(text, (struct krl_cli){ .method = "POST" }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "model: expected one that begins with \"gpt\", found none\n"));
+	assert_non_null(strstr(out, "model: expected any, found none\n"));
+	assert_non_null(strstr(out, "all        yes      9 per 1 day   <none>   for every POST\n"));
+	assert_non_null(strstr(out, "requests   yes      8 per 1 day   <none>   for every request\n"));
+	assert_int_equal(check(text, (struct krl_cli){ .path = "/health" }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "all        no       9 per 1 day   <none>   method: expected POST, found GET\n"));
+	assert_non_null(strstr(out, "requests   yes      8 per 1 day   <none>   for every request\n"));
+}
+
 /* The day may turn meanwhile. */
 static void without_a_time_it_is_now(void **state)
 {
@@ -265,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(json_has_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_endpoint_may_be_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(outside_its_schedule_a_rule_does_not_exist, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_model_is_in_the_body_or_in_a_header, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_time_it_is_now, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_as_a_whole_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_document_fails_and_others_are_shown, setup,

@@ -21,6 +21,7 @@ static const struct krl_settings ten_a_minute = { 10, 10, 60 * S };
 #define RETRY_AFTER "17"
 #define REMAINING "3"
 #define RESET "1795253613"
+#define RESET_AFTER "17s"
 
 #define START_429 "HTTP/1.1 429 Too Many Requests\r\nContent-Type: "
 #define JSON_BODY "{\"error\":\"Rate limit exceeded: 10 per 1 minute\"}"
@@ -50,6 +51,9 @@ static const char *filled(const struct krl_form *form, bool close)
 			break;
 		case KRL_GAP_RESET:
 			len += sprintf(answer + len, RESET);
+			break;
+		case KRL_GAP_RESET_AFTER:
+			len += sprintf(answer + len, RESET_AFTER);
 			break;
 		case KRL_GAP_CONNECTION:
 			len += sprintf(answer + len, "%s", close ? "Connection: close\r\n" : "");
@@ -200,6 +204,42 @@ static void the_format_openai(void **state)
 			    "{\"error\":{\"message\":\"Rate limit reached for r on requests: limit 10 per 1 minute. "
 			    "Please try again in 17s.\","
 			    "\"type\":\"requests\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}");
+}
+
+/* A rule that counts LLMTokens answers so without a word, unless it says otherwise. */
+static void tokens_are_told_as_openai_does(void **state)
+{
+	static const struct krl_response status = { .status = 503 }, json = { .format = KRL_FORMAT_JSON };
+	struct krl_form_spec spec = { .rule = "a \"b\"", .settings = ten_a_minute, .llm = true };
+
+	assert_string_equal(answer_of(&spec),
+			    START_429
+			    "application/json\r\nContent-Length: 171\r\nRetry-After: 17\r\n"
+			    "x-ratelimit-limit-tokens: 10\r\nx-ratelimit-remaining-tokens: 3\r\n"
+			    "x-ratelimit-reset-tokens: 17s\r\n"
+			    "X-RateLimit-Limit: 10\r\nX-RateLimit-Remaining: 3\r\nX-RateLimit-Reset: " RESET "\r\n\r\n"
+			    "{\"error\":{\"message\":\"Rate limit reached for a \\\"b\\\" on tokens: limit 10 per 1 minute. "
+			    "Please try again in 17s.\","
+			    "\"type\":\"tokens\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}");
+	spec.response = &status;
+	assert_non_null(strstr(answer_of(&spec), "\"type\":\"tokens\""));
+	assert_non_null(strstr(answer_of(&spec), "HTTP/1.1 503 "));
+	spec.response = &json;
+	assert_non_null(strstr(answer_of(&spec), "{\"error\":\"Rate limit exceeded: 10 per 1 minute\"}"));
+	assert_null(strstr(answer_of(&spec), "-tokens"));
+	spec.response = NULL;
+	spec.style = KRL_STYLE_NONE;
+	assert_null(strstr(answer_of(&spec), "-tokens"));
+}
+
+static void requests_are_told_as_openai_does(void **state)
+{
+	static const struct krl_response response = { .format = KRL_FORMAT_OPENAI };
+	struct krl_form_spec spec = { .rule = "r", .settings = ten_a_minute, .style = KRL_STYLE_DRAFT,
+				      .response = &response };
+
+	assert_non_null(strstr(answer_of(&spec), "x-ratelimit-limit-requests: 10\r\nx-ratelimit-remaining-requests: 3\r\n"
+						 "x-ratelimit-reset-requests: 17s\r\nRateLimit-Policy: \"r\""));
 }
 
 static void a_body_as_given_with_headers(void **state)
@@ -375,6 +415,8 @@ int main(void)
 		cmocka_unit_test(names_are_escaped),
 		cmocka_unit_test(the_format_problem),
 		cmocka_unit_test(the_format_openai),
+		cmocka_unit_test(tokens_are_told_as_openai_does),
+		cmocka_unit_test(requests_are_told_as_openai_does),
 		cmocka_unit_test(a_body_as_given_with_headers),
 		cmocka_unit_test(only_the_three_are_filled_in),
 		cmocka_unit_test(a_status_has_the_phrase_of_its_rfc_or_none),

@@ -83,6 +83,25 @@ static void values_read_as_they_came(void **state)
 	assert_reads("GET //v2/../%61?b HTTP/1.1\r\nX-USER:\tbob  \r\n\r\n", "x-user=bob, path=/a, source=192.0.2.7");
 }
 
+static void a_model_reads_as_one(void **state)
+{
+	static const struct krl_model_headers models = { .names = { "x-model" }, .count = 1 };
+	static const struct krl_selector selector = {
+		.terms = { { .field = KRL_FIELD_MODEL, .kind = KRL_PREDICATE_PRESENT, .distinct = true }, EACH_HEADER("x-user") },
+		.term_count = 2,
+	};
+	struct krl_policy_builder *builder = krl_policy_builder_new();
+	const char *what;
+
+	krl_policy_models(builder, &models);
+	assert_int_equal(krl_policy_add(builder, 0, 0, true, &selector, 1, &what), 0);
+	krl_policy_finish(builder, &policy);
+	krl_policy_builder_free(builder);
+	match_walk_begin(&walk, &policy, key, ipv4);
+	assert_reads("POST / HTTP/1.1\r\nX-Model: gpt-4\r\nx-user: alice\r\n\r\n", "model=gpt-4, x-user=alice");
+	assert_reads("POST / HTTP/1.1\r\nx-user: alice\r\nX-Model: a b\r\n\r\n", "model=\"a b\", x-user=alice");
+}
+
 static void a_value_that_could_be_another_is_quoted(void **state)
 {
 	SELECT_BY(EACH_HEADER("x-user"));
@@ -229,6 +248,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(values_read_as_they_came, teardown),
+		cmocka_unit_test_teardown(a_model_reads_as_one, teardown),
 		cmocka_unit_test_teardown(a_value_that_could_be_another_is_quoted, teardown),
 		cmocka_unit_test_teardown(a_long_value_is_cut, teardown),
 		cmocka_unit_test_teardown(values_that_share_a_bucket_are_not_kept, teardown),

@@ -15,6 +15,7 @@
 #include "files.h"
 
 #define DEFAULT_METHOD "GET"
+#define MODEL_METHOD "POST"
 #define DEFAULT_PATH "/"
 #define DEFAULT_SOURCE "127.0.0.1"
 
@@ -25,12 +26,14 @@ static const struct krl_cli_choice outputs[] = {
 const struct krl_cli_option krl_cli_check_options[] = {
 	{ 'f', "filename", "FILE|DIR|-", "the documents; may be given several times", KRL_CLI_LIST,
 	  offsetof(struct krl_cli, files), NULL },
-	{ 0, "method", "METHOD", "of the request (" DEFAULT_METHOD ")", KRL_CLI_TEXT,
+	{ 0, "method", "METHOD", "of the request (" DEFAULT_METHOD ", with --model " MODEL_METHOD ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, method), NULL },
 	{ 0, "path", "PATH", "of the request, with its query (" DEFAULT_PATH ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, path), NULL },
 	{ 0, "header", "'NAME: VALUE'", "of the request; may be given several times", KRL_CLI_LIST,
 	  offsetof(struct krl_cli, headers), NULL },
+	{ 0, "model", "NAME", "that the body of the request asks a model server for", KRL_CLI_TEXT,
+	  offsetof(struct krl_cli, model), NULL },
 	{ 0, "source", "ADDRESS", "where the connection comes from (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, source), NULL },
 	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all",
@@ -357,10 +360,11 @@ static enum krl_cli_exit ask(const struct krl_cli *cli, struct krl_check_questio
 	int err;
 
 	*ret_question = (struct krl_check_question){
-		.method = cli->method ? cli->method : DEFAULT_METHOD,
+		.method = cli->method ? cli->method : cli->model ? MODEL_METHOD : DEFAULT_METHOD,
 		.target = cli->path ? cli->path : DEFAULT_PATH,
 		.headers = cli->headers.words,
 		.header_count = cli->headers.count,
+		.model = cli->model,
 	};
 	if (krl_address_parse(source, ret_question->source))
 		return krl_cli_misuse("--source \"%s\": expected an IPv4 or IPv6 address", source);
