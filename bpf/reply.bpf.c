@@ -351,6 +351,17 @@ static __always_inline int krl_reply_cuts(struct krl_replying *replying)
 	return SK_PASS;
 }
 
+/* Have the program not run for the rest of a body whose length is known, when the kernel takes all of it in any case.
+ * What it does not take, it would pass unseen again, and as much of the next answer (fact 11 of docs/architecture.md). */
+static __always_inline void krl_reply_pass_body(struct krl_replying *replying)
+{
+	const struct krl_reply_walk *w = &replying->conn->reply_walk;
+	__u64 all = w->off + replying->conn->reply.skip;
+
+	if (!replying->llm && !w->event && all > w->len && all <= w->sure)
+		bpf_msg_apply_bytes(replying->msg, all);
+}
+
 SEC("sk_msg")
 int krl_reply(struct sk_msg_md *msg)
 {
@@ -386,7 +397,10 @@ int krl_reply(struct sk_msg_md *msg)
 	krl_reply_follow(&replying, sk, seq, over);
 	if (conn->reply_walk.event == KRL_REPLY_CUT)
 		return krl_reply_cuts(&replying);
-	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
+	if (conn->reply_walk.drops)
+		return SK_DROP;
+	krl_reply_pass_body(&replying);
+	return SK_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
