@@ -104,8 +104,6 @@ static __always_inline void krl_place_open(struct krl_conn *conn, struct sock *t
 static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_open *open)
 {
 	int sends = open->hook == KRL_HOOK_SEND, err;
-	struct krl_config *config;
-	__u32 zero = 0;
 	struct krl_endpoint_key key;
 	struct krl_endpoint *endpoint;
 	__u64 cookie = open->cookie;
@@ -138,8 +136,7 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		krl_conn_not_enrolled(cookie);
 		return KRL_JOINED_NOT;
 	}
-	config = bpf_map_lookup_elem(&krl_config, &zero);
-	if (sends && config && config->flags & KRL_CONFIG_RECEIVERS)
+	if (sends && krl_config_has(KRL_CONFIG_RECEIVERS))
 		bpf_map_update_elem(&krl_receivers, &cookie, sk, BPF_NOEXIST);
 	if (!sends && endpoint->flags & KRL_ENDPOINT_FOLLOWED)
 		bpf_map_update_elem(&krl_writers, &cookie, sk, BPF_NOEXIST);

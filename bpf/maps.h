@@ -400,6 +400,16 @@ static __always_inline int krl_port_bit(void *map, __u32 port)
 	return bits && *bits >> (port & 63) & 1;
 }
 
+/* Does krl_config have @flag, one of KRL_CONFIG_...? */
+static __always_inline int krl_config_has(__u32 flag)
+{
+	struct krl_config *config;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&krl_config, &zero);
+	return config && config->flags & flag;
+}
+
 static __always_inline void krl_count(__u32 reason)
 {
 	__u64 *n = bpf_map_lookup_elem(&krl_reasons, &reason);

@@ -25,6 +25,9 @@
 /* No fields are longer (agent/policy/form.c). */
 #define KRL_HEADERS_BYTES 512
 
+/* A message up to here that is one piece is written anew, with the fields in it. */
+#define KRL_REPLY_WHOLE 1024
+
 /* Bytes that are made readable at a time where the kernel has them in pieces. */
 #define KRL_REPLY_PULLED 4096
 
@@ -178,17 +181,28 @@ static __always_inline int krl_reply_is_first(const struct sk_msg_md *msg, const
 	       (char *)(long)msg->data + krl_reply_at(w) <= (char *)(long)msg->data_end;
 }
 
-/* Put the text at walk.off, where a status line ended. Returns 0; or -1 with the message as it was, or with
- * walk.drops set when it is not. */
-static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_reply_walk *w,
-					    const struct krl_answer_text *text)
+/* May @text be put at walk.off? Of bytes that the kernel does not take, it would tell the server a wrong number
+ * (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
+static __always_inline int krl_reply_fits(const struct krl_reply_walk *w, __u32 text_len)
 {
-	__u32 len = w->len + text->len, end = w->off + text->len;
-	char *data, *data_end;
+	return text_len <= KRL_HEADERS_BYTES && w->off + text_len <= w->sure;
+}
 
+/* Put @form at walk.off, where a status line ended. Returns 0; or -1 with the message as it was, or with
+ * walk.drops set when it is not. */
+static __noinline int krl_reply_insert(struct krl_replying *r, struct krl_answer_text *text, const struct krl_form *form)
+{
+	struct krl_reply_walk *w = &r->conn->reply_walk;
+	struct sk_msg_md *msg = r->msg;
+	char *data, *data_end;
+	__u32 len, end;
+
+	krl_write_form(text, form, &r->conn->headers);
+	len = w->len + text->len;
+	end = w->off + text->len;
 	/* What comes before is made one piece: kernels without commit f72eed9b84fb lose bytes
 	 * when something is pushed into another piece than the first. */
-	if (text->len > KRL_HEADERS_BYTES || (!krl_reply_is_first(msg, w) && bpf_msg_pull_data(msg, 0, w->off, 0)))
+	if (!krl_reply_fits(w, text->len) || (!krl_reply_is_first(msg, w) && bpf_msg_pull_data(msg, 0, w->off, 0)))
 		return -1;
 	w->base = 0;
 	w->pulled = 1;
@@ -214,6 +228,48 @@ static __always_inline int krl_reply_insert(struct sk_msg_md *msg, struct krl_re
 	return 0;
 }
 
+/* Is the message one piece that can be read, and short? */
+static __always_inline int krl_reply_is_whole(const struct sk_msg_md *msg, const struct krl_reply_walk *w)
+{
+	__u32 len = (long)msg->data_end - (long)msg->data;
+
+	return !w->base && len == w->len && len <= KRL_REPLY_WHOLE;
+}
+
+/* As krl_reply_insert(), of a message that is whole: all of it is written anew, into one piece that is put before it, for
+ * half of the pages and copies. */
+static __noinline int krl_reply_rewrite(struct krl_replying *r, struct krl_answer_text *text, const struct krl_form *form)
+{
+	struct krl_reply_walk *w = &r->conn->reply_walk;
+	struct sk_msg_md *msg = r->msg;
+	__u32 len = w->len, off = KRL_MASKED(w->off, 2 * KRL_REPLY_WHOLE), end, all;
+	char *data = (char *)(long)msg->data;
+
+	if (len > KRL_REPLY_WHOLE || off > len)
+		return -1;
+	text->len = 0;
+	krl_answer_append(text, data, off);
+	krl_append_form(text, form, &r->conn->headers);
+	end = text->len;
+	if (!krl_reply_fits(w, end - off))
+		return -1;
+	krl_answer_append(text, data + off, KRL_MASKED(len - off, 2 * KRL_REPLY_WHOLE));
+	all = text->len;
+	if (bpf_msg_push_data(msg, 0, all, 0))
+		return -1;
+	krl_answer_copy((char *)(long)msg->data, (char *)(long)msg->data_end, text, KRL_REPLY_WHOLE + KRL_HEADERS_BYTES);
+	/* Kernels without commit 5d609ba26247 leave the last byte. */
+	if (bpf_msg_pop_data(msg, all, len, 0) &&
+	    (bpf_msg_pop_data(msg, all, len - 1, 0) || bpf_msg_pop_data(msg, all - 1, 1, 0) ||
+	     bpf_msg_pull_data(msg, 0, all, 0))) {
+		w->drops = 1;
+		return -1;
+	}
+	w->len = all;
+	w->off = end;
+	return 0;
+}
+
 static __noinline int krl_reply_add(struct krl_replying *r)
 {
 	struct krl_reply_walk *w = &r->conn->reply_walk;
@@ -227,11 +283,8 @@ static __noinline int krl_reply_add(struct krl_replying *r)
 		return 0;
 	slot = krl_text_slot_take();
 	if (slot) {
-		krl_write_form(&slot->text, form, &r->conn->headers);
-		/* Of bytes that the kernel does not take, it would tell the server a wrong number
-		 * (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict, counts what is left of the message). */
-		if (w->off + slot->text.len <= w->sure)
-			lost = krl_reply_insert(r->msg, w, &slot->text);
+		lost = krl_reply_is_whole(r->msg, w) ? krl_reply_rewrite(r, &slot->text, form)
+						     : krl_reply_insert(r, &slot->text, form);
 		slot->busy = 0;
 	}
 	if (lost)
@@ -351,6 +404,17 @@ static __always_inline int krl_reply_cuts(struct krl_replying *replying)
 	return SK_PASS;
 }
 
+/* Have the program not run for the rest of a body whose length is known, when the kernel takes all of it in any case.
+ * What it does not take, it would pass unseen again, and as much of the next answer (fact 11 of docs/architecture.md). */
+static __always_inline void krl_reply_pass_body(struct krl_replying *replying)
+{
+	const struct krl_reply_walk *w = &replying->conn->reply_walk;
+	__u64 all = w->off + replying->conn->reply.skip;
+
+	if (!replying->llm && !w->event && all > w->len && all <= w->sure)
+		bpf_msg_apply_bytes(replying->msg, all);
+}
+
 SEC("sk_msg")
 int krl_reply(struct sk_msg_md *msg)
 {
@@ -386,7 +450,10 @@ int krl_reply(struct sk_msg_md *msg)
 	krl_reply_follow(&replying, sk, seq, over);
 	if (replying.llm && conn->reply_walk.event == KRL_REPLY_CUT)
 		return krl_reply_cuts(&replying);
-	return conn->reply_walk.drops ? SK_DROP : SK_PASS;
+	if (conn->reply_walk.drops)
+		return SK_DROP;
+	krl_reply_pass_body(&replying);
+	return SK_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -64,37 +64,40 @@ static __always_inline void krl_enrol_accepted(struct bpf_sock_ops *ops, const s
  * one that does not is served by it. */
 static __always_inline void krl_enrol_receiver(struct bpf_sock_ops *ops, __u64 cookie)
 {
-	struct krl_config *config;
 	struct sock *tcp;
-	__u32 zero = 0;
 
-	config = bpf_map_lookup_elem(&krl_config, &zero);
-	if (!config || !(config->flags & KRL_CONFIG_RECEIVERS))
+	if (!krl_config_has(KRL_CONFIG_RECEIVERS))
 		return;
 	tcp = krl_ops_sock(ops);
 	if (tcp && !krl_sock_blocks(tcp))
 		bpf_sock_hash_update(ops, &krl_receivers, &cookie, BPF_NOEXIST);
 }
 
-static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops, const struct krl_flow *flow)
+static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops)
 {
-	struct krl_endpoint_key key = { .port = flow->remote_port, .hook = KRL_HOOK_SEND };
+	struct krl_endpoint_key key = { .hook = KRL_HOOK_SEND }, *dialled;
 	struct bpf_sock *sk = ops->sk;
-	struct krl_endpoint_key *dialled = sk ? bpf_sk_storage_get(&krl_dialled, sk, 0, 0) : 0;
 	struct krl_conn *conn;
+	struct krl_flow flow;
 	__u64 cookie;
 
-	/* Another program may have made another peer of what was dialled. */
-	if (dialled)
-		key = *dialled;
-	else if (krl_port_is_dialled(flow->remote_port))
-		__builtin_memcpy(key.addr, flow->remote, sizeof(key.addr));
-	else
+	if (KRL_LIKELY(!krl_config_has(KRL_CONFIG_DIALS)))
 		return;
+	krl_flow_of_ops(ops, &flow);
+	dialled = sk ? bpf_sk_storage_get(&krl_dialled, sk, 0, 0) : 0;
+	/* Another program may have made another peer of what was dialled. */
+	if (dialled) {
+		key = *dialled;
+	} else if (krl_port_is_dialled(flow.remote_port)) {
+		__builtin_memcpy(key.addr, flow.remote, sizeof(key.addr));
+		key.port = flow.remote_port;
+	} else {
+		return;
+	}
 	if (!krl_find_endpoint(&key))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
-	conn = krl_enrol(ops, cookie, &key, flow->netns_cookie);
+	conn = krl_enrol(ops, cookie, &key, flow.netns_cookie);
 	if (!conn)
 		return;
 	/* What went out in the SYN, krl_send will not see: it finds another place than this. */
@@ -149,14 +152,16 @@ static __always_inline void krl_incoming_is_open(struct bpf_sock_ops *ops, const
 
 	if (!krl_port_counts(flow->local_port))
 		return;
-	cookie = bpf_get_socket_cookie(ops);
 	/* After a SYN cookie, this is the first that is known of it. */
 	in = krl_incoming_confirm(flow);
-	if (in)
-		krl_held_keep(cookie, &in->held);
-	else if (krl_holds())
-		krl_held_move(flow, cookie);
-	krl_held_follow(ops);
+	if (krl_holds()) {
+		cookie = bpf_get_socket_cookie(ops);
+		if (in)
+			krl_held_keep(cookie, &in->held);
+		else
+			krl_held_move(flow, cookie);
+		krl_held_follow(ops);
+	}
 	__builtin_memcpy(key.addr, flow->local, sizeof(key.addr));
 	if (!bpf_map_lookup_elem(&krl_guarded, &netns_cookie) && krl_find_endpoint(&key))
 		krl_count(KRL_REASON_UNGUARDED);
@@ -192,8 +197,7 @@ int krl_sockops(struct bpf_sock_ops *ops)
 		krl_enrol_accepted(ops, &flow);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		krl_flow_of_ops(ops, &flow);
-		krl_enrol_connected(ops, &flow);
+		krl_enrol_connected(ops);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		krl_listens(ops);

@@ -52,8 +52,10 @@ int krl_inspect_pins(const char *bpffs)
 	return krl_pinned_config(bpffs, &config);
 }
 
+/* Of programs that are always attached, and of those at connect(). */
 static const char *const links[] = { KRL_PIN_SOCKOPS_LINK, KRL_PIN_CONNECT4_LINK, KRL_PIN_CONNECT6_LINK,
 				     KRL_PIN_RELEASE_LINK };
+#define LINKS_ALWAYS 1
 
 static int inspect_link(const char *bpffs, const char *link)
 {
@@ -87,10 +89,12 @@ static int inspect_verdict(const char *bpffs)
 
 int krl_inspect_programs(const char *bpffs)
 {
-	int err = 0;
-	size_t i;
+	struct krl_config config;
+	int err = krl_pinned_config(bpffs, &config);
+	size_t count, i;
 
-	for (i = 0; !err && i < sizeof(links) / sizeof(*links); i++)
+	count = !err && config.flags & KRL_CONFIG_DIALS ? sizeof(links) / sizeof(*links) : LINKS_ALWAYS;
+	for (i = 0; !err && i < count; i++)
 		err = inspect_link(bpffs, links[i]);
 	return err ? err : inspect_verdict(bpffs);
 }

@@ -13,7 +13,7 @@
 /* The programs that hang on the cgroup. */
 enum krl_link {
 	KRL_LINK_SOCKOPS,
-	KRL_LINK_CONNECT4,
+	KRL_LINK_CONNECT4,	/* from here on once a rule needs them */
 	KRL_LINK_CONNECT6,
 	KRL_LINK_RELEASE,
 	KRL_LINK_COUNT
@@ -47,6 +47,7 @@ struct krl_datapath {
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	struct krl_stale stale_forms, stale_policies, stale_costs;
 	int lock_fd;			/* the pin directory, flocked */
+	int cgroup_fd;			/* what the programs are attached to */
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */
 	char *bpffs;
@@ -63,9 +64,12 @@ struct krl_datapath {
 int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Switch the links that are pinned below @bpffs to the programs of @dp, or make them, on @cgroup_fd. 0, or
- * -errno with @ret_error set. krl_links_close() lets go of them and leaves the pins. */
-int krl_links_attach(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error);
+/* Switch the pinned links to the programs of @dp, or make them: those that are always there, and those that an agent
+ * before made by krl_links_dial(), which is to be called before something that goes out is limited. From then on they
+ * stay, since a socket that dials unseen would keep what was noted of it. 0, or -errno with @ret_error set.
+ * krl_links_close() lets go of them and leaves the pins. */
+int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error);
+int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error);
 void krl_links_close(struct krl_datapath *dp);
 
 /* Remove the pins of links below @bpffs, and with the last holder the links. */

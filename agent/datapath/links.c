@@ -48,15 +48,14 @@ static int make(const struct bpf_program *program, int cgroup_fd)
 }
 
 /* The pinned link is switched to the new program, or made. */
-static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpffs, int cgroup_fd,
-		  struct krl_error *ret_error)
+static int attach(struct krl_datapath *dp, enum krl_link which, struct krl_error *ret_error)
 {
 	struct bpf_program *program = program_of(dp->skel, which);
 	struct bpf_link **link = &dp->links[which];
 	char path[PATH_MAX];
 	int fd, err;
 
-	snprintf(path, sizeof(path), "%s/%s", bpffs, pins[which]);
+	snprintf(path, sizeof(path), "%s/%s", dp->bpffs, pins[which]);
 	*link = bpf_link__open(path);
 	if (*link) {
 		err = bpf_link__update_program(*link, program);
@@ -67,7 +66,7 @@ static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpff
 		bpf_link__destroy(*link);
 		*link = NULL;
 	}
-	fd = make(program, cgroup_fd);
+	fd = make(program, dp->cgroup_fd);
 	if (fd < 0)
 		return krl_error_set(ret_error, -fd, "attaching %s to the cgroup: %s", bpf_program__name(program),
 				     strerror(-fd));
@@ -80,13 +79,23 @@ static int attach(struct krl_datapath *dp, enum krl_link which, const char *bpff
 	return err ? krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err)) : 0;
 }
 
-int krl_links_attach(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error)
+int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error)
+{
+	int err = attach(dp, KRL_LINK_SOCKOPS, ret_error);
+
+	return !err && dp->config->flags & KRL_CONFIG_DIALS ? krl_links_dial(dp, ret_error) : err;
+}
+
+int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error)
 {
 	enum krl_link which;
 	int err = 0;
 
-	for (which = 0; !err && which < KRL_LINK_COUNT; which++)
-		err = attach(dp, which, bpffs, cgroup_fd, ret_error);
+	for (which = KRL_LINK_CONNECT4; !err && which < KRL_LINK_COUNT; which++)
+		if (!dp->links[which])
+			err = attach(dp, which, ret_error);
+	if (!err)
+		dp->config->flags |= KRL_CONFIG_DIALS;
 	return err;
 }
 

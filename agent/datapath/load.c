@@ -50,7 +50,7 @@ static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_li
 	return 0;
 }
 
-static int open_skeleton(struct krl_datapath *dp, const char *bpffs, int cgroup_fd, struct krl_error *ret_error)
+static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
 {
 	char path[PATH_MAX];
 	struct stat cgroup;
@@ -62,7 +62,7 @@ static int open_skeleton(struct krl_datapath *dp, const char *bpffs, int cgroup_
 	dp->skel = kmesh_rl__open();
 	if (!dp->skel)
 		return krl_error_set(ret_error, errno, "opening the BPF programs: %s", strerror(errno));
-	if (fstat(cgroup_fd, &cgroup))
+	if (fstat(dp->cgroup_fd, &cgroup))
 		return krl_error_set(ret_error, errno, "cgroup: %s", strerror(errno));
 	/* Of cgroups, the number of the inode is the id (fs/kernfs/inode.c). */
 	dp->skel->rodata->krl_cgroup_id = cgroup.st_ino;
@@ -196,7 +196,7 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 		      struct krl_error *ret_error)
 {
 	struct krl_datapath *dp;
-	int cgroup_fd = -1, err;
+	int err;
 
 	err = krl_host_check(options, ret_error);
 	if (err)
@@ -205,13 +205,14 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!dp)
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	dp->lock_fd = -1;
-	err = krl_host_open_cgroup(options->cgroup, &cgroup_fd, ret_error);
+	dp->cgroup_fd = -1;
+	err = krl_host_open_cgroup(options->cgroup, &dp->cgroup_fd, ret_error);
 	if (!err)
 		err = krl_host_open_bpffs(options->bpffs, &dp->lock_fd, ret_error);
 	if (!err)
 		err = krl_host_check_owner(dp->lock_fd, options->bpffs, ret_error);
 	if (!err)
-		err = open_skeleton(dp, options->bpffs, cgroup_fd, ret_error);
+		err = open_skeleton(dp, options->bpffs, ret_error);
 	if (!err)
 		err = map_rows(dp, ret_error);
 	if (!err)
@@ -221,9 +222,7 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
-		err = krl_links_attach(dp, options->bpffs, cgroup_fd, ret_error);
-	if (cgroup_fd >= 0)
-		close(cgroup_fd);
+		err = krl_links_attach(dp, ret_error);
 	if (err) {
 		krl_datapath_close(dp);
 		return err;
@@ -251,6 +250,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 	kmesh_rl__destroy(dp->skel);
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
+	if (dp->cgroup_fd >= 0)
+		close(dp->cgroup_fd);
 	krl_guard_forget(dp);
 	free(dp->infos);
 	free(dp->stale_forms.keys);

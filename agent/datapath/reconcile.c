@@ -275,6 +275,10 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		return krl_error_set(ret_error, -err, "writing rule %s of %s/%s: %s",
 				     p->plan->rules[i - 1].rule, p->plan->rules[i - 1].ns,
 				     p->plan->rules[i - 1].name, strerror(-err));
+	if (needs(p, KRL_HOOK_CONNECT) || needs(p, KRL_HOOK_SEND))
+		err = krl_links_dial(p->dp, ret_error);
+	if (err)
+		return err;
 	err = needs(p, KRL_HOOK_SEND) ? krl_senders_open(p->dp) : 0;
 	if (err)
 		return krl_error_set(ret_error, -err, "judging requests that go out: %s", strerror(-err));

@@ -41,9 +41,9 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 {
 	union krl_match_went went = { 0 };
 	struct krl_http http = { 0 };
+	int event = KRL_HTTP_NOTHING;
 	size_t at, line = 0, i;
-	__u32 steps;
-	int event;
+	__u32 steps = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->key, key, sizeof(ret->key));
@@ -61,7 +61,7 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 		for (i = 0; i < steps; i++)
 			line += request->head[at + i] == '\n';
 	}
-	if (at + 1 != request->len || event != KRL_HTTP_HEAD_END) {
+	if (at + steps != request->len || event != KRL_HTTP_HEAD_END) {
 		*ret_line = line;
 		return -EINVAL;
 	}

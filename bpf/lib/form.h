@@ -19,15 +19,22 @@ static long krl_write_piece(__u32 i, void *ctx)
 	return krl_answer_piece(w->text, w->form, w->answer, i);
 }
 
-/* Write @form into @t, with the numbers of @answer. */
-static __always_inline void krl_write_form(struct krl_answer_text *t, const struct krl_form *form,
-					   const struct krl_answer *answer)
+/* Append @form to @t, with the numbers of @answer. */
+static __always_inline void krl_append_form(struct krl_answer_text *t, const struct krl_form *form,
+					    const struct krl_answer *answer)
 {
 	struct krl_writing writing = { .text = t, .form = form, .answer = answer };
 
-	t->len = 0;
 	t->at = 0;
 	bpf_loop(form->piece_count, krl_write_piece, &writing, 0);
+}
+
+/* Write @form into @t. */
+static __always_inline void krl_write_form(struct krl_answer_text *t, const struct krl_form *form,
+					   const struct krl_answer *answer)
+{
+	t->len = 0;
+	krl_append_form(t, form, answer);
 }
 
 #endif

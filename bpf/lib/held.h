@@ -167,11 +167,7 @@ KRL_GLOBAL int krl_held_move(const struct krl_flow *flow, __u64 cookie)
 /* May any connection hold something? */
 static __always_inline int krl_holds(void)
 {
-	struct krl_config *config;
-	__u32 zero = 0;
-
-	config = bpf_map_lookup_elem(&krl_config, &zero);
-	return config && config->flags & KRL_CONFIG_HOLDS;
+	return krl_config_has(KRL_CONFIG_HOLDS);
 }
 
 /* In sockops: be told when the socket of @ops closes, if it holds anything. */

@@ -5,7 +5,7 @@
 #define KMESH_RL_MATCH_H
 
 #include "compiler.h"
-#include "http1.h"
+#include "http1_step.h"
 #include "kept.h"
 #include "request.h"
 #include "siphash.h"
@@ -407,9 +407,9 @@ KRL_GLOBAL int krl_match_step(struct krl_match *m, const struct krl_policy *poli
 	case KRL_HTTP_TARGET:
 		if (policy->path == KRL_NO_FIELD)
 			break;
-		if (h->state == KRL_HTTP_TARGET)
-			krl_match_path(m, word, n);
-		else
+		ended = h->state != KRL_HTTP_TARGET;
+		krl_match_path(m, word, n - ended);
+		if (ended)
 			krl_match_path_end(m, policy);
 		break;
 	case KRL_HTTP_FIELD_START:

@@ -5,6 +5,7 @@ import json
 import os
 
 from client import equal, expect, expect_ok, get
+from documents import ratelimit
 from harness import PORT, case, wait_for
 
 ALL = ["kernel", "bpffs", "cgroup", "pins", "agent", "programs", "connections", "buckets", "blocking-readers", "judged"]
@@ -48,6 +49,8 @@ def a_node_without_an_agent_fails(env):
 @case
 def a_program_that_is_not_attached_fails(env):
     env.limit()
+    env.write("out.yaml", ratelimit("out", PORT, spec=("direction: Outbound",)))
+    wait_for("both rules in force", lambda: env.lists("limit", "out"))
     away = os.path.join(env.bpffs, "krl_away")
     for name in ("sockops", "connect4", "connect6", "release"):
         link = os.path.join(env.bpffs, f"link_{name}")

@@ -24,6 +24,7 @@ TEN = "{name: all, count: Connections, limit: 10/day}"
 OUTBOUND = "direction: Outbound"
 IPPROTO_MPTCP = 262
 TCP_FASTOPEN_CONNECT = 30
+SOCK_RELEASE = 34  # of enum bpf_attach_type
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -281,15 +282,39 @@ def limits_hold_when_the_agent_is_killed(env):
         equal(attached(env), {10: 1, 11: 1}, "programs on the cgroup, by type")
 
 
-def attached(env):
-    """How many programs for connect4 (10) and connect6 (11) are on the cgroup."""
+def attached(env, *kinds):
+    """How many programs for connect4 (10) and connect6 (11), or of @kinds, are on the cgroup."""
     directory, counts = os.open(env.cgroup, os.O_RDONLY), {}
-    for kind in (10, 11):
+    for kind in kinds or (10, 11):
         query = ctypes.create_string_buffer(struct.pack("IIIIQI", directory, kind, 0, 0, 0, 0), 64)
         expect(_libc.syscall(bpfmap.NUMBER, 16, query, 64) == 0, "BPF_PROG_QUERY failed")
         counts[kind] = struct.unpack_from("I", query, 24)[0]
     os.close(directory)
     return counts
+
+
+@case
+def nothing_is_in_the_way_before_the_first_rule(env):
+    """With a rule for what comes in alone neither connect() nor the end of a socket runs a program. The first rule for
+    what goes out attaches those, which stay; so does the next agent's."""
+    kinds = (10, 11, SOCK_RELEASE)
+    env.write("in.yaml", ratelimit("in", PORT, rules=["{name: all, count: Connections, limit: 1000/day}"]))
+    agent = env.agent("in")
+    with listener(), dialling() as old, dialling() as other:
+        equal(attached(env, *kinds), dict.fromkeys(kinds, 0), "programs on the cgroup, by type")
+        equal(old.connect_ex((LOOPBACK, PORT)), 0, "connect() before the rule")
+        env.write("limit.yaml", ratelimit("limit", PORT, spec=(OUTBOUND,), rules=[TEN]))
+        wait_for("the rule in force", lambda: env.lists("limit", "in"))
+        equal(attached(env, *kinds), dict.fromkeys(kinds, 1), "programs on the cgroup, by type, with the rule")
+        is_ten([other.connect_ex((LOOPBACK, PORT))] + outcomes(11))
+        os.unlink(os.path.join(env.config, "limit.yaml"))
+        wait_for("the rule gone", lambda: env.lists("in"))
+        agent.kill()
+        env.agent("in")
+        equal(attached(env, *kinds), dict.fromkeys(kinds, 1), "programs on the cgroup, by type, without the rule")
+        env.write("limit.yaml", ratelimit("limit", PORT, spec=(OUTBOUND,), rules=[TEN]))
+        wait_for("the rule in force", lambda: env.lists("limit", "in"))
+        is_ten(outcomes(12))
 
 
 @case

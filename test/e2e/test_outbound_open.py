@@ -108,6 +108,21 @@ def connections_that_never_began_are_not_open(env):
 
 
 @case
+def they_are_not_when_the_rule_comes_later_either(env):
+    """Of sockets from before the first rule for what goes out, which dial when it is there, and are closed."""
+    agent = env.agent()
+    with Dials() as held:
+        socks = [held.enter_context(dialling()) for _ in range(3)]
+        equal([sock.connect_ex((NO_ROUTE, PORT)) for sock in socks], [errno.ENETUNREACH] * 3, "without a rule")
+        env.write("limit.yaml", ratelimit("limit", PORT, ip=NO_ROUTE, spec=(OUTBOUND, *EPERM), rules=[THREE]))
+        wait_for("the rule in force", lambda: env.lists("limit"))
+        agent.kill()
+        equal([sock.connect_ex((NO_ROUTE, PORT)) for sock in socks], [errno.ENETUNREACH] * 3, "with the rule")
+        equal(env.tokens(), 0, "what is left while they are open")
+    equal(env.tokens(), 3, "what is left when they are closed")
+
+
+@case
 def what_another_program_refuses_is_not_open(env):
     with listener(), Dials() as held:
         outbound(env, THREE)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/lib/http1.h"
+#include "bpf/lib/http1_step.h"
 
 struct seen {
 	struct krl_http http;

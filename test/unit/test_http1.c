@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bpf/lib/http1.h"
+#include "bpf/lib/http1_step.h"
 
 #define CRLF "\r\n"
 #define HOST "Host: a" CRLF
