@@ -161,13 +161,22 @@ static __always_inline void krl_match_name(struct krl_match *m, __u64 word, __u3
 	m->name_len = at + n;
 }
 
+/* Is @name the one that was read, of which the first word is known to be? */
+KRL_GLOBAL int krl_match_name_rest(const struct krl_match *m, const struct krl_client_header *name)
+{
+	__u32 len;
+
+	if (!m || !name)
+		return 0;
+	len = m->name_len;
+	return len < KRL_NAME_BYTES && !name->name[len & (KRL_NAME_BYTES - 1)] && krl_match_same(m->name, name->name, len);
+}
+
 /* Is @name, NUL padded, the one that was read? */
 static __always_inline int krl_match_name_is(const struct krl_match *m, const char *name)
 {
-	__u32 len = m->name_len;
-
-	return krl_load_word(name) == krl_load_word(m->name) && len < KRL_NAME_BYTES &&
-	       !name[len & (KRL_NAME_BYTES - 1)] && krl_match_same(m->name, name, len);
+	return krl_load_word(name) == krl_load_word(m->name) &&
+	       krl_match_name_rest(m, (const struct krl_client_header *)name);
 }
 
 /* A header's name ended: does some selector name it, or clientIP? */

@@ -13,16 +13,38 @@ struct krl_matching {
 	__u64 groups;		/* of the match, before the tier and what it goes along with */
 };
 
+/* A source, and the field whose ranges it is compared with. */
+struct krl_match_address {
+	struct krl_match *match;
+	const struct krl_policy *policy;
+	__u64 high;
+	__u64 low;
+	__u32 first;		/* of the field's predicates */
+	__u32 pad;
+};
+
+static long krl_match_range(__u32 i, void *ctx)
+{
+	const struct krl_match_address *a = ctx;
+	__u32 p = (a->first + i) & (KRL_MAX_PREDICATES - 1);
+	const char *value = a->policy->values + (a->policy->predicates[p].at & (KRL_VALUES_BYTES - 8));
+
+	if ((a->high & krl_load_word(value + 16)) == krl_load_word(value) &&
+	    (a->low & krl_load_word(value + 24)) == krl_load_word(value + 8))
+		krl_match_set(a->match, p);
+	return 0;
+}
+
 static long krl_match_source(__u32 i, void *ctx)
 {
 	struct krl_match *m = ((struct krl_matching *)ctx)->match;
 	const struct krl_policy *policy = ((struct krl_matching *)ctx)->policy;
 	const struct krl_policy_field *field = &policy->fields[i & (KRL_MAX_FIELDS - 1)];
+	struct krl_match_address address = { .match = m, .policy = policy, .first = field->first };
 	const __u8 *source;
 	struct krl_sip sip;
-	const char *value;
 	__u64 high, low;
-	__u32 ipv4, n, p;
+	__u32 ipv4;
 
 	if (field->kind != KRL_FIELD_SOURCE)
 		return 0;
@@ -40,22 +62,18 @@ static long krl_match_source(__u32 i, void *ctx)
 		krl_sip_word(&sip, field->masks[ipv4 & 1][1]);
 		krl_sip_end(&sip, 40ULL << 56, m->digests[i & (KRL_MAX_FIELDS - 1)]);
 	}
-	for (n = 0; n < KRL_MAX_CIDR_PREDICATES; n++) {
-		if (n >= field->predicate_count)
-			break;
-		p = (field->first + n) & (KRL_MAX_PREDICATES - 1);
-		value = policy->values + (policy->predicates[p].at & (KRL_VALUES_BYTES - 8));
-		if ((high & krl_load_word(value + 16)) == krl_load_word(value) &&
-		    (low & krl_load_word(value + 24)) == krl_load_word(value + 8))
-			krl_match_set(m, p);
-	}
+	address.high = high;
+	address.low = low;
+	krl_match_loop(field->predicate_count, krl_match_range, &address);
 	return 0;
 }
 
-static __always_inline int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
+KRL_GLOBAL int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
 {
 	__u32 i, p, is;
 
+	if (!m || !entry)
+		return 0;
 	if (m->blind && entry->of_head)
 		return 0;
 	for (i = 0; i < KRL_MAX_ENTRY_PREDICATES; i++) {
@@ -70,22 +88,26 @@ static __always_inline int krl_match_entry(const struct krl_match *m, const stru
 }
 
 /* Several values pick a bucket together, in any order. */
-static __always_inline void krl_match_descriptor(struct krl_match *m, __u32 tier, __u32 distinct)
+KRL_GLOBAL int krl_match_descriptor(struct krl_match *m, __u32 tier, __u32 distinct)
 {
-	__u64 *descriptor = m->descriptors[tier & (KRL_MAX_TIERS - 1)];
+	__u64 *descriptor;
 	__u32 i;
 
+	if (!m)
+		return 0;
+	descriptor = m->descriptors[tier & (KRL_MAX_TIERS - 1)];
 	descriptor[0] = 0;
 	descriptor[1] = 0;
 	m->picked[tier & (KRL_MAX_TIERS - 1)] = distinct;
 	if (!distinct)
-		return;
+		return 0;
 	for (i = 0; i < KRL_MAX_FIELDS; i++) {
 		if (!(distinct >> i & 1))
 			continue;
 		descriptor[0] += m->digests[i][0];
 		descriptor[1] += m->digests[i][1];
 	}
+	return 0;
 }
 
 static long krl_match_tier(__u32 i, void *ctx)
