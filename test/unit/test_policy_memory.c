@@ -22,7 +22,8 @@ static const char text[] =
 	"  {name: s, rules: [{limit: 1/day}, {name: b, limit: 2/day}]}, {name: t, rules: [{limit: 1/day}]}]}}\n"
 	"---\n"
 	"{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: b}, spec: {\n"
-	"  endpoints: [{ip: 127.0.0.1, port: 1}, {ip: 127.0.0.1, port: 2}], rules: [{limit: 1/day}]}}\n"
+	"  endpoints: [{ip: 127.0.0.1, port: 1}, {ip: 127.0.0.1, port: 2}], rules: [{limit: 1/day}, "
+	"{name: c, limit: 1/day;2/week, count: LLMTokens, clientSelectors: [{model: {value: m}}]}]}}\n"
 	"---\n"
 	"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}, {port: 2}]}}\n"
 	"---\n"
@@ -68,8 +69,8 @@ static void decoding_fails_wherever_memory_ends(void **state)
 	}
 	assert_int_equal(left, 0);
 	assert_int_equal(file.count, DOCUMENTS);
-	/* One for each document, target, rule, endpoint, port and address. */
-	assert_int_equal(allocations, DOCUMENTS + 3 + 4 + 2 + 4 + 2);
+	/* One for each document, target, rule, selector, endpoint, port and address. */
+	assert_int_equal(allocations, DOCUMENTS + 3 + 6 + 1 + 2 + 4 + 2);
 	krl_decoded_file_clear(&file);
 }
 
@@ -93,7 +94,7 @@ static void compiling_fails_wherever_memory_ends(void **state)
 		assert_int_equal(plan.rule_count, 99);
 	}
 	assert_true(allocations > 0);
-	assert_int_equal(plan.rule_count, 4);
+	assert_int_equal(plan.rule_count, 6);
 	/* Two of the rate limit's own; two addresses with two ports. */
 	assert_int_equal(plan.endpoint_count, 6);
 	krl_plan_clear(&plan);
