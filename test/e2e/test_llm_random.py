@@ -18,8 +18,9 @@ def shape(dice, api, stream):
     """x-fake- headers for an answer; one that tells what was used."""
     usages = [usage for usage in model_answers.USAGES if usage not in ("none", "null", "nulls")]
     fake = {"prompt-tokens": dice.randrange(5000), "completion-tokens": dice.randrange(300),
-            "events": dice.randrange(1, 30), "cached-tokens": 0, "reasoning-tokens": dice.randrange(5), "tool-calls": dice.choice((0, 0, 2)),
-            "content": dice.choice(list(model_texts.TEXTS)), "usage": dice.choice(usages),
+            "events": dice.randrange(1, 30), "cached-tokens": 0, "reasoning-tokens": dice.randrange(5),
+            "tool-calls": dice.choice((0, 0, 2)), "content": dice.choice(list(model_texts.TEXTS)),
+            "usage": dice.choice(usages),
             "pad-bytes": dice.choice((0, 0, 100, 5000)), "write": dice.choice(("send", "more", "writev", "sendfile")),
             "write-bytes": dice.choice((0, 1, 5, 64, 1000)), "join": dice.randrange(2),
             "json": dice.choice(("compact", "spaced")), "framing": dice.choice(("length", "chunked"))}
