@@ -63,7 +63,7 @@ def of_embeddings(env):
 def it_saturates(env):
     """Numbers past all that is sensible are the most that there is, and less than nothing is nothing."""
     Models(env)
-    env.limit(rules=[budget(name="much", tokens="'total_tokens * 9000000000000000000'"),
+    env.limit(rules=[budget(name="much", tokens="'total_tokens * 4611686018427387903'"),
                      budget(name="less", tokens="'input_tokens - 1000000'"),
                      budget(name="by-zero", tokens="'total_tokens / (output_tokens - output_tokens)'")],
               spec=["ruleMatch: All"])
