@@ -19,11 +19,13 @@ static __always_inline struct krl_llm *krl_llm_of(struct krl_conn *conn, __u64 c
 	bpf_map_update_elem(&krl_llms, &cookie, &krl_new_llm, BPF_NOEXIST);
 	llm = bpf_map_lookup_elem(&krl_llms, &cookie);
 	conn->llm = !!llm;
+	if (llm)
+		llm->cookie = cookie;
 	return llm;
 }
 
 /* Read some of a request's body. Returns whether the walk ended. */
-static __always_inline long krl_llm_read(struct krl_judging_heads *h, struct krl_llm *llm)
+static __noinline long krl_llm_read(struct krl_judging_heads *h, struct krl_llm *llm)
 {
 	struct krl_conn *conn = h->scanning.conn;
 	struct krl_scan *s = &conn->scan;
@@ -49,48 +51,45 @@ static __always_inline int krl_llm_in_body(const struct krl_conn *conn, const st
 	return llm->reading && !llm->unread && (conn->http.state == KRL_HTTP_BODY || conn->http.state == KRL_HTTP_CHUNK_DATA);
 }
 
-/* The walk went from @off and the state @before to where it is now. Where that was in the value of Accept-Encoding, have
- * blanks there: an empty value asks for no coding (RFC 9110, 12.5.3). */
-static __noinline int krl_llm_blank(struct krl_judging_heads *h, struct krl_llm *llm, __u32 off, __u8 before)
+/* The walk went on from llm->off and the state llm->before. Where that was in the value of Accept-Encoding, have blanks
+ * there: an empty value asks for no coding (RFC 9110, 12.5.3). */
+static __noinline int krl_llm_blank(struct krl_judging_heads *h, struct krl_llm *llm)
 {
-	const struct krl_match *m = h->scanning.match;
 	const struct krl_conn *conn = h->scanning.conn;
-	__u32 n = conn->scan.off - off;
+	struct krl_match *m = h->scanning.match;
+	__u32 off = llm->off, n = conn->scan.off - off;
+	__u8 before = llm->before;
 
+	llm->off = conn->scan.off;
+	llm->before = conn->http.state;
 	if (before == KRL_HTTP_FIELD_NAME || before == KRL_HTTP_FIELD_START) {
-		llm->blanks = conn->http.state == KRL_HTTP_FIELD_VALUE && m->name_len == 15 &&
+		m->blanks = conn->http.state == KRL_HTTP_FIELD_VALUE && m->name_len == 15 &&
 			      krl_load_word(m->name) == KRL_W('a', 'c', 'c', 'e', 'p', 't', '-', 'e') &&
 			      krl_load_word(m->name + 8) == KRL_W('n', 'c', 'o', 'd', 'i', 'n', 'g', 0);
 		return 0;
 	}
 	if (conn->http.state != KRL_HTTP_FIELD_VALUE)
-		llm->blanks = 0;
-	if (llm->blanks && n && n <= 8 &&
-	    bpf_skb_store_bytes(h->scanning.bytes, off, "        ", KRL_BOUNDED(n, 8), 0))
+		m->blanks = 0;
+	if (m->blanks && n && n <= 8 && bpf_skb_store_bytes(h->scanning.bytes, off, "        ", KRL_BOUNDED(n, 8), 0))
 		krl_count(KRL_REASON_READ_FAILED);
 	return 0;
 }
 
-/* A step up to the end of a head, or of a body. */
+/* A step up to the end of a head, or of a body. What is done after a step is done ahead of the next: by 6.1's verifier
+ * there is no more room on the stack. */
 static long krl_llm_scan_step(__u32 i, void *ctx)
 {
 	struct krl_judging_heads *h = ctx;
-	struct krl_conn *conn = h->scanning.conn;
 	struct krl_llm *llm = h->taking.judging.llm;
-	__u8 before = conn->http.state;
-	__u32 off = conn->scan.off;
-	long ended;
+	struct krl_conn *conn = h->scanning.conn;
 
-	if (off >= conn->scan.len)
+	if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_NO_CODING)
+		krl_llm_blank(h, llm);
+	if (conn->scan.off >= conn->scan.len || (llm->reading && conn->http.state == KRL_HTTP_START))
 		return 1;
-	if (krl_llm_in_body(conn, llm)) {
-		ended = krl_llm_read(h, llm);
-	} else {
-		ended = krl_scan_one(&h->scanning, llm->blanks);
-		if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_NO_CODING)
-			krl_llm_blank(h, llm, off, before);
-	}
-	return ended || (llm->reading && conn->http.state == KRL_HTTP_START);
+	if (krl_llm_in_body(conn, llm))
+		return krl_llm_read(h, llm);
+	return krl_scan_one(&h->scanning);
 }
 
 /* A head ended. Is its request judged now? */
@@ -188,11 +187,11 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 	}
 	krl_llm_charge_model(&llm->charge, h->scanning.match);
 	if (llm->followed)
-		return krl_charge_keep(llm, h->cookie, llm->number) &&
+		return krl_charge_keep(h->cookie, llm->number) &&
 		       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED;
 	if (llm->charge.count)
 		krl_count(KRL_REASON_LLM_UNFOLLOWED);
-	krl_charge_cancel(&llm->charge);
+	krl_charge_cancel(h->cookie);
 	return 0;
 }
 
@@ -202,12 +201,13 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 	struct krl_judging_heads *h = ctx;
 	struct krl_conn *conn = h->scanning.conn;
 	struct krl_llm *llm = h->taking.judging.llm;
-	__u32 heads = conn->scan.heads, deferred;
+	__u32 deferred;
 
+	llm->heads = conn->scan.heads;
 	bpf_loop(KRL_SCAN_STEPS, krl_llm_scan_step, h, 0);
 	if (conn->scan.event || conn->scan.failed)
 		return 1;
-	if (conn->scan.heads != heads) {
+	if (conn->scan.heads != llm->heads) {
 		if (!krl_llm_head(h, llm))
 			return 0;
 	} else if (llm->reading && conn->http.state == KRL_HTTP_START) {
@@ -255,6 +255,8 @@ static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl
 	conn->judge.n = 1;
 	conn->judge.taken = 0;
 	conn->judge.shadowed = 0;
+	llm->off = 0;
+	llm->before = conn->http.state;
 	bpf_loop(KRL_SCAN_STEPS, krl_llm_go_on, h, 0);
 	krl_scan_done(conn);
 	if (conn->scan.event == KRL_HTTP_BAD && !conn->joining)
@@ -267,8 +269,7 @@ static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl
 }
 
 /* Where the answers to the requests of this skb are counted from: as krl_fill_headers() will have it. */
-static __always_inline void krl_llm_follow(struct krl_conn *conn, struct krl_llm *llm, struct sock *sk, __u64 cookie,
-					   int nothing_owed)
+static __noinline int krl_llm_follow(struct krl_conn *conn, struct krl_llm *llm, struct sock *sk, __u64 cookie)
 {
 	struct krl_reply *r = &conn->reply;
 
@@ -278,13 +279,14 @@ static __always_inline void krl_llm_follow(struct krl_conn *conn, struct krl_llm
 	if (!llm->followed) {
 		krl_meter_forget(r, cookie);
 		llm->answering = 0;
-		llm->followed = nothing_owed && (r->state == KRL_REPLY_UNKNOWN || r->state == KRL_REPLY_HTTP2);
+		llm->followed = llm->nothing_owed && (r->state == KRL_REPLY_UNKNOWN || r->state == KRL_REPLY_HTTP2);
 		r->asked = r->answered = 0;
 	}
 	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)
 		llm->followed = 0;
 	llm->base = r->asked;
 	llm->charged_from = llm->reading == KRL_LLM_DEFERS ? llm->number : llm->base;
+	return 0;
 }
 
 /* Has the server said nothing to the request whose body ends here but that it may come (100 Continue)? */
@@ -296,53 +298,63 @@ static __always_inline int krl_llm_nothing_said(const struct krl_conn *conn, str
 	       !r->skip && r->at_seq == krl_sock_write_seq(sk) && !conn->pipelined;
 }
 
+/* Find what the requests of @conn are judged by. */
+static __noinline int krl_llm_rules(struct krl_judging_heads *h, struct krl_conn *conn)
+{
+	struct krl_endpoint *endpoint = krl_conn_endpoint(conn);
+
+	h->scanning.policy = krl_endpoint_policy(&endpoint);
+	h->taking.judging.policy = h->scanning.policy;
+	h->taking.judging.endpoint = endpoint;
+	return 0;
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_stream_llm(struct __sk_buff *skb)
 {
 	struct krl_judging_heads heads = { 0 };
-	struct krl_endpoint *endpoint;
-	struct krl_policy *policy;
-	struct krl_match *match;
 	struct krl_conn *conn;
 	struct krl_llm *llm;
 	struct sock *sk;
-	int nothing_owed, leaves = 0;
 
 	heads.cookie = bpf_get_socket_cookie(skb);
 	conn = bpf_map_lookup_elem(&krl_conns, &heads.cookie);
 	sk = krl_skb_sock(skb);
 	if (!conn || !sk)
 		return SK_PASS;
-	endpoint = krl_conn_endpoint(conn);
-	policy = krl_endpoint_policy(&endpoint);
-	if (!policy)
+	krl_llm_rules(&heads, conn);
+	if (!heads.taking.judging.endpoint || !heads.scanning.policy)
 		return SK_PASS;
 	conn->torn = conn->admitted && conn->http.state >= KRL_HTTP_BODY;
 	conn->judge.now_ns = bpf_ktime_get_boot_ns();
-	nothing_owed = krl_nothing_owed(conn, sk);
-	match = krl_match_of(skb, conn, heads.cookie, endpoint->policy);
+	heads.scanning.match = krl_match_of(skb, conn, heads.cookie, heads.taking.judging.endpoint->policy);
 	llm = krl_llm_of(conn, heads.cookie);
-	if (!match || !llm)
-		return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_CONN_TABLE_FULL, nothing_owed);
+	if (!heads.scanning.match || !llm)
+		return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_CONN_TABLE_FULL, 0);
+	llm->leaves = 0;
+	llm->nothing_owed = krl_nothing_owed(conn, sk);
 	llm->fresh = conn->http.state == KRL_HTTP_START;
-	krl_llm_follow(conn, llm, sk, heads.cookie, nothing_owed);
-	heads.scanning = (struct krl_scanning){ .bytes = skb, .conn = conn, .policy = policy, .match = match };
-	heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge, .policy = policy,
-						     .match = match, .llm = llm };
+	krl_llm_follow(conn, llm, sk, heads.cookie);
+	heads.scanning.bytes = skb;
+	heads.scanning.conn = conn;
+	heads.taking.judging.judge = &conn->judge;
+	heads.taking.judging.match = heads.scanning.match;
+	heads.taking.judging.llm = llm;
 	krl_llm_walk(&heads, llm);
+	llm = heads.taking.judging.llm;
 	if (conn->scan.heads || conn->scan.event)
 		krl_look_at_reader(conn, sk);
 	if (conn->torn && krl_llm_nothing_said(conn, sk)) {
 		conn->torn = 0;
-		nothing_owed = 1;
+		llm->nothing_owed = 1;
 	}
 	if (conn->scan.failed || conn->scan.event) {
 		if (krl_join_later(conn))
 			return SK_PASS;
-		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
-		if (conn->joining && !leaves)
-			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
-		if (!leaves)
+		llm->leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
+		if (conn->joining && !llm->leaves)
+			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_JOIN_UNREAD, llm->nothing_owed);
+		if (!llm->leaves)
 			goto ended;
 	}
 	if (!conn->scan.heads && !conn->scan.refused)
@@ -351,9 +363,9 @@ int krl_stream_llm(struct __sk_buff *skb)
 	if (!conn->spoken)
 		krl_speaks_http1(conn);
 	if (!conn->scan.refused) {
-		if (leaves)
+		if (llm->leaves)
 			goto ended;
-		krl_fill_headers(conn, sk, nothing_owed);
+		krl_fill_headers(conn, sk, llm->nothing_owed);
 		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}
@@ -362,8 +374,8 @@ int krl_stream_llm(struct __sk_buff *skb)
 		krl_count(KRL_REASON_LLM_USAGE_MISSING);
 		conn->answer.kind = KRL_ANSWER_USAGE_MISSING;
 	}
-	if (!nothing_owed || leaves || !llm->fresh || conn->scan.begins != 1 || conn->scan.heads != 1)
-		return krl_refuse_last(skb, conn, heads.cookie, sk, nothing_owed);
+	if (!llm->nothing_owed || llm->leaves || !llm->fresh || conn->scan.begins != 1 || conn->scan.heads != 1)
+		return krl_refuse_last(skb, conn, heads.cookie, sk, llm->nothing_owed);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {
 		conn->phase = KRL_PHASE_SWALLOW;
 		return krl_drop(skb, conn, sk);
@@ -371,7 +383,7 @@ int krl_stream_llm(struct __sk_buff *skb)
 	return krl_answer(skb, conn, heads.cookie, sk);
 ended:
 	krl_reply_forget(&conn->reply);
-	return krl_scan_ended(skb, conn, heads.cookie, sk, nothing_owed);
+	return krl_scan_ended(skb, conn, heads.cookie, sk, llm->nothing_owed);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -367,7 +367,7 @@ static __always_inline void krl_judge_undo(struct krl_judging *judging)
 	judging->judge->taken = 0;
 	judging->judge->shadowed = 0;
 #ifdef KRL_READS_BODIES
-	krl_charge_cancel(&judging->llm->charge);
+	krl_charge_cancel(judging->llm->cookie);
 #endif
 	if (!judging->held)
 		return;

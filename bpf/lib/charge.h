@@ -135,23 +135,27 @@ static __always_inline void krl_charge_each(struct krl_charge *charge, const str
 	charge->count = 0;
 }
 
-/* Give back what @charge reserved; it is none afterwards. */
-KRL_GLOBAL int krl_charge_cancel(struct krl_charge *charge)
+/* Give back what the request that is judged on the connection @cookie has reserved; it has no charge afterwards. By its
+ * cookie, since 6.1's verifier takes nothing of what an argument points to for a map's key. */
+KRL_GLOBAL int krl_charge_cancel(__u64 cookie)
 {
-	if (charge)
-		krl_charge_each(charge, 0, KRL_LLM_REFUSED);
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+
+	if (llm)
+		krl_charge_each(&llm->charge, 0, KRL_LLM_REFUSED);
 	return 0;
 }
 
-/* The request @number of the connection @cookie was let through. Returns 0; or -1 without room, and then it has
- * no charge. */
-static __always_inline int krl_charge_keep(struct krl_llm *llm, __u64 cookie, __u32 number)
+/* The request @number of the connection @cookie was let through: its charge is kept. Returns 0; or -1 without room, and
+ * then it has none. */
+KRL_GLOBAL int krl_charge_keep(__u64 cookie, __u32 number)
 {
 	struct krl_charge_key key = { .cookie = cookie, .request = number };
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
 
-	if (!llm->charge.count || !bpf_map_update_elem(&krl_charges, &key, &llm->charge, BPF_ANY))
+	if (!llm || !llm->charge.count || !bpf_map_update_elem(&krl_charges, &key, &llm->charge, BPF_ANY))
 		return 0;
-	krl_charge_cancel(&llm->charge);
+	krl_charge_each(&llm->charge, 0, KRL_LLM_REFUSED);
 	krl_count(KRL_REASON_LLM_CHARGES_FULL);
 	return -1;
 }

@@ -57,10 +57,10 @@ enum krl_llm_cut {
 
 struct krl_llm {
 	struct krl_llm_request request;
+	__u64 cookie;		/* of the connection */
 	__u64 body_len;		/* bytes of the request's body that came */
 	__u32 number;		/* of the request, as in krl_charge_key */
 	__u8 reading;		/* enum krl_llm_reading */
-	__u8 blanks;		/* the value of Accept-Encoding is passed, and blanks are put there */
 	__u8 unread;		/* the body was too long, coded, or could not be read */
 	__u8 usage_missing;	/* it asks for a stream, and not for its usage */
 	__u8 usage_required;	/* ... which a rule wants that counts for it */
@@ -69,11 +69,15 @@ struct krl_llm {
 	__u8 gap;		/* ... some of it was not seen */
 	__u8 followed;		/* the answers to the requests of this skb will be */
 	__u8 fresh;		/* this skb begins between two requests */
+	__u8 leaves;		/* ... and has what is no HTTP/1.1 behind them */
+	__u8 nothing_owed;	/* an answer to what is in it would overtake none */
 	__u8 cuts;		/* ... as soon as its budget is spent */
 	__u8 cut;		/* enum krl_llm_cut */
-	__u8 pad[3];
+	__u8 before;		/* the framing's state, and the byte of the skb, ahead of a step */
+	__u32 off;
 	__u32 checked;		/* events that bring a piece of the answer, when the budget was last looked at */
 	__u32 base;		/* the number of the first head that ends in this skb */
+	__u32 heads;		/* that ended in it so far */
 	__u32 charged_from;	/* the first request of this skb that may have a charge */
 	__u32 answer;		/* the number of the request that is answered */
 	struct krl_charge charge;	/* of the request that is judged */

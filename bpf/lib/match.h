@@ -22,6 +22,7 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 	m->blind = 0;
 	m->model_len = 0;
 	m->completions = 0;
+	m->blanks = 0;
 	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }
@@ -31,13 +32,13 @@ static __always_inline void krl_match_set(struct krl_match *m, __u32 predicate)
 	m->bits[predicate / 64 % (KRL_MAX_PREDICATES / 64)] |= 1ULL << (predicate & 63);
 }
 
-/* Do the first @len bytes agree? Both have room up to the next multiple of 8. */
-static __always_inline int krl_match_same(const char *a, const char *b, __u32 len)
+/* Do the first @len bytes agree, @max at most? Both have room up to the next multiple of 8. */
+static __always_inline int krl_match_same(const char *a, const char *b, __u32 len, __u32 max)
 {
 	__u64 differ;
 	__u32 i;
 
-	for (i = 0; i < KRL_VALUE_BYTES; i += 8) {
+	for (i = 0; i < max; i += 8) {
 		if (i >= len)
 			break;
 		differ = krl_load_word(a + i) ^ krl_load_word(b + i);
@@ -81,7 +82,8 @@ static long krl_match_compare(__u32 i, void *ctx)
 			return 0;
 		if (p->kind == KRL_PREDICATE_EXACT && (v->len != len || v->is_long))
 			return 0;
-		if (!krl_match_same(v->bytes, v->policy->values + (p->at & (KRL_VALUES_BYTES - 8)), len))
+		if (!krl_match_same(v->bytes, v->policy->values + (p->at & (KRL_VALUES_BYTES - 8)), len,
+				    KRL_VALUE_BYTES))
 			return 0;
 		if (p->kind == KRL_PREDICATE_PATH_PREFIX && !krl_match_under(v, len))
 			return 0;
@@ -169,7 +171,8 @@ KRL_GLOBAL int krl_match_name_rest(const struct krl_match *m, const struct krl_c
 	if (!m || !name)
 		return 0;
 	len = m->name_len;
-	return len < KRL_NAME_BYTES && !name->name[len & (KRL_NAME_BYTES - 1)] && krl_match_same(m->name, name->name, len);
+	return len < KRL_NAME_BYTES && !name->name[len & (KRL_NAME_BYTES - 1)] &&
+	       krl_match_same(m->name, name->name, len, KRL_NAME_BYTES);
 }
 
 /* Is @name, NUL padded, the one that was read? */
@@ -386,7 +389,7 @@ static __always_inline void krl_match_method(struct krl_match *m, const struct k
 /* Does the value that the framing is in matter? */
 static __always_inline int krl_match_collects(const struct krl_match *m)
 {
-	return m->field != KRL_NO_FIELD || m->client_header != KRL_NO_FIELD;
+	return m->field != KRL_NO_FIELD || m->client_header != KRL_NO_FIELD || m->blanks;
 }
 
 /* The framing went from @went.before over @went.bytes, the first of @word, to where @h is now. */

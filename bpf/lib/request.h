@@ -35,7 +35,8 @@ struct krl_match {
 	__u8 blind;		/* the head cannot be read: entries that look at it do not hold */
 	__u8 completions;	/* its path ends in /completions: OpenAI's streams tell their usage if they are asked to */
 	__u8 tells_model;	/* the header that is being collected */
-	__u8 pad[3];
+	__u8 blanks;		/* it is Accept-Encoding, and blanks are put in its place */
+	__u8 pad[2];
 	__u32 model_len;	/* 0: none is known */
 	char model[KRL_MODEL_BYTES];	/* its first bytes, NUL padded */
 	char name[KRL_NAME_BYTES + KRL_MATCH_SPARE];

@@ -45,14 +45,14 @@ static __always_inline long krl_scan_fill(krl_bytes *bytes, struct krl_conn *con
 	return 0;
 }
 
-/* One step; with @slow, of a word at most where it is in a value. Returns whether the walk ended. */
-static __always_inline long krl_scan_one(struct krl_scanning *scanning, int slow)
+/* One step. Returns whether the walk ended. */
+static __always_inline long krl_scan_one(struct krl_scanning *scanning)
 {
 	struct krl_conn *conn = scanning->conn;
 	struct krl_scan *s = &conn->scan;
 	struct krl_match *match = scanning->match;
 	const struct krl_policy *policy = scanning->policy;
-	int collects = slow || (match && policy && krl_match_collects(match));
+	int collects = match && policy && krl_match_collects(match);
 	__u8 before = conn->http.state;
 	__u32 at, steps;
 	int event;
@@ -88,7 +88,7 @@ static __always_inline long krl_scan_one(struct krl_scanning *scanning, int slow
 
 static long krl_scan_step(__u32 i, void *ctx)
 {
-	return krl_scan_one(ctx, 0);
+	return krl_scan_one(ctx);
 }
 
 /* Walk @scanning's bytes up to their end, or with selectors to that of the next head, moving the connection's framing
