@@ -89,7 +89,6 @@ def tokens_by_user(env):
         equal(of_model_[user], told(stats), f"tokens of the model {user}")
     buckets = {row["value"]: row["tokens"] for row in env.buckets()["items"] if row["rule"] == "all"}
     equal(buckets, of_user, "tokens beside the buckets")
-    equal([row["rule"] for row in shown(env)["items"]][:2], ["all", "all"], "the rules that debited most")
     debited = [row["debited"] for row in shown(env)["items"]]
     equal(debited, sorted(debited, reverse=True), "what was debited, row by row")
 
@@ -198,8 +197,9 @@ def a_connection_that_was_open_before_and_is_reset(env):
     held_stream(env, models, conn)
     expect(env.tokens() <= 500, f"{env.tokens()} tokens while 500 are reserved")
     env.close_conns()
-    wait_for("the rest is there again", lambda: env.tokens() > 980)
+    wait_for("most of it is there again", lambda: env.tokens() > 900)
     expect(env.tokens() < 1000, "nothing was paid for what was answered")
+    equal(env.item()["tokens"]["estimated"], 1, "answers that were estimated")
     nothing_is_kept(env)
 
 
