@@ -136,11 +136,11 @@ static void they_are_shown_with_what_is_known(void **state)
 	add_model(9, "gpt\xff", 4, 9);
 	krl_used_finish(&used, 4);
 	text = printed(false, false);
-	assert_string_equal(text, "NAME   RULE   BY     VALUE              REQUESTS   INPUT   OUTPUT   TOTAL   DEBITED\n"
-				  "llm2   m      all    <none>             0          0       0        0       100\n"
-				  "llm    user   all    <none>             4          0       0        60      60\n"
+	assert_string_equal(text, "NAME   RULE   BY     VALUE               REQUESTS   INPUT   OUTPUT   TOTAL   DEBITED\n"
+				  "llm2   m      all    <none>              0          0       0        0       100\n"
+				  "llm    user   all    <none>              4          0       0        60      60\n"
 				  "llm    user   user   x-user=al?[31mice   1          5       7        12      20\n"
-				  "llm    user   user   #12345678          1          5       7        12      10\n");
+				  "llm    user   user   #12345678           1          5       7        12      10\n");
 	free(text);
 	used.count = used.total;
 	used.rows[4].model.len = 65;
