@@ -127,6 +127,8 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return KRL_JOINED_NOT;
 	}
+	/* Of when it was enrolled before. */
+	bpf_map_delete_elem(&krl_llms, &cookie);
 	krl_place_open(conn, tcp, sends);
 	if (sends)
 		err = bpf_map_update_elem(&krl_senders, &cookie, sk, BPF_NOEXIST);

@@ -6,6 +6,7 @@
 #include "lib/answer.h"
 #include "lib/gauge.h"
 #include "lib/kernel.h"
+#include "lib/meter.h"
 #include "lib/rule.h"
 #include "lib/slot.h"
 #include "lib/write.h"
@@ -245,6 +246,26 @@ static long krl_sweep_key(__u32 i, void *ctx)
 	return 0;
 }
 
+/* Settle request @number of the connection @cookie, that with @conn is let go, or whose end sockops was not told: what of
+ * its answer was seen is charged, as when it is closed. */
+static __noinline int krl_settle_lost(struct krl_conn *conn, __u64 cookie, __u32 number)
+{
+	struct bpf_sock *sk;
+
+	if (conn) {
+		if (!bpf_map_lookup_elem(&krl_loose, &cookie))
+			return 0;
+		sk = bpf_map_lookup_elem(&krl_sockets, &cookie);
+		if (sk) {
+			bpf_sk_release(sk);
+			return 0;
+		}
+		if (conn->llm)
+			krl_meter_close(&conn->reply, cookie);
+	}
+	return krl_charge_settle(cookie, number, 0, KRL_LLM_REFUSED);
+}
+
 SEC("sk_skb/stream_verdict")
 int krl_command(struct __sk_buff *skb)
 {
@@ -269,6 +290,10 @@ int krl_command(struct __sk_buff *skb)
 		return SK_DROP;
 	}
 	conn = bpf_map_lookup_elem(&krl_conns, &command.cookie);
+	if (command.kind == KRL_COMMAND_SETTLE) {
+		krl_settle_lost(conn, command.cookie, command.count);
+		return SK_DROP;
+	}
 	if (!conn) {
 		krl_send_event(command.cookie, KRL_EVENT_DONE);
 		return SK_DROP;

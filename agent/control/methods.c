@@ -20,9 +20,27 @@ static json_t *text_json(const char *text)
 	return json_string(ascii);
 }
 
+json_t *krl_tokens_json(const struct krl_llm_stats *used)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "requests", (json_int_t)used->requests,
+			 "estimated", (json_int_t)used->estimated,
+			 "unreadable", (json_int_t)used->unreadable,
+			 "input", (json_int_t)used->input,
+			 "output", (json_int_t)used->output,
+			 "total", (json_int_t)used->total,
+			 "cachedInput", (json_int_t)used->cached_input,
+			 "reasoning", (json_int_t)used->reasoning,
+			 "debited", (json_int_t)used->debited);
+}
+
 static json_t *row_json(const struct krl_stats_row *row)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}",
+	json_t *tokens = row->flags & KRL_RULE_LLM ? krl_tokens_json(&row->used) : NULL;
+
+	if (row->flags & KRL_RULE_LLM && !tokens)
+		return NULL;
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o*}",
 			 "namespace", text_json(row->info.ns),
 			 "name", text_json(row->info.name),
 			 "service", text_json(row->info.service),
@@ -37,7 +55,8 @@ static json_t *row_json(const struct krl_stats_row *row)
 			 "rateLimitedRequests", (json_int_t)row->limited,
 			 "shadowLimitedRequests", (json_int_t)row->shadow_limited,
 			 "endpoints", (int)row->endpoint_count,
-			 "buckets", (int)row->bucket_count);
+			 "buckets", (int)row->bucket_count,
+			 "tokens", tokens);
 }
 
 json_t *krl_stats_json(const struct krl_stats *stats)

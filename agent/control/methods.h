@@ -25,9 +25,13 @@ extern const struct krl_control_method krl_control_agent_methods[];
 
 /* {"items": [{"namespace", "name", "service", "rule", "limit", "maxTokens", "tokensPerFill",
  * "fillInterval" (ns), "availableTokens", "totalRequests", "rateLimitedRequests", "endpoints",
- * "buckets"}], "reasons": {name: count}}. Returns a value that the caller releases, or NULL without
- * memory. Bytes of names that are not UTF-8 become '?'. */
+ * "buckets"}], "reasons": {name: count}}, and of a rule that counts LLMTokens "tokens": krl_tokens_json. Returns a value
+ * that the caller releases, or NULL without memory. Bytes of names that are not UTF-8 become '?'. */
 json_t *krl_stats_json(const struct krl_stats *stats);
+
+/* {"requests", "estimated", "unreadable", "input", "output", "total", "cachedInput", "reasoning", "debited"}. Returns as
+ * krl_stats_json. */
+json_t *krl_tokens_json(const struct krl_llm_stats *used);
 
 /* A line for people about what krl_stats_read returned. */
 void krl_stats_explain(int err, const char *bpffs, char *ret_text, size_t size);

@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bpf/libbpf.h>
-
 #include "agent/base/clock.h"
 #include "agent/base/vec.h"
 #include "bpf/lib/gauge.h"
 #include "pinned.h"
+#include "used.h"
 
 struct reader {
 	struct krl_buckets *buckets;
@@ -18,14 +17,11 @@ struct reader {
 	int err;
 };
 
-static const struct krl_pinned values_map = { "krl_values", BPF_MAP_TYPE_LRU_HASH, sizeof(__u64[2]),
-					      sizeof(struct krl_kept), KRL_MAX_KEPT };
-
-static int compare_descriptors(const void *a, const void *b)
+static int compare_uses(const void *a, const void *b)
 {
-	const struct krl_kept_row *x = a, *y = b;
+	const struct krl_bucket_use *x = a, *y = b;
 
-	return memcmp(x->descriptor, y->descriptor, sizeof(x->descriptor));
+	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
 /* By their values; those that are not known last. */
@@ -76,33 +72,31 @@ void krl_buckets_of(struct krl_buckets *b, const struct krl_stats *rules)
 		b->rule_of[rules->rows[i].slot] = &rules->rows[i];
 }
 
-int krl_buckets_know(struct krl_buckets *b, const __u64 descriptor[2], const struct krl_kept *kept)
+int krl_buckets_use(struct krl_buckets *b, const struct krl_llm_user_key *key, const struct krl_llm_stats *used)
 {
-	struct krl_kept_row *added = krl_vec_add(&b->kept, &b->kept_count);
+	struct krl_bucket_use *added = krl_vec_add(&b->uses, &b->use_count);
 
 	if (!added)
 		return -ENOMEM;
-	memcpy(added->descriptor, descriptor, sizeof(added->descriptor));
-	added->kept = *kept;
+	added->key = *key;
+	added->used = *used;
 	return 0;
 }
 
 void krl_buckets_known(struct krl_buckets *b)
 {
-	if (b->kept_count)
-		qsort(b->kept, b->kept_count, sizeof(*b->kept), compare_descriptors);
+	if (b->use_count)
+		qsort(b->uses, b->use_count, sizeof(*b->uses), compare_uses);
 }
 
-static const struct krl_kept *find_kept(const struct krl_buckets *b, const __u64 descriptor[2])
+static struct krl_llm_stats find_use(const struct krl_buckets *b, const struct krl_bucket_key *key)
 {
-	const struct krl_kept_row *found;
-	struct krl_kept_row wanted;
+	struct krl_bucket_use wanted = { .key.rule_id = key->rule_id }, *found = NULL;
 
-	if (!b->kept_count || (!descriptor[0] && !descriptor[1]))
-		return NULL;
-	memcpy(wanted.descriptor, descriptor, sizeof(wanted.descriptor));
-	found = bsearch(&wanted, b->kept, b->kept_count, sizeof(wanted), compare_descriptors);
-	return found ? &found->kept : NULL;
+	memcpy(wanted.key.descriptor, key->descriptor, sizeof(key->descriptor));
+	if (b->use_count)
+		found = bsearch(&wanted, b->uses, b->use_count, sizeof(wanted), compare_uses);
+	return found ? found->used : wanted.used;
 }
 
 /* Leave the emptiest. */
@@ -150,7 +144,8 @@ int krl_buckets_add(struct krl_buckets *b, const struct krl_bucket_key *key, con
 	if (!row.rule || row.rule->id != key->rule_id || krl_bucket_is_buried(bucket))
 		return 0;
 	row.available = krl_rule_bucket_available(&copy, &row.rule->settings, row.rule->flags, now_ns);
-	row.kept = find_kept(b, key->descriptor);
+	row.kept = krl_values_find(&b->values, key->descriptor);
+	row.used = find_use(b, key);
 	return add_row(b, &row);
 }
 
@@ -165,12 +160,12 @@ int krl_buckets_add_overflow(struct krl_buckets *b, __u32 slot, const struct krl
 	return row.available < (__s64)row.rule->settings.max_tokens ? add_row(b, &row) : 0;
 }
 
-static void on_kept(void *arg, const void *key, const void *value)
+static void on_use(void *arg, const void *key, const void *value)
 {
 	struct reader *r = arg;
 
 	if (!r->err)
-		r->err = krl_buckets_know(r->buckets, key, value);
+		r->err = krl_buckets_use(r->buckets, key, value);
 }
 
 static void on_bucket(void *arg, const void *key, const void *value)
@@ -196,7 +191,9 @@ int krl_buckets_read(const char *bpffs, const struct krl_stats *rules, size_t li
 	int err;
 
 	krl_buckets_of(&buckets, rules);
-	err = krl_pinned_each(bpffs, &values_map, KRL_MAX_KEPT, on_kept, &r);
+	err = krl_values_read(bpffs, &buckets.values);
+	if (!err)
+		err = krl_used_each_user(bpffs, on_use, &r);
 	krl_buckets_known(&buckets);
 	r.now_ns = krl_boot_ns();
 	if (!err && !r.err)
@@ -217,6 +214,7 @@ int krl_buckets_read(const char *bpffs, const struct krl_stats *rules, size_t li
 void krl_buckets_free(struct krl_buckets *b)
 {
 	free(b->rows);
-	free(b->kept);
+	free(b->uses);
+	krl_values_free(&b->values);
 	memset(b, 0, sizeof(*b));
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Requests to model servers are judged by a program of their own, in which krl_stream goes on. */
+/* Requests to model servers are judged by a program of their own, in which krl_stream goes on; and what their answers
+ * used goes with the rule that counted it. */
 #include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "internal.h"
 #include "late.h"
+#include "pass.h"
 
 int krl_llm_open(struct krl_datapath *dp)
 {
@@ -22,4 +26,45 @@ int krl_llm_open(struct krl_datapath *dp)
 	if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.krl_programs), &number, &fd, BPF_ANY))
 		return -errno;
 	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Remove the rows of @map whose key has, @at bytes from its start, none of @ids, which are KRL_MAX_RULES and sorted. */
+static void drop_rows(const struct bpf_map *map, size_t at, const __u32 *ids)
+{
+	union {
+		struct krl_llm_model_key model;
+		struct krl_llm_user_key user;
+		char bytes[1];
+	} key, next;
+	int fd = bpf_map__fd(map);
+	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (!bsearch(key.bytes + at, ids, KRL_MAX_RULES, sizeof(*ids), compare_ids))
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+void krl_pass_drop_used(struct krl_pass *p)
+{
+	__u32 *ids = calloc(KRL_MAX_RULES, sizeof(*ids));
+	size_t i;
+
+	if (!ids)
+		return;
+	for (i = 0; i < KRL_MAX_RULES; i++)
+		ids[i] = p->dp->rules[i].id;
+	qsort(ids, KRL_MAX_RULES, sizeof(*ids), compare_ids);
+	drop_rows(p->dp->skel->maps.krl_llm_models, offsetof(struct krl_llm_model_key, rule_id), ids);
+	drop_rows(p->dp->skel->maps.krl_llm_users, offsetof(struct krl_llm_user_key, rule_id), ids);
+	free(ids);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
- * policies.c, the texts of answers in forms.c, what answers of model servers cost in costs.c, open connections in join.c and walk.c. */
+ * policies.c, the texts of answers in forms.c, what answers of model servers cost in costs.c and used in llm.c, open
+ * connections in join.c and walk.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
 
@@ -46,6 +47,9 @@ void krl_pass_drop_forms(struct krl_pass *pass);
 /* The same with what answers cost. */
 int krl_pass_cost(struct krl_pass *pass, const struct krl_cost *cost, __u64 *ret_key);
 void krl_pass_drop_costs(struct krl_pass *pass);
+
+/* Remove what was counted by model and by user of rules that are gone. */
+void krl_pass_drop_used(struct krl_pass *pass);
 
 /* Have @policy in the kernel under @key. 0, or -errno. */
 int krl_pass_policy(struct krl_pass *pass, __u64 key, const struct krl_policy *policy);

@@ -118,6 +118,7 @@ static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl
 static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule *rule)
 {
 	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, krl_boot_ns());
+	static const struct krl_llm_stats nothing_used;
 	void *zero;
 	int err;
 
@@ -128,6 +129,8 @@ static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule 
 	if (!err)
 		err = bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_overflow), &slot, &overflow,
 					  BPF_ANY);
+	if (!err)
+		err = bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_llm_stats), &slot, &nothing_used, BPF_ANY);
 	free(zero);
 	return err;
 }
@@ -311,6 +314,8 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	krl_pass_drop_policies(p);
 	if (p->result.rules_removed || p->result.endpoints_removed || p->result.endpoints_changed)
 		drop_buckets(p);
+	if (p->result.rules_removed)
+		krl_pass_drop_used(p);
 	return 0;
 }
 

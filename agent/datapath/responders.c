@@ -16,6 +16,7 @@
 #include "agent/base/log.h"
 #include "agent/loop/handle.h"
 #include "carry.h"
+#include "charges.h"
 #include "guard.h"
 #include "internal.h"
 #include "pending.h"
@@ -31,6 +32,7 @@ struct krl_responders {
 	struct krl_carry carry;
 	struct krl_pending pending;
 	struct krl_sweeper *sweeper;
+	struct krl_charge_sweeper *charges;
 	struct krl_tidy *tidy;
 	struct krl_guard *guard;
 	struct krl_recounter *recounter;
@@ -204,7 +206,8 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 	if (!err && krl_sweeper_open(loop, bpf_map__fd(dp->skel->maps.krl_buckets), r->command[0], dp->rules,
 				     dp->load, &r->sweeper))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
-	if (!err && (krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard) ||
+	if (!err && (krl_charge_sweeper_open(dp, loop, r->command[0], &r->charges) ||
+		     krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard) ||
 		     krl_recounter_open(dp, loop, &r->recounter)))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (err) {
@@ -235,6 +238,7 @@ void krl_responders_close(struct krl_responders *r)
 	krl_handle_close(r->alive);
 	krl_handle_close(r->carry.timer);
 	krl_sweeper_close(r->sweeper);
+	krl_charge_sweeper_close(r->charges);
 	krl_tidy_close(r->tidy);
 	krl_guard_close(r->guard);
 	krl_recounter_close(r->recounter);

@@ -36,6 +36,8 @@ static const struct krl_pinned counters_map = { "krl_rule_stats", BPF_MAP_TYPE_P
 						sizeof(struct krl_rule_stats), KRL_MAX_RULES };
 static const struct krl_pinned reasons_map = { "krl_reasons", BPF_MAP_TYPE_PERCPU_ARRAY, 4,
 					       sizeof(__u64), KRL_REASON_MAX };
+static const struct krl_pinned used_map = { "krl_llm_stats", BPF_MAP_TYPE_ARRAY, 4,
+					    sizeof(struct krl_llm_stats), KRL_MAX_RULES };
 static const struct krl_pinned endpoints_map = { "krl_endpoints", BPF_MAP_TYPE_HASH,
 						 sizeof(struct krl_endpoint_key),
 						 sizeof(struct krl_endpoint), KRL_MAX_ENDPOINTS };
@@ -207,6 +209,15 @@ static void on_counters(void *arg, const void *key, const void *value)
 	}
 }
 
+static void on_used(void *arg, const void *key, const void *value)
+{
+	struct reader *r = arg;
+	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
+
+	if (row && row->flags & KRL_RULE_LLM)
+		memcpy(&row->used, value, sizeof(row->used));
+}
+
 static void on_reason(void *arg, const void *key, const void *value)
 {
 	struct reader *r = arg;
@@ -279,6 +290,8 @@ static int read_all(struct reader *r)
 		err = krl_pinned_each(r->bpffs, &krl_pinned_buckets, KRL_MAX_BUCKETS, on_bucket, r);
 	if (!err)
 		err = krl_pinned_each(r->bpffs, &counters_map, slots, on_counters, r);
+	if (!err)
+		err = krl_pinned_each(r->bpffs, &used_map, slots, on_used, r);
 	if (!err)
 		err = krl_pinned_each(r->bpffs, &reasons_map, KRL_REASON_MAX, on_reason, r);
 	/* Without use none is looked at: settings that were raised since leave an overflow bucket less than

@@ -23,6 +23,7 @@ struct krl_stats_row {
 	__u64 shadow_limited;		/* ... and would have refused, in shadow mode */
 	__u32 bucket_count;
 	__u32 endpoint_count;
+	struct krl_llm_stats used;	/* of KRL_RULE_LLM */
 };
 
 struct krl_stats {

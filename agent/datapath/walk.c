@@ -70,6 +70,7 @@ static void drop_loose(struct krl_datapath *dp)
 			continue;
 		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.krl_conns), &key);
 		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.krl_matches), &key);
+		bpf_map_delete_elem(bpf_map__fd(dp->skel->maps.krl_llms), &key);
 		bpf_map_delete_elem(loose, &key);
 	}
 }

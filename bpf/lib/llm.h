@@ -15,13 +15,6 @@
 /* Bytes of a request that make a token, where that is estimated: of English text four are usual. */
 #define KRL_LLM_TOKEN_BYTES 4
 
-/* A request by the number that its answer has on its connection, see krl_reply.asked. */
-struct krl_charge_key {
-	__u64 cookie;
-	__u32 request;
-	__u32 pad;
-};
-
 /* A request that was let through and is to be charged when its answer is done: value of krl_charges. */
 struct krl_charge {
 	__u32 count;		/* of keys */

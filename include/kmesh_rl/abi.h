@@ -261,6 +261,14 @@ struct krl_llm_user_key {
 	__u32 pad;
 };
 
+/* A request by the number that its answer has on its connection, see krl_reply.asked of
+ * bpf/lib/reply.h. */
+struct krl_charge_key {
+	__u64 cookie;
+	__u32 request;
+	__u32 pad;
+};
+
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
 struct krl_rule_info {
 	__u32 id;
@@ -329,6 +337,7 @@ enum krl_command_kind {
 	KRL_COMMAND_DRAIN = 2,	/* send the waiting answer if the server has been quiet */
 	KRL_COMMAND_BREAK_SINK = 3,	/* go into the sink, whose pipe breaks by that */
 	KRL_COMMAND_SWEEP = 5,	/* remove those of the buckets named behind it that are full */
+	KRL_COMMAND_SETTLE = 6,	/* the connection is gone: give back what its request of the number in count reserved */
 	KRL_COMMAND_RECALL = 4,	/* events were lost: send those again of connections that wait for a command */
 };
 

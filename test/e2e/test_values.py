@@ -173,4 +173,5 @@ def only_what_is_asked_for(env):
     wrong = env.tool("get", "ratelimit-buckets", "--limit", "-1")
     equal((wrong.returncode, wrong.stderr), (2, 'Error: --limit "-1": expected a number\n'), "a limit that is none")
     wrong = env.tool("get", "ratelimit-stats", "--limit", "1")
-    equal((wrong.returncode, wrong.stderr), (2, "Error: flag --limit is of ratelimit-buckets\n"), "... of statistics")
+    equal((wrong.returncode, wrong.stderr),
+          (2, "Error: flag --limit is of ratelimit-buckets and ratelimit-tokens\n"), "... of statistics")

@@ -59,7 +59,7 @@ static void know(__u64 value, const char *user)
 
 	kept.values[0].len = strlen(user);
 	strcpy(kept.values[0].text, user);
-	assert_int_equal(krl_buckets_know(&buckets, descriptor, &kept), 0);
+	assert_int_equal(krl_values_add(&buckets.values, descriptor, &kept), 0);
 }
 
 static void assert_row(size_t i, __u32 rule, __u64 value, __s64 available)
@@ -75,7 +75,7 @@ static void rule_by_rule_the_emptiest_first_then_by_value(void **state)
 	know(30, "bob");
 	know(20, "carol");
 	know(10, "alice");
-	krl_buckets_known(&buckets);
+	krl_values_sort(&buckets.values);
 	add(1, 0, 100, S);
 	add(0, 10, 5, S);
 	add(0, 40, 5, S);
@@ -178,7 +178,7 @@ static void they_are_shown_with_what_is_known(void **state)
 	char *text;
 
 	know(10, "\x1b[31malice");
-	krl_buckets_known(&buckets);
+	krl_values_sort(&buckets.values);
 	add(0, 10, 3, S);
 	add(0, 0x12345678, 4, S);
 	add(1, 0, 5, S);
@@ -200,6 +200,39 @@ static void they_are_shown_with_what_is_known(void **state)
 	json_decref(value);
 }
 
+/* Of the rule and the values of the bucket, not of another rule's or none. */
+static void a_bucket_of_tokens_tells_what_was_used(void **state)
+{
+	static const struct krl_llm_user_key keys[] = { { { 10, 10 }, 3, 0 }, { { 10, 10 }, 4, 0 }, { { 20, 20 }, 3, 0 } };
+	struct krl_llm_stats used[] = { { .total = 12, .debited = 24 }, { .total = 99 }, { .total = 5 } };
+	json_t *value, *items;
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		assert_int_equal(krl_buckets_use(&buckets, &keys[2 - i], &used[2 - i]), 0);
+	krl_buckets_known(&buckets);
+	rules[0].flags = KRL_RULE_LLM;
+	add(0, 10, 3, S);
+	add(0, 20, 4, S);
+	add(0, 30, 5, S);
+	add(0, 0, 6, S);
+	add(1, 10, 7, S);
+	krl_buckets_finish(&buckets);
+	value = krl_buckets_json(&buckets);
+	rules[0].flags = 0;
+	items = json_object_get(value, "items");
+	for (i = 0; i < 3; i++) {
+		json_t *tokens = json_object_get(json_array_get(items, i), "tokens");
+
+		assert_int_equal(json_integer_value(json_object_get(tokens, "total")), i == 0 ? 12 : i == 1 ? 5 : 0);
+		assert_int_equal(json_object_size(tokens), 9);
+	}
+	assert_null(json_object_get(json_array_get(items, 3), "tokens"));
+	assert_null(json_object_get(json_array_get(items, 4), "tokens"));
+	assert_int_equal(json_array_size(items), 5);
+	json_decref(value);
+}
+
 static void nothing_pinned_is_told_apart(void **state)
 {
 	struct krl_buckets none = { .total = 99 };
@@ -218,6 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_emptiest_of_many_are_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_limit_all_are_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(they_are_shown_with_what_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_bucket_of_tokens_tells_what_was_used, setup, teardown),
 		cmocka_unit_test(nothing_pinned_is_told_apart),
 	};
 

@@ -194,16 +194,18 @@ static void resources_are_suggested(void **state)
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-stat", NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: get \"ratelimit-stat\": did you mean \"ratelimit-stats\"?\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "pods", NULL), KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: get \"pods\": expected ratelimit-stats or ratelimit-buckets\n");
+	assert_string_equal(err, "Error: get \"pods\": expected ratelimit-stats, ratelimit-buckets or ratelimit-tokens\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-bucket", NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: get \"ratelimit-bucket\": did you mean \"ratelimit-buckets\"?\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, NULL, NULL), KRL_CLI_USAGE);
 }
 
-static void buckets_are_read_from_the_pins_alone(void **state)
+static void buckets_and_tokens_are_read_from_the_pins_alone(void **state)
 {
 	start(refusing);
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-buckets", NULL), KRL_CLI_FAILED);
+	assert_non_null(strstr(err, "Error: nothing is pinned below "));
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-tokens", NULL), KRL_CLI_FAILED);
 	assert_non_null(strstr(err, "Error: nothing is pinned below "));
 	stop();
 }
@@ -219,7 +221,7 @@ static void a_limit_is_a_number_and_of_buckets(void **state)
 		assert_non_null(strstr(err, "expected a number"));
 	}
 	assert_int_equal(get((struct krl_cli){ .limit = "5" }, NULL), KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: flag --limit is of ratelimit-buckets\n");
+	assert_string_equal(err, "Error: flag --limit is of ratelimit-buckets and ratelimit-tokens\n");
 }
 
 static void version_shows_both_sides(void **state)
@@ -276,7 +278,7 @@ int main(void)
 		cmocka_unit_test(the_agents_refusal_is_passed_on),
 		cmocka_unit_test(without_agent_and_pins_it_says_so),
 		cmocka_unit_test(resources_are_suggested),
-		cmocka_unit_test(buckets_are_read_from_the_pins_alone),
+		cmocka_unit_test(buckets_and_tokens_are_read_from_the_pins_alone),
 		cmocka_unit_test(a_limit_is_a_number_and_of_buckets),
 		cmocka_unit_test(version_shows_both_sides),
 		cmocka_unit_test(an_agent_that_does_not_answer_is_unknown),

@@ -189,6 +189,26 @@ static void json_has_the_documented_fields(void **state)
 	json_decref(stats);
 }
 
+static void a_rule_that_counts_tokens_tells_which(void **state)
+{
+	struct krl_stats_row rows[] = {
+		{ .info = { .name = "llm" }, .flags = KRL_RULE_LLM,
+		  .used = { .requests = 9, .estimated = 2, .unreadable = 1, .input = 30, .output = 70, .total = 101,
+			    .cached_input = 8, .reasoning = 5, .debited = 300 } },
+		{ .info = { .name = "requests" }, .used = { .requests = 1 } },
+	};
+	struct krl_stats stats = { .rows = rows, .count = 2 };
+	json_t *value = krl_stats_json(&stats), *items = json_object_get(value, "items"), *expected;
+
+	expected = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "requests", 9, "estimated", 2, "unreadable", 1,
+			     "input", 30, "output", 70, "total", 101, "cachedInput", 8, "reasoning", 5, "debited", 300);
+	assert_true(json_equal(json_object_get(json_array_get(items, 0), "tokens"), expected));
+	assert_non_null(json_array_get(items, 1));
+	assert_null(json_object_get(json_array_get(items, 1), "tokens"));
+	json_decref(expected);
+	json_decref(value);
+}
+
 static void yaml_is_the_same_structure(void **state)
 {
 	json_t *value = json_pack("{s:[{s:s, s:I, s:b, s:n}], s:{}, s:[]}", "items", "name", "web",
@@ -244,6 +264,7 @@ int main(void)
 		cmocka_unit_test(intervals_are_exact),
 		cmocka_unit_test(select_takes_by_namespace_and_name),
 		cmocka_unit_test_setup_teardown(json_has_the_documented_fields, setup, teardown),
+		cmocka_unit_test(a_rule_that_counts_tokens_tells_which),
 		cmocka_unit_test_setup_teardown(yaml_is_the_same_structure, setup, teardown),
 		cmocka_unit_test_setup_teardown(yaml_quotes_what_would_be_no_string, setup, teardown),
 		cmocka_unit_test(names_that_are_not_utf8_do_not_break_the_answer),

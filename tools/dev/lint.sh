@@ -68,7 +68,7 @@ layers='
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/main\.c                  .                                                               -
-^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
+^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -
 '
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "buckets_view.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "agent/policy/diag.h"
-#include "agent/policy/explain.h"
+#include "agent/control/methods.h"
 #include "table.h"
+#include "values_view.h"
 
 static const struct krl_column columns[] = {
 	{ "NAME", "name", KRL_COLUMN_TEXT, false },
@@ -20,36 +19,10 @@ static const struct krl_column columns[] = {
 	{ "NETNS", "networkNamespace", KRL_COLUMN_NUMBER, true },
 };
 
-/* Of names from documents, which may hold anything. */
-static json_t *text_json(const char *text)
-{
-	char *copy = strdup(text);
-	json_t *value;
-
-	if (!copy)
-		return NULL;
-	krl_make_printable(copy);
-	value = json_string(copy);
-	free(copy);
-	return value;
-}
-
 /* Whose bucket it is. */
 static json_t *value_json(const struct krl_bucket_row *row)
 {
-	char *text = NULL;
-	json_t *value;
-	int err = 0;
-
-	if (row->overflow)
-		return json_string("<overflow>");
-	if (row->kept)
-		err = krl_explain_kept(row->kept, &text);
-	else if (row->key.descriptor[0] || row->key.descriptor[1])
-		err = krl_explain_say(&text, "#%08x", (__u32)row->key.descriptor[0]);
-	value = err ? NULL : json_string(text ? text : "");
-	free(text);
-	return value;
+	return row->overflow ? json_string("<overflow>") : krl_view_values(row->kept, row->key.descriptor);
 }
 
 static json_t *row_json(const struct krl_bucket_row *row)
@@ -57,20 +30,27 @@ static json_t *row_json(const struct krl_bucket_row *row)
 	struct krl_endpoint_key at = { .port = row->key.port };
 	const struct krl_rule_info *info = &row->rule->info;
 	char endpoint[KRL_ENDPOINT_BYTES] = "";
+	json_t *tokens = NULL;
 
+	if (row->rule->flags & KRL_RULE_LLM && (row->key.descriptor[0] || row->key.descriptor[1])) {
+		tokens = krl_tokens_json(&row->used);
+		if (!tokens)
+			return NULL;
+	}
 	memcpy(at.addr, row->key.addr, sizeof(at.addr));
 	if (!row->overflow)
 		krl_table_endpoint(&at, endpoint);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I}",
-			 "name", text_json(info->name),
-			 "namespace", text_json(info->ns),
-			 "service", text_json(info->service),
-			 "rule", text_json(info->rule),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I, s:o*}",
+			 "name", krl_view_text(info->name),
+			 "namespace", krl_view_text(info->ns),
+			 "service", krl_view_text(info->service),
+			 "rule", krl_view_text(info->rule),
 			 "value", value_json(row),
 			 "availableTokens", (json_int_t)row->available,
-			 "limit", text_json(info->limit),
+			 "limit", krl_view_text(info->limit),
 			 "endpoint", endpoint,
-			 "networkNamespace", (json_int_t)row->key.netns_cookie);
+			 "networkNamespace", (json_int_t)row->key.netns_cookie,
+			 "tokens", tokens);
 }
 
 json_t *krl_buckets_json(const struct krl_buckets *buckets)

@@ -8,7 +8,8 @@
 #include "agent/datapath/buckets.h"
 
 /* {"items": [{"namespace", "name", "service", "rule", "value", "availableTokens", "limit", "endpoint",
- * "networkNamespace"}], "total": how many there are}. Returns a value that the caller releases, or NULL without
+ * "networkNamespace"}], and of a rule that counts LLMTokens, where values pick the bucket, "tokens": krl_tokens_json,
+ * "total": how many there are}. Returns a value that the caller releases, or NULL without
  * memory. */
 json_t *krl_buckets_json(const struct krl_buckets *buckets);
 

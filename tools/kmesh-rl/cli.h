@@ -75,6 +75,9 @@ int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out);
  * pinned maps. */
 enum krl_cli_exit krl_cli_get_buckets(const struct krl_cli *cli, const char *ns, const char *name);
 
+/* The same with what the answers of model servers used. */
+enum krl_cli_exit krl_cli_get_tokens(const struct krl_cli *cli, const char *ns, const char *name);
+
 /* Say that there is no rate limit: an error when a @name was asked for. @ns, @name: NULL is any. */
 enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name);
 

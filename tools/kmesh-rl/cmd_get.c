@@ -19,7 +19,7 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	  offsetof(struct krl_cli, all_namespaces), NULL },
 	{ 'o', "output", "FORMAT", "table (default), wide, json or yaml", KRL_CLI_CHOICE,
 	  offsetof(struct krl_cli, output), outputs },
-	{ 0, "limit", "N", "buckets to show at most (100), 0 for all", KRL_CLI_TEXT,
+	{ 0, "limit", "N", "buckets, or rows of tokens, to show at most (100), 0 for all", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, limit), NULL },
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
@@ -57,7 +57,7 @@ static enum krl_cli_exit get_stats(const struct krl_cli *cli, const char *ns, co
 	enum krl_cli_exit status;
 
 	if (cli->limit)
-		return krl_cli_misuse("flag --limit is of ratelimit-buckets");
+		return krl_cli_misuse("flag --limit is of ratelimit-buckets and ratelimit-tokens");
 	stats = krl_cli_fetch_stats(cli);
 	if (!stats)
 		return KRL_CLI_FAILED;
@@ -77,9 +77,10 @@ static const struct {
 } resources[] = {
 	{ "ratelimit-stats", get_stats },
 	{ "ratelimit-buckets", krl_cli_get_buckets },
+	{ "ratelimit-tokens", krl_cli_get_tokens },
 };
 
-#define RESOURCES "ratelimit-stats or ratelimit-buckets"
+#define RESOURCES "ratelimit-stats, ratelimit-buckets or ratelimit-tokens"
 
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 {

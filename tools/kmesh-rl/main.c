@@ -12,9 +12,9 @@
 static enum krl_cli_exit help(const struct krl_cli *cli);
 
 static const struct krl_cli_command commands[] = {
-	{ "get", "ratelimit-stats|ratelimit-buckets [NAME] [-n NAMESPACE | -A] [--limit N]\n"
-	  "                [-o table|wide|json|yaml]",
-	  "show what each rate limit, or each of its buckets, has left", krl_cli_get, krl_cli_get_options },
+	{ "get", "ratelimit-stats|ratelimit-buckets|ratelimit-tokens [NAME] [-n NAMESPACE | -A]\n"
+	  "                [--limit N] [-o table|wide|json|yaml]",
+	  "show what rate limits or their buckets have left, or what models used", krl_cli_get, krl_cli_get_options },
 	{ "validate", "-f FILE|DIR|- ...", "check documents without applying them", krl_cli_validate,
 	  krl_cli_validate_options },
 	{ "check", "-f FILE|DIR|- ... [--method METHOD] [--path PATH] [--header 'NAME: VALUE']...\n"
