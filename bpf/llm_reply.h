@@ -90,12 +90,22 @@ static __always_inline struct krl_llm *krl_reply_llm(struct krl_replying *replyi
 	if (!llm)
 		return 0;
 	/* The kernel keeps it from run to run. */
-	if (llm->cut)
-		bpf_msg_apply_bytes(replying->msg, 0);
+	bpf_msg_apply_bytes(replying->msg, 0);
 	llm->at = llm->end = 0;
 	if (llm->answering && (__s32)(seq - r->at_seq) > 0)
 		llm->gap = 1;
 	return llm;
+}
+
+/* Let the message of a model server pass, no more of it at once than the kernel takes in any case: behind what it takes in
+ * part it would let something pass unseen (fact 11 of docs/architecture.md). A writer that blocks waits for one byte. */
+static __always_inline int krl_reply_pass_metered(struct krl_replying *replying, struct sock *sk)
+{
+	__u32 sure = krl_sock_sure(sk, ~0U, 0);
+
+	if (replying->msg->size > sure)
+		bpf_msg_apply_bytes(replying->msg, sure ? sure : 1);
+	return SK_PASS;
 }
 
 /* The last event of a stream that is cut. Clients of OpenAI's and of Anthropic's APIs take it for an error. */

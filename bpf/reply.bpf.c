@@ -258,7 +258,7 @@ static __always_inline void krl_reply_pass_body(struct krl_replying *replying)
 	const struct krl_reply_walk *w = &replying->conn->reply_walk;
 	__u64 all = w->off + replying->conn->reply.skip;
 
-	if (!replying->llm && !w->event && all > w->len && all <= w->sure)
+	if (!w->event && all > w->len && all <= w->sure)
 		bpf_msg_apply_bytes(replying->msg, all);
 }
 
@@ -293,12 +293,14 @@ int krl_reply(struct sk_msg_md *msg)
 	if (replying.llm)
 		over -= conn->reply.skip;
 	if (over >= msg->size)
-		return SK_PASS;
+		return replying.llm ? krl_reply_pass_metered(&replying, sk) : SK_PASS;
 	krl_reply_follow(&replying, sk, seq, over);
 	if (replying.llm && conn->reply_walk.event == KRL_REPLY_CUT)
 		return krl_reply_cuts(&replying);
 	if (conn->reply_walk.drops)
 		return SK_DROP;
+	if (replying.llm)
+		return krl_reply_pass_metered(&replying, sk);
 	krl_reply_pass_body(&replying);
 	return SK_PASS;
 }

@@ -40,9 +40,9 @@ static __always_inline __u32 krl_meter_known(const struct krl_llm *llm, const st
 
 	if (r->status >= 300)
 		return KRL_LLM_REFUSED;
-	if (!llm->metered || llm->gap)
+	if (!llm->metered)
 		return KRL_LLM_UNREADABLE;
-	if (u->counts.seen && (whole || u->form == KRL_LLM_JSON))
+	if (u->counts.seen && !llm->gap && (whole || u->form == KRL_LLM_JSON))
 		return KRL_LLM_TOLD;
 	return u->counts.seen || u->content_events ? KRL_LLM_ESTIMATED : KRL_LLM_UNREADABLE;
 }
