@@ -99,7 +99,8 @@ static __always_inline int krl_llm_head(struct krl_judging_heads *h, struct krl_
 	struct krl_conn *conn = h->scanning.conn;
 
 	llm->number = llm->base + conn->scan.heads - 1;
-	if (llm->number - conn->reply.answered >= KRL_REPLY_MAX_WAITING && llm->base)
+	/* More cannot be followed. */
+	if (llm->number - conn->reply.answered >= KRL_REPLY_MAX_WAITING)
 		conn->scan.event = KRL_HTTP_BAD;
 	__builtin_memset(&llm->request, 0, sizeof(llm->request));
 	llm->body_len = 0;
@@ -172,7 +173,21 @@ static __noinline int krl_llm_charge_late(struct krl_judging_heads *h, const str
 	return 0;
 }
 
-/* Judge the request whose head, or body, ended. Returns whether it is refused. */
+/* The request was admitted, but its answer will not be metered: since the server's are not understood, which is for the
+ * failure policy, or since the client did not wait for the one before. Returns 0; or -1: it is refused. */
+static __always_inline int krl_llm_unfollowed(struct krl_judging_heads *h)
+{
+	krl_count(KRL_REASON_LLM_UNFOLLOWED);
+	if (h->scanning.conn->reply.state != KRL_REPLY_LOST ||
+	    h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED) {
+		krl_judge_undo(&h->taking.judging);
+		return -1;
+	}
+	krl_charge_cancel(h->cookie);
+	return 0;
+}
+
+/* Judge the request whose head, or body, ended. Returns whether it is refused; -1: as one that cannot be judged. */
 static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl_llm *llm)
 {
 	struct krl_judge *judge = h->taking.judging.judge;
@@ -185,14 +200,11 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 		krl_judge_undo(&h->taking.judging);
 		return 1;
 	}
+	if (llm->charge.count && !llm->followed)
+		return krl_llm_unfollowed(h);
 	krl_llm_charge_model(&llm->charge, h->scanning.match);
-	if (llm->followed)
-		return krl_charge_keep(h->cookie, llm->number) &&
-		       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED;
-	if (llm->charge.count)
-		krl_count(KRL_REASON_LLM_UNFOLLOWED);
-	krl_charge_cancel(h->cookie);
-	return 0;
+	return krl_charge_keep(h->cookie, llm->number) &&
+	       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }
 
 /* The next head, or body, that ends, is judged where it is time to. */
@@ -201,7 +213,7 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 	struct krl_judging_heads *h = ctx;
 	struct krl_conn *conn = h->scanning.conn;
 	struct krl_llm *llm = h->taking.judging.llm;
-	__u32 deferred;
+	int deferred, verdict;
 
 	llm->heads = conn->scan.heads;
 	bpf_loop(KRL_SCAN_STEPS, krl_llm_scan_step, h, 0);
@@ -226,7 +238,10 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 		return 0;
 	if (krl_match_judge(h->scanning.match, h->scanning.policy, h->taking.judging.endpoint))
 		goto bad;
-	conn->scan.refused = krl_llm_judge(h, llm);
+	verdict = krl_llm_judge(h, llm);
+	if (verdict < 0)
+		goto bad;
+	conn->scan.refused = verdict;
 	return 0;
 bad:
 	conn->scan.event = KRL_HTTP_BAD;
