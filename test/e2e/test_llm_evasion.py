@@ -5,8 +5,8 @@ model pays for it, and gets none once its budget is spent."""
 import json
 import random
 
-from client import chunk, equal, expect, expect_ok, get
-from harness import case
+from client import chunk, equal, expect, expect_ok, expect_refused, get
+from harness import case, wait_for
 from models import TARGETS, Models, ask, asked, budget, headers, of_model, reply, request, spent
 
 WORDS = '"messages":[{"role":"user","content":"one two three four five"}]'
@@ -142,6 +142,23 @@ def a_body_that_looks_like_a_request(env):
               request("chat", {**asked("chat", "x"), "a": inner}, chunks=100) + request("chat", asked("chat", "m")))
     equal([reply(conn).status for _ in range(4)], [200] * 4, "statuses")
     equal((spent(env), models.of("m")["requests"]), (24, 2), "tokens paid, and requests for m")
+
+
+@case
+def many_requests_at_once(env):
+    """More of them in one segment than answers can be told apart: whoever is answered pays."""
+    models = Models(env)
+    env.limit(rules=[budget()])
+    for count in (64, 65, 100):
+        with env.connect() as conn:
+            env.conns.remove(conn)
+            conn.send_segment(request("chat", asked("chat")) * count)
+            if count > 64:
+                expect_refused(conn, f"{count} requests at once")
+            else:
+                equal([reply(conn).status for _ in range(count)], [200] * count, "statuses")
+        wait_for("every answer is paid", lambda: spent(env) == models.of("m")["total"])
+    equal(models.of("m")["requests"], 64, "requests that the server answered")
 
 
 @case
