@@ -39,12 +39,14 @@ void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 		snprintf(ret, size, "%s", target->service);
 }
 
-static __u32 llm_flags(const struct krl_llm_spec *llm)
+/* In shadow mode nothing is refused, nor cut. */
+static __u32 llm_flags(const struct krl_llm_spec *llm, bool shadow)
 {
 	if (!llm)
 		return 0;
 	return KRL_RULE_LLM | (llm->reserves ? KRL_RULE_RESERVE : 0) |
-	       (llm->require_usage ? KRL_RULE_REQUIRE_USAGE : 0) | (llm->cut ? KRL_RULE_CUT : 0);
+	       (llm->require_usage && !shadow ? KRL_RULE_REQUIRE_USAGE : 0) |
+	       (llm->cut && !shadow ? KRL_RULE_CUT : 0);
 }
 
 static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *target,
@@ -54,6 +56,7 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
 	struct krl_rule_origin *origin;
+	bool shadow = spec->mode == KRL_MODE_SHADOW;
 	int64_t until_s;
 
 	rule = krl_vec_add(&c->plan->rules, &c->plan->rule_count);
@@ -68,9 +71,9 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	krl_target_text(target, rule->service, sizeof(rule->service));
 	snprintf(rule->rule, sizeof(rule->rule), "%s", spec->name);
 	rule->settings = spec->settings;
-	rule->flags = (spec->mode == KRL_MODE_SHADOW ? KRL_RULE_SHADOW : 0) |
+	rule->flags = (shadow ? KRL_RULE_SHADOW : 0) |
 		      (spec->concurrent ? KRL_RULE_CONCURRENT : 0) |
-		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0) | llm_flags(spec->llm);
+		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0) | llm_flags(spec->llm, shadow);
 	if (spec->llm) {
 		rule->cost = spec->llm->cost;
 		rule->reserve_default = spec->llm->reserve_default;

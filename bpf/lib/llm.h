@@ -81,6 +81,20 @@ struct krl_llm {
 	struct krl_http_window window;
 };
 
+/* How many answers the request is for: several choices (n, best_of), for each of its prompts. */
+static __always_inline __u64 krl_llm_choices(const struct krl_llm *llm)
+{
+	const struct krl_llm_request *r = &llm->request;
+	__u64 n = 1, i;
+
+	if (llm->unread)
+		return 1;
+	for (i = 0; i < 2; i++)
+		if (r->has & KRL_LLM_HAS(KRL_LLM_N + i) && r->choices[i] > n)
+			n = r->choices[i];
+	return r->prompts > 1 ? n * r->prompts : n;
+}
+
 /* Tokens that the request may use, as far as its body tells; one that names no limit, @by_default on top of its prompt, or
  * where that is 0 @most, which is all that it may hold. */
 static __always_inline __u64 krl_llm_reservation(const struct krl_llm *llm, __u64 by_default, __u64 most)
@@ -88,7 +102,7 @@ static __always_inline __u64 krl_llm_reservation(const struct krl_llm *llm, __u6
 	const struct krl_llm_request *r = &llm->request;
 	const __u32 limits = KRL_LLM_HAS(KRL_LLM_MAX_TOKENS) | KRL_LLM_HAS(KRL_LLM_MAX_COMPLETION_TOKENS) |
 			     KRL_LLM_HAS(KRL_LLM_MAX_OUTPUT_TOKENS);
-	__u64 output = by_default, i;
+	__u64 output = by_default, choices, i;
 
 	if (r->has & limits && !llm->unread) {
 		output = 0;
@@ -98,7 +112,10 @@ static __always_inline __u64 krl_llm_reservation(const struct krl_llm *llm, __u6
 	} else if (!by_default) {
 		return most;
 	}
-	return output + llm->charge.prompt ?: 1;
+	choices = krl_llm_choices(llm);
+	if (output > most / choices)
+		return most;
+	return output * choices + llm->charge.prompt ?: 1;
 }
 
 #endif

@@ -20,8 +20,11 @@ enum krl_llm_request_key {
 	KRL_LLM_MAX_TOKENS,
 	KRL_LLM_MAX_COMPLETION_TOKENS,
 	KRL_LLM_MAX_OUTPUT_TOKENS,
+	KRL_LLM_N,
+	KRL_LLM_BEST_OF,
 	KRL_LLM_STREAM_OPTIONS,
 	KRL_LLM_INCLUDE_USAGE,
+	KRL_LLM_PROMPTS,
 };
 
 /* The values of these keys were there: a bit for each of them. Of true and false, true. */
@@ -33,14 +36,16 @@ struct krl_llm_request {
 	struct krl_json json;
 	char model[KRL_LLM_MODEL_BYTES + 8];	/* NUL padded */
 	__u32 max_tokens[3];	/* from KRL_LLM_MAX_TOKENS on; 2^32-1 where it is more */
+	__u32 choices[2];	/* from KRL_LLM_N on, likewise */
+	__u32 prompts;		/* in the list that completions may have for one */
 	__u16 model_len;	/* as it was sent; of more than KRL_LLM_MODEL_BYTES the first are kept */
 	__u16 has;		/* KRL_LLM_HAS() */
 	__u16 came;		/* bits of keys that came, whatever their values are; of none, the object */
 	__u8 key;		/* enum krl_llm_request_key: of the value that comes */
-	__u8 options;		/* inside of stream_options */
+	__u8 inside;		/* enum krl_llm_request_key: KRL_LLM_STREAM_OPTIONS or KRL_LLM_PROMPTS */
 };
 
-_Static_assert(sizeof(struct krl_llm_request) == 152, "kept for a connection");
+_Static_assert(sizeof(struct krl_llm_request) == 160, "kept for a connection");
 
 /* Which key is in the text? */
 static __always_inline int krl_llm_request_key_of(const struct krl_json *j, int options)
@@ -66,6 +71,12 @@ static __always_inline int krl_llm_request_key_of(const struct krl_json *j, int 
 	if (krl_json_text_is(j, 14, KRL_W('s', 't', 'r', 'e', 'a', 'm', '_', 'o'),
 			     KRL_W('p', 't', 'i', 'o', 'n', 's', 0, 0), 0, 0))
 		return KRL_LLM_STREAM_OPTIONS;
+	if (krl_json_text_is(j, 1, 'n', 0, 0, 0))
+		return KRL_LLM_N;
+	if (krl_json_text_is(j, 7, KRL_W('b', 'e', 's', 't', '_', 'o', 'f', 0), 0, 0, 0))
+		return KRL_LLM_BEST_OF;
+	if (krl_json_text_is(j, 6, KRL_W('p', 'r', 'o', 'm', 'p', 't', 0, 0), 0, 0, 0))
+		return KRL_LLM_PROMPTS;
 	return KRL_LLM_NO_KEY;
 }
 
@@ -89,11 +100,12 @@ static __always_inline int krl_llm_request_folds(struct krl_json *j, int options
 static __always_inline void krl_llm_request_key(struct krl_llm_request *r)
 {
 	struct krl_json *j = &r->json;
-	__u32 key = krl_llm_request_key_of(j, r->options);
+	int options = r->inside == KRL_LLM_STREAM_OPTIONS;
+	__u32 key = krl_llm_request_key_of(j, options);
 
 	r->key = KRL_LLM_NO_KEY;
 	if (!key) {
-		if (krl_llm_request_folds(j, r->options))
+		if (krl_llm_request_folds(j, options))
 			r->has |= KRL_LLM_UNSURE;
 		return;
 	}
@@ -107,6 +119,8 @@ static __always_inline void krl_llm_request_key(struct krl_llm_request *r)
 		r->has &= ~KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE);
 		r->came &= ~KRL_LLM_HAS(KRL_LLM_INCLUDE_USAGE);
 	}
+	if (key == KRL_LLM_PROMPTS)
+		r->prompts = 0;
 	r->key = key;
 	krl_json_take(j);
 }
@@ -131,6 +145,10 @@ static __always_inline void krl_llm_request_model(struct krl_llm_request *r)
 
 static __always_inline void krl_llm_request_text(struct krl_llm_request *r, int ended)
 {
+	if (r->key == KRL_LLM_PROMPTS) {
+		r->prompts += ended && r->inside;
+		return;
+	}
 	if (r->key != KRL_LLM_MODEL) {
 		r->has |= KRL_LLM_UNSURE;
 		return;
@@ -143,38 +161,50 @@ static __always_inline void krl_llm_request_text(struct krl_llm_request *r, int 
 /* A limit below zero is none: some servers take it for that, the others refuse it. */
 static __always_inline void krl_llm_request_number(struct krl_llm_request *r)
 {
-	__u32 i = r->key - KRL_LLM_MAX_TOKENS;
+	__u32 key = r->key, n;
 
-	if (i > 2) {
+	if (key == KRL_LLM_PROMPTS)
+		return;
+	if (key < KRL_LLM_MAX_TOKENS || key > KRL_LLM_BEST_OF) {
 		r->has |= KRL_LLM_UNSURE;
 		return;
 	}
 	if (krl_json_number_negative(&r->json.number))
 		return;
-	r->max_tokens[i] = krl_json_number_u32(&r->json.number);
+	n = krl_json_number_u32(&r->json.number);
+	if (key >= KRL_LLM_N)
+		r->choices[(key - KRL_LLM_N) & 1] = n;
+	else
+		r->max_tokens[key - KRL_LLM_MAX_TOKENS] = n;
 	r->has |= KRL_LLM_HAS(r->key & 15);
 }
 
 static __always_inline void krl_llm_request_bool(struct krl_llm_request *r, int is_true)
 {
+	if (r->key == KRL_LLM_PROMPTS)
+		return;
 	if (r->key != KRL_LLM_STREAM && r->key != KRL_LLM_INCLUDE_USAGE)
 		r->has |= KRL_LLM_UNSURE;
 	else if (is_true)
 		r->has |= KRL_LLM_HAS(r->key & 15);
 }
 
-/* An object or array: only the whole, and stream_options, are looked into. */
+/* An object or array: only the whole, stream_options and a list of prompts are looked into. */
 static __always_inline void krl_llm_request_open(struct krl_llm_request *r, int event)
 {
 	if (r->json.depth == 1 && event == KRL_JSON_OBJECT) {
 		r->came = KRL_LLM_HAS(KRL_LLM_NO_KEY);
 		return;
 	}
-	if (r->key == KRL_LLM_STREAM_OPTIONS && event == KRL_JSON_OBJECT) {
-		r->options = 1;
+	if (!r->inside && ((r->key == KRL_LLM_STREAM_OPTIONS && event == KRL_JSON_OBJECT) ||
+			   (r->key == KRL_LLM_PROMPTS && event == KRL_JSON_ARRAY))) {
+		r->inside = r->key;
 		return;
 	}
-	if (r->key)
+	/* A prompt may be a list of the numbers of its tokens. */
+	if (r->key == KRL_LLM_PROMPTS)
+		r->prompts += !!r->inside;
+	else if (r->key)
 		r->has |= KRL_LLM_UNSURE;
 	krl_json_leave(&r->json, 1);
 }
@@ -199,14 +229,15 @@ KRL_GLOBAL int krl_llm_request_event(struct krl_llm_request *r, int event)
 		krl_llm_request_bool(r, event == KRL_JSON_TRUE);
 		return 0;
 	case KRL_JSON_OTHER:
-		r->has |= KRL_LLM_UNSURE;
+		if (r->key != KRL_LLM_PROMPTS)
+			r->has |= KRL_LLM_UNSURE;
 		return 0;
 	case KRL_JSON_OBJECT:
 	case KRL_JSON_ARRAY:
 		krl_llm_request_open(r, event);
 		return 0;
 	case KRL_JSON_CLOSE:
-		r->options = 0;
+		r->inside = 0;
 		return 0;
 	}
 	return 0;

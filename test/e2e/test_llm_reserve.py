@@ -265,3 +265,18 @@ def a_connection_reserves_again_and_again(env):
                                   *headers({"completion-tokens": 4})))
         expect_ok(reply(conn))
         equal(env.tokens(), 1000 - 5 * number, f"tokens after {number} answers")
+
+
+@case
+def each_choice_and_each_prompt_may_use_the_limit(env):
+    models = Models(env)
+    env.limit(rules=[budget("1000/hour", **RESERVES)])
+    for more in ({"n": 4}, {"best_of": 4}, {"n": 2, "prompt": ["a", "b"]}, {"prompt": [[1, 2], [3], [4], [5]]}):
+        held = models.held()
+        conn = env.connect()
+        conn.send(request("completions", {**asked("completions", most=100), **more}, *HELD))
+        wait_for("the answer is held", lambda held=held: models.held() > held)
+        reserved(env, 400, 1000)
+        env.conns.remove(conn)
+        conn.close()
+        wait_for("all is there again", lambda: env.tokens() == 1000)

@@ -88,3 +88,11 @@ def what_cannot_be_read_at_a_restart_still_counts(env):
     equal([chat(env), chat(env, model="x")], [200] * 2, "statuses with the next agent")
     equal(spent(env, name="llm"), 2 * TOKENS, "tokens paid")
     equal(env.tokens("other"), 50 - 2, "requests left of the other one")
+
+
+@case
+def in_shadow_mode_nothing_is_refused_nor_cut(env):
+    Models(env)
+    env.limit(rules=[budget("10/hour", mode="Shadow", requireUsage="true", onExhausted="Cut")])
+    answer = ask(env, "chat", asked("chat", stream=True, include_usage=False), "x-fake-events: 50")
+    equal((answer.status, len(answer.events()) >= 50), (200, True), "status, and whether the stream is whole")
