@@ -13,6 +13,7 @@ PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
 BENCH := $(B)/test/bench/steps $(B)/test/bench/connects
 BLOCKING := $(B)/test/bench/blocking
+BENCH_LLM := $(B)/test/bench/llm
 FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
 # Modules and what they take from npm stand side by side, where node looks for both.
@@ -51,7 +52,7 @@ $(BENCH): $(B)/test/bench/%: $(B)/obj/test/bench/%.o $(B)/libkrl.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -lpthread -o $@
 
-$(BLOCKING): $(B)/obj/test/bench/blocking.o
+$(BLOCKING) $(BENCH_LLM): $(B)/test/bench/%: $(B)/obj/test/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lpthread -o $@
 
@@ -114,8 +115,12 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 			-artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
-bench: all $(PROG_OBJ) $(BENCH) | deps-bench ## beside the unlimited server and nginx limit_req (root)
+bench: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) | deps-bench ## beside the unlimited server and nginx limit_req; model servers (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
+	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
+
+bench-llm: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) ## model servers: streams and answers, metered and not (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
 
 bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over a million requests each (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/blocking.py --build $(B)
@@ -123,4 +128,4 @@ bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over
 bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
 
-.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-connections bench-blocking
+.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-llm bench-connections bench-blocking
