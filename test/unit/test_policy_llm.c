@@ -311,15 +311,19 @@ static void a_rule_says_what_its_row_does(void **state)
 	const struct krl_plan_rule *rule;
 
 	compile(AT_ENDPOINT("a") "  rules: [" A_LLM(", reserve: MaxTokens, reserveDefault: 7, reserveFraction: 0.5, tokens: Input, "
-		"requireUsage: true, onExhausted: Cut, mode: Shadow") ", {limit: 1/day}]\n", 0, NULL);
+		"requireUsage: true, onExhausted: Cut") ", {limit: 1/day}]\n", 0, NULL);
 	rule = plan.rules;
-	assert_int_equal(rule->flags, KRL_RULE_LLM | KRL_RULE_RESERVE | KRL_RULE_REQUIRE_USAGE | KRL_RULE_CUT | KRL_RULE_SHADOW);
+	assert_int_equal(rule->flags, KRL_RULE_LLM | KRL_RULE_RESERVE | KRL_RULE_REQUIRE_USAGE | KRL_RULE_CUT);
 	assert_int_equal(rule->reserve_default, 7);
 	assert_int_equal(rule->reserve_max, 25);
 	assert_int_equal(rule->cost.count, 1);
 	assert_int_equal(rule->cost.steps[0].arg, KRL_COST_INPUT);
 	assert_int_equal(plan.rules[1].flags, 0);
 	assert_int_equal(plan.rules[1].cost.count, 0);
+	/* In shadow mode nothing is refused, nor cut. */
+	compile(AT_ENDPOINT("a") "  rules: [" A_LLM(", reserve: MaxTokens, requireUsage: true, onExhausted: Cut, mode: Shadow") "]\n",
+		0, NULL);
+	assert_int_equal(plan.rules->flags, KRL_RULE_LLM | KRL_RULE_RESERVE | KRL_RULE_SHADOW);
 }
 
 static void the_policy_knows_the_model_and_its_headers(void **state)
