@@ -75,6 +75,15 @@ static __noinline int krl_llm_blank(struct krl_judging_heads *h, struct krl_llm 
 	return 0;
 }
 
+/* Is it time to judge by the body, or has that ended? Some servers answer at the end of the JSON, whatever follows it in the
+ * body (Go's json.Decoder). */
+static __always_inline int krl_llm_is_read(const struct krl_conn *conn, const struct krl_llm *llm)
+{
+	if (llm->reading == KRL_LLM_DEFERS && (llm->unread || llm->request.json.state >= KRL_JSON_DONE))
+		return 1;
+	return llm->reading && conn->http.state == KRL_HTTP_START;
+}
+
 /* A step up to the end of a head, or of a body. What is done after a step is done ahead of the next: by 6.1's verifier
  * there is no more room on the stack. */
 static long krl_llm_scan_step(__u32 i, void *ctx)
@@ -85,7 +94,7 @@ static long krl_llm_scan_step(__u32 i, void *ctx)
 
 	if (h->taking.judging.endpoint->flags & KRL_ENDPOINT_NO_CODING)
 		krl_llm_blank(h, llm);
-	if (conn->scan.off >= conn->scan.len || (llm->reading && conn->http.state == KRL_HTTP_START))
+	if (conn->scan.off >= conn->scan.len || krl_llm_is_read(conn, llm))
 		return 1;
 	if (krl_llm_in_body(conn, llm))
 		return krl_llm_read(h, llm);
@@ -222,7 +231,7 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 	if (conn->scan.heads != llm->heads) {
 		if (!krl_llm_head(h, llm))
 			return 0;
-	} else if (llm->reading && conn->http.state == KRL_HTTP_START) {
+	} else if (krl_llm_is_read(conn, llm)) {
 		if (krl_llm_body_end(h, llm))
 			goto bad;
 		deferred = llm->reading == KRL_LLM_DEFERS;

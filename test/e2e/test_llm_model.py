@@ -143,6 +143,20 @@ def a_request_over_budget_is_refused_when_its_model_is_known(env):
 
 
 @case
+def the_end_of_the_json_is_enough(env):
+    """Servers that read no further than the object would answer, though the end of the body is held back."""
+    models = Models(env)
+    env.limit(rules=[budget("12/hour", who=of_model("m"))])
+    expect_ok(ask(env, "chat", asked("chat", "m")))
+    with env.accepted(models.server) as conn:
+        head, data = head_and_body("chat", body('{MESSAGES,"model":"m"}') + b" ")
+        conn.send_segment(head)
+        conn.send_segment(data[:-1])
+        equal(reply(conn).status, 429, "status of one for m")
+        env.conns.remove(conn)
+
+
+@case
 def a_connection_goes_on_after_a_refusal(env):
     models = Models(env)
     env.limit(rules=[budget("12/hour", who=of_model("m"))])
