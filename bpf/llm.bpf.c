@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Requests to model servers: krl_stream goes on here where some rule of the endpoint counts LLMTokens. Bodies are read,
- * and where a rule needs to know of them, a request is judged when its body ended: its server has the beginning by then,
+ * and where a rule needs to know of them, a request is judged when its JSON ended: its server has the beginning by then,
  * but never the end of what is refused. */
 #define KRL_READS_BODIES
 #include "verdict.h"
