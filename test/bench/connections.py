@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that come in: accepted with and without a rule, and refused beside nftables' limit. Each case in
-network namespaces of its own, round after round; needs root and nft.
+"""Connections that come in: accepted with and without a rule, and refused beside nftables' limit. The server is in the
+agent's cgroup, the client is not, as one from elsewhere. All cases are there at once, each in network namespaces of its
+own, and take turns; needs root and nft.
 
     connections.py --build build [--rounds N] [--seconds S]
 """
 
 import argparse
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -41,63 +43,98 @@ def nft_rules(limit):
             f"syn,ack {limit} accept; tcp dport {PORT} tcp flags syn / syn,ack reject with tcp reset; }}; }}")
 
 
-def measure(build, seconds, rule, nft):
-    """In a child: (let in, refused, seconds, CPU seconds)."""
+def serve_case(build, seconds, rule, nft):
+    """In a child: what connects says for each line of the input."""
     isolation.new_network()
     name = f"krl-bench-{os.getpid()}"
     cgroup = isolation.Cgroup(name)
     cgroup.make()
-    cgroup.join()
     with tempfile.TemporaryDirectory() as root:
         env = Env(build, os.path.join(isolation.BPFFS, name), cgroup.path, root)
         try:
             if nft:
                 subprocess.run(["nft", "-f", "-"], input=nft_rules(nft), text=True, check=True)
-            process = subprocess.Popen([os.path.join(build, "test/bench/connects"), str(PORT), str(seconds)],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen([os.path.join(build, "test/bench/connects"), str(PORT), str(seconds), cgroup.path])
             env.processes.append(process)
-            process.stdout.readline()
             if rule:
                 env.write("limit.yaml", ratelimit("limit", PORT, rules=[rule]))
                 env.agent("limit")
                 wait_for("the namespace guarded",
                          lambda: any(name.startswith("link_lookup_") for name in env.pins()))
-            print(process.communicate("\n")[0].strip(), flush=True)
+            process.wait()
         finally:
             env.close()
-    with open(os.path.join(os.path.dirname(cgroup.path), "cgroup.procs"), "w", encoding="ascii") as procs:
-        procs.write("0")
-    cgroup.remove()
+    wait_for("an empty cgroup", cgroup.remove)
+
+
+class Case:
+    """It is there from the beginning on, and rests while others are measured."""
+
+    def __init__(self, name, args):
+        self.process = subprocess.Popen([sys.executable, __file__, "--build", args.build, "--seconds", str(args.seconds),
+                                         "--case", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.rounds = []
+        self.measure()
+        self.rounds.clear()
+
+    def measure(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        let_in, refused, seconds, cpu = map(float, self.process.stdout.readline().split())
+        self.rounds.append((let_in / seconds, refused / seconds, 1e6 * cpu / (let_in + refused)))
+
+    def median(self, which):
+        return statistics.median(one[which] for one in self.rounds)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+LET_IN, REFUSED, CPU_US = range(3)
+
+PAIRS = {
+    "accepted with one bucket / without": ("kmesh-rl, one bucket", "no rule", LET_IN),
+    "accepted with a bucket for each source / without": ("kmesh-rl, a bucket for each source", "no rule", LET_IN),
+    "accepted with maxConnections / without": ("kmesh-rl, maxConnections", "no rule", LET_IN),
+    "accepted with nftables / without": ("nftables limit", "no rule", LET_IN),
+    "refused / by nftables": ("kmesh-rl refuses", "nftables limit refuses", REFUSED),
+    "CPU of one refused / by nftables": ("kmesh-rl refuses", "nftables limit refuses", CPU_US),
+}
+
+
+def show(cases):
+    print(f"{'':38}{'let in/s':>10}{'refused/s':>11}{'CPU us each':>13}")
+    for name, case in cases.items():
+        print(f"{name:38}{case.median(LET_IN):10.0f}{case.median(REFUSED):11.0f}{case.median(CPU_US):13.2f}")
+    print(f"\n{'a round against the other of the same':52}{'median':>8}{'quartiles':>14}")
+    for text, (one, other, which) in PAIRS.items():
+        low, middle, high = statistics.quantiles(
+            a[which] / b[which] for a, b in zip(cases[one].rounds, cases[other].rounds))
+        print(f"{text:52}{middle:8.2f}{low:8.2f}{high:6.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case:
-        measure(os.path.abspath(args.build), args.seconds, *CASES[args.case])
+        serve_case(os.path.abspath(args.build), args.seconds, *CASES[args.case])
         return
-    rounds = {name: [] for name in CASES}
-    for _ in range(args.rounds):
+    cases = {}
+    try:
         for name in CASES:
-            out = subprocess.run([sys.executable, __file__, "--build", args.build, "--seconds", str(args.seconds),
-                                  "--case", name], stdout=subprocess.PIPE, text=True, check=True).stdout
-            rounds[name].append([float(word) for word in out.split()])
-    print(f"{'':38}{'let in/s':>10}{'refused/s':>11}{'CPU us each':>13}{'the least':>11}")
-    for name, found in rounds.items():
-        let_in, refused, cpu = zip(*((a / s, r / s, 1e6 * c / (a + r)) for a, r, s, c in found))
-        print(f"{name:38}{statistics.median(let_in):10.0f}{statistics.median(refused):11.0f}"
-              f"{statistics.median(cpu):13.2f}{min(cpu):11.2f}")
-    pairs = {"accepted with one bucket / without": ("kmesh-rl, one bucket", "no rule", 0),
-             "accepted with a bucket for each source / without": ("kmesh-rl, a bucket for each source", "no rule", 0),
-             "accepted with maxConnections / without": ("kmesh-rl, maxConnections", "no rule", 0),
-             "refused / by nftables": ("kmesh-rl refuses", "nftables limit refuses", 1)}
-    for text, (one, other, which) in pairs.items():
-        ratio = statistics.median(a[which] / a[2] / (b[which] / b[2]) for a, b in zip(rounds[one], rounds[other]))
-        print(f"{text:52}{ratio:.2f}")
+            cases[name] = Case(name, args)
+        for number in range(args.rounds):
+            for name in random.Random(number).sample(list(CASES), len(CASES)):
+                cases[name].measure()
+    finally:
+        for case in cases.values():
+            case.close()
+    show(cases)
 
 
 if __name__ == "__main__":

@@ -1,47 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Connections as fast as they go, one after another: connects PORT SECONDS. A thread accepts and closes; the main one
- * connects, and resets what it was given. Prints "let_in refused seconds cpu_seconds", the latter of both threads, with
- * what the kernel does for them on loopback. */
+/* Connections as fast as they go, one after another: connects PORT SECONDS CGROUP. A process in CGROUP accepts and closes;
+ * this one connects, and resets what it was given, for SECONDS from each line of its input on, and prints
+ * "let_in refused seconds cpu_seconds" of them, the latter of both, with what the kernel does for them on loopback. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-static void *accept_all(void *arg)
+static void join_cgroup(const char *path)
 {
-	int listener = *(int *)arg, fd;
+	char procs[4096];
+	int fd;
 
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY);
+	if (fd < 0 || write(fd, "0", 1) != 1) {
+		perror(procs);
+		exit(1);
+	}
+	close(fd);
+}
+
+/* Listen, in @cgroup; tell @ready, and accept until killed. */
+static void serve(const struct sockaddr_in *at, const char *cgroup, int ready)
+{
+	int listener, fd, one = 1;
+
+	join_cgroup(cgroup);
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(listener, (const struct sockaddr *)at, sizeof(*at)) || listen(listener, 4096) || write(ready, "", 1) != 1) {
+		perror("listening");
+		exit(1);
+	}
 	for (;;) {
 		fd = accept(listener, NULL, NULL);
 		if (fd >= 0)
 			close(fd);
 	}
-	return NULL;
 }
 
-static double seconds_of(struct timeval t)
+/* Returns the process that serves. */
+static pid_t start_server(const struct sockaddr_in *at, const char *cgroup)
 {
-	return t.tv_sec + t.tv_usec / 1e6;
+	pid_t parent = getpid(), child;
+	int ready[2];
+	char byte;
+
+	if (pipe(ready)) {
+		perror("pipe");
+		exit(1);
+	}
+	child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent)
+			serve(at, cgroup, ready[1]);
+		exit(1);
+	}
+	close(ready[1]);
+	if (child < 0 || read(ready[0], &byte, 1) != 1)
+		exit(1);
+	close(ready[0]);
+	return child;
 }
 
-static double cpu_s(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
-}
-
-static double now_s(void)
+static double clock_s(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
@@ -65,34 +99,37 @@ static int dial(const struct sockaddr_in *to)
 	return in;
 }
 
+/* For @lasts seconds. @server_clock is the CPU time of the process that serves. */
+static void run(const struct sockaddr_in *to, double lasts, clockid_t server_clock)
+{
+	double begun = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) + clock_s(server_clock);
+	long counts[2] = { 0 };
+
+	while (clock_s(CLOCK_MONOTONIC) - begun < lasts)
+		counts[dial(to)]++;
+	lasts = clock_s(CLOCK_MONOTONIC) - begun;
+	cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) + clock_s(server_clock) - cpu;
+	printf("%ld %ld %f %f\n", counts[1], counts[0], lasts, cpu);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-	double begun, cpu, lasts;
-	long counts[2] = { 0 };
-	pthread_t thread;
+	clockid_t server_clock;
+	int c;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: connects PORT SECONDS\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: connects PORT SECONDS CGROUP\n");
 		return 2;
 	}
 	to.sin_port = htons(atoi(argv[1]));
-	lasts = atof(argv[2]);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener, (struct sockaddr *)&to, sizeof(to)) || listen(listener, 4096) ||
-	    pthread_create(&thread, NULL, accept_all, &listener)) {
-		perror("listening");
+	if (clock_getcpuclockid(start_server(&to, argv[3]), &server_clock)) {
+		perror("clock_getcpuclockid");
 		return 1;
 	}
-	/* Until the agent is there. */
-	puts("ready");
-	fflush(stdout);
-	getchar();
-	begun = now_s();
-	cpu = cpu_s();
-	while (now_s() - begun < lasts)
-		counts[dial(&to)]++;
-	printf("%ld %ld %f %f\n", counts[1], counts[0], now_s() - begun, cpu_s() - cpu);
+	while ((c = getchar()) != EOF)
+		if (c == '\n')
+			run(&to, atof(argv[2]), server_clock);
 	return 0;
 }
