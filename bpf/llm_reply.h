@@ -7,6 +7,7 @@
 #include "lib/kernel.h"
 #include "lib/meter.h"
 #include "lib/resize.h"
+#include "lib/room.h"
 #include "lib/slot.h"
 
 struct krl_replying {
@@ -14,6 +15,7 @@ struct krl_replying {
 	struct krl_conn *conn;
 	struct krl_llm *llm;	/* of a model server, else NULL */
 	__u64 cookie;
+	__u32 first;		/* bytes at least of the message's first piece; 0: not known */
 };
 
 /* Have the window hold what of the body is there from @data on. Returns 0, or -1 when that cannot be read. */
@@ -46,7 +48,8 @@ static __always_inline int krl_reply_read(struct krl_replying *replying, const c
 	__u64 n;
 
 	if (llm->metered) {
-		if (llm->at >= llm->end)
+		if (llm->at >= llm->end || (llm->at && llm->end - llm->at < KRL_LLM_ALIKE_BYTES &&
+					    krl_llm_usage_begins(&llm->usage)))
 			return krl_reply_fill(replying, data, end);
 		n = krl_llm_usage_step(&llm->usage, &llm->window, llm->at, llm->end);
 		llm->at += n;
@@ -101,9 +104,14 @@ static __always_inline struct krl_llm *krl_reply_llm(struct krl_replying *replyi
  * part it would let something pass unseen (fact 11 of docs/architecture.md). A writer that blocks waits for one byte. */
 static __always_inline int krl_reply_pass_metered(struct krl_replying *replying, struct sock *sk)
 {
-	__u32 sure = krl_sock_sure(sk, ~0U, 0);
+	__u32 size = replying->msg->size, sure = krl_sock_sure(sk, replying->first, 0), tail;
 
-	if (replying->msg->size > sure)
+	if (size <= sure)
+		return SK_PASS;
+	tail = krl_sock_tail(sk, replying->first);
+	if (sure < tail)
+		sure = tail;
+	if (size > sure)
 		bpf_msg_apply_bytes(replying->msg, sure ? sure : 1);
 	return SK_PASS;
 }

@@ -34,12 +34,15 @@
 #define KRL_REPLY_REACH 0x7ff8
 
 /* Make bytes from walk.off on readable. */
-static __always_inline int krl_reply_pull(struct sk_msg_md *msg, struct krl_reply_walk *w)
+static __always_inline int krl_reply_pull(struct krl_replying *replying)
 {
+	struct krl_reply_walk *w = &replying->conn->reply_walk;
 	__u32 end = w->len - w->off > KRL_REPLY_PULLED ? w->off + KRL_REPLY_PULLED : w->len;
 
-	if (bpf_msg_pull_data(msg, w->off, end, 0))
+	if (bpf_msg_pull_data(replying->msg, w->off, end, 0))
 		return -1;
+	if (!w->off)
+		replying->first = end;
 	w->base = w->off;
 	w->pulled = 1;
 	return 0;
@@ -80,7 +83,7 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	at = krl_reply_at(w);
 	data += at;
 	if (at == KRL_REPLY_REACH || data + 1 > end) {
-		if ((at || !w->pulled) && !krl_reply_pull(msg, w))
+		if ((at || !w->pulled) && !krl_reply_pull(ctx))
 			return 0;
 		w->event = KRL_REPLY_UNREADABLE;
 		return 1;
@@ -137,6 +140,7 @@ static __noinline int krl_reply_insert(struct krl_replying *r, struct krl_answer
 	w->pulled = 1;
 	if (bpf_msg_push_data(msg, w->off, text->len, 0))
 		return -1;
+	r->first = w->off;
 	w->len = len;
 	/* Each piece would leave as a segment of its own. */
 	if (len > KRL_REPLY_MERGED || w->off > KRL_REPLY_REACH || bpf_msg_pull_data(msg, 0, len, 0)) {
@@ -265,7 +269,7 @@ static __always_inline void krl_reply_pass_body(struct krl_replying *replying)
 SEC("sk_msg")
 int krl_reply(struct sk_msg_md *msg)
 {
-	struct krl_replying replying = { .msg = msg };
+	struct krl_replying replying = { .msg = msg, .first = (long)msg->data_end - (long)msg->data };
 	struct krl_conn *conn;
 	struct sock *sk;
 	__u64 over;

@@ -19,7 +19,18 @@ struct socket {
 	struct file *file;
 };
 
+struct sk_buff {
+	unsigned int len;
+	unsigned int end;
+	unsigned char *head;
+};
+
+struct skb_shared_info {
+	__u8 nr_frags;
+};
+
 struct sk_buff_head {
+	struct sk_buff *prev;
 	__u32 qlen;
 };
 
@@ -91,6 +102,7 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	struct socket *sk_socket;
 	struct sk_buff_head sk_receive_queue;
+	struct sk_buff_head sk_write_queue;
 	void *sk_user_data;
 	int sk_wmem_queued;
 	int sk_sndbuf;
@@ -114,6 +126,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 mss_cache;
 	__u32 notsent_lowat;
+	__u16 gso_segs;
 	__u8 bpf_sock_ops_cb_flags;
 	_Bool is_mptcp;
 };
@@ -162,60 +175,12 @@ static __always_inline __u64 krl_sock_cookie(struct sock *sk)
 	return sk->__sk_common.skc_cookie.counter;
 }
 
-/* How many bytes may wait to be sent before there is room for more (include/net/tcp.h, tcp_notsent_lowat). */
-static __always_inline __u32 krl_sock_lowat(struct sock *sk)
-{
-	__u32 lowat = ((struct tcp_sock *)sk)->notsent_lowat;
-
-	return lowat ? lowat : sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
-}
-
 /* Is it a subflow of Multipath TCP? Such are no part of a socket map (net/mptcp/subflow.c, mptcp_subflow_init). */
 static __always_inline int krl_sock_is_subflow(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
 	return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
-}
-
-/* What an skb that is written costs of the send buffer beside its bytes, at most. */
-#define KRL_SKB_COST 1536
-
-/* A piece of a message is a page at least, but for its first and those that were held back. */
-#define KRL_PIECE_BYTES 4096
-
-/* Bytes of a message that are taken at once in any case, of which @small pieces may be of any length, and the first,
- * when there is little room, has @first bytes. Room is asked for before each skb alone (include/net/sock.h,
- * sk_stream_memory_free; net/ipv4/tcp.c, tcp_sendmsg_locked), and one that is not the rest of another has room for a
- * segment. Each piece may get an skb of its own, since the one before was sent. */
-static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 small)
-{
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__s32 room = sk->sk_sndbuf - sk->sk_wmem_queued;
-	__u32 unsent = tp->write_seq - tp->snd_nxt;
-	/* Options may take some of it (tcp_current_mss). */
-	__u32 segment = tp->mss_cache / 2;
-	__u32 piece = segment < KRL_PIECE_BYTES ? segment : KRL_PIECE_BYTES;
-	__s32 spare = (2 + small) * KRL_SKB_COST;
-	__u32 lowat = krl_sock_lowat(sk);
-	__u64 sure;
-
-	if (room <= 0 || unsent >= lowat)
-		return 0;
-	sure = room > spare ? (__u64)(room - spare) * piece / (piece + KRL_SKB_COST) : 0;
-	if (sure > lowat - unsent)
-		sure = lowat - unsent;
-	if (first > segment)
-		first = segment;
-	return sure < first && !unsent ? first : sure;
-}
-
-/* Is there no room to write into? (include/net/sock.h, sk_stream_memory_free) */
-static __always_inline int krl_sock_full(struct sock *sk)
-{
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-
-	return sk->sk_wmem_queued >= sk->sk_sndbuf || tp->write_seq - tp->snd_nxt >= krl_sock_lowat(sk);
 }
 
 /* Does the server read this socket with blocking calls? Such a reader gets EAGAIN when it is woken and there is

@@ -8,6 +8,7 @@
 #ifndef KMESH_RL_LLM_USAGE_H
 #define KMESH_RL_LLM_USAGE_H
 
+#include "llm_alike.h"
 #include "llm_tokens.h"
 #include "sse.h"
 
@@ -50,25 +51,33 @@ enum krl_llm_value {
 
 /* All zero is the start of a body. */
 struct krl_llm_usage {
-	struct krl_json json;		/* the whole body, or the event that comes */
-	struct krl_llm_counts event;	/* told by it so far */
+	union {
+		struct {
+			struct krl_json json;		/* the whole body, or the event that comes */
+			struct krl_llm_counts event;	/* told by it so far */
+			__u64 type;			/* the last bytes of an event's type */
+			__u32 places;	/* enum krl_llm_place, the innermost in the lowest four bits */
+			__u8 value;	/* enum krl_llm_value */
+			__u8 count;	/* enum krl_llm_count: of the value, or in the details */
+			__u8 nested;	/* KRL_LLM_A_RESPONSE or KRL_LLM_A_MESSAGE, inside of it */
+			__u8 told_by;	/* where the event's usage object is: as nested */
+			__u8 has_content;
+			__u8 pad[7];
+		};
+		__u64 state[KRL_LLM_EVENT_BYTES / 8];
+	};
+	struct krl_llm_alike alike;
 	struct krl_llm_counts counts;	/* by what ended */
-	__u64 type;			/* the last bytes of an event's type */
-	__u32 places;			/* enum krl_llm_place, the innermost in the lowest four bits */
 	__u32 content_events;
 	struct krl_sse sse;
 	__u16 line;			/* data bytes that are to come, with the end of their line */
 	__u8 form;
-	__u8 value;			/* enum krl_llm_value */
-	__u8 count;			/* enum krl_llm_count: of the value, or in the details */
-	__u8 nested;			/* KRL_LLM_A_RESPONSE or KRL_LLM_A_MESSAGE, inside of it */
-	__u8 told_by;			/* where the event's usage object is: as nested */
-	__u8 has_content;
 	__u8 has_bad;			/* some JSON was none, or did not end */
-	__u8 pad[3];
+	__u32 pad_usage;
 };
 
-_Static_assert(sizeof(struct krl_llm_usage) == 184, "kept for a connection");
+_Static_assert(sizeof(struct krl_llm_usage) == 584, "kept for a connection");
+_Static_assert(__builtin_offsetof(struct krl_llm_usage, alike) == KRL_LLM_EVENT_BYTES, "the state is whole");
 
 static __always_inline int krl_llm_place(const struct krl_llm_usage *u)
 {
@@ -199,16 +208,25 @@ static __always_inline void krl_llm_choices_leave(struct krl_llm_usage *u, int o
 	krl_json_leave(&u->json, levels + opened);
 }
 
+/* A piece of the answer, or of a piece, the last one where it @ended. */
+static __always_inline void krl_llm_content(struct krl_llm_usage *u, int ended)
+{
+	int escapes = u->json.state == KRL_JSON_ESCAPE;
+
+	if (!u->json.text_len)
+		return;
+	krl_llm_choices_leave(u, 0);
+	if (!ended)
+		u->json.state = escapes ? KRL_JSON_PASS_ESCAPE : KRL_JSON_PASS_STRING;
+}
+
 /* A string that is taken, or a piece of it. */
 static __always_inline void krl_llm_text(struct krl_llm_usage *u, int ended)
 {
 	__u32 i;
 
-	if (u->value == KRL_LLM_CONTENT) {
-		u->has_content |= !!u->json.text_len;
-		if (u->has_content && ended)
-			krl_llm_choices_leave(u, 0);
-	}
+	if (u->value == KRL_LLM_CONTENT)
+		krl_llm_content(u, ended);
 	if (u->value != KRL_LLM_TYPE)
 		return;
 	for (i = 0; i < KRL_JSON_TEXT_MAX; i++) {
@@ -326,14 +344,7 @@ static __always_inline void krl_llm_next(struct krl_llm_usage *u)
 {
 	if (u->json.state != KRL_JSON_DONE && u->json.state != KRL_JSON_START)
 		u->has_bad = 1;
-	__builtin_memset(&u->json, 0, sizeof(u->json));
-	u->event.seen = 0;
-	u->type = 0;
-	u->places = 0;
-	u->value = 0;
-	u->nested = 0;
-	u->told_by = 0;
-	u->has_content = 0;
+	__builtin_memset(u->state, 0, sizeof(u->state));
 }
 
 /* What comes first: an object, or else the lines of events. */
@@ -358,6 +369,12 @@ static __always_inline __u32 krl_llm_lines(struct krl_llm_usage *u, const struct
 	return 0;
 }
 
+/* Does an event's data begin at the next byte? It is read faster if the window has KRL_LLM_ALIKE_BYTES of it. */
+static __always_inline int krl_llm_usage_begins(const struct krl_llm_usage *u)
+{
+	return u->form == KRL_LLM_EVENTS && !u->line && u->sse.state == KRL_SSE_DATA && u->json.state == KRL_JSON_START;
+}
+
 /* One step over bytes of the body, in @w from @at on, before @end, of which there are some. Returns how many, which may
  * be none. */
 KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
@@ -369,6 +386,11 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 	if (u->form == KRL_LLM_UNKNOWN && krl_llm_form_of(u, krl_body_word(w, at)))
 		return 1;
 	if (u->form == KRL_LLM_EVENTS) {
+		if (krl_llm_usage_begins(u)) {
+			did = krl_llm_alike_begin(&u->alike, &u->state, w, at, end);
+			if (did)
+				return did;
+		}
 		if (!u->line) {
 			did = krl_llm_lines(u, w, at, end);
 			if (!u->line)
@@ -386,6 +408,7 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 		n += did & 0xffff;
 		if (u->json.state >= KRL_JSON_DONE)
 			n = end - at;
+		krl_llm_alike_keep(&u->alike, &u->state, did & 0xffff, at + n < end);
 	}
 	did = n;
 	u->line -= u->form == KRL_LLM_EVENTS ? did : 0;

@@ -4,8 +4,8 @@
 #ifndef KMESH_RL_MESSAGE_H
 #define KMESH_RL_MESSAGE_H
 
-#include "kernel.h"
 #include "resize.h"
+#include "room.h"
 #include "slot.h"
 #include "write.h"
 

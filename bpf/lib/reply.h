@@ -271,6 +271,28 @@ static __always_inline __u32 krl_reply_length(struct krl_reply *r, __u64 word)
 	return i + 2;
 }
 
+/* The line of a chunk's size up to CRLF, all in @word, but not that of the last. Returns how many bytes, or 0. */
+static __always_inline __u32 krl_reply_chunk(struct krl_reply *r, __u64 word)
+{
+	__u32 size = 0, i, digit;
+	__u8 c, lower;
+
+	for (i = 0; i < 6; i++) {
+		c = word >> i * 8;
+		lower = c | 0x20;
+		digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
+		if (digit > 15)
+			break;
+		size = size << 4 | digit;
+	}
+	if (!size || (word >> i * 8 & 0xffff) != KRL_CRLF)
+		return 0;
+	r->http.remaining = size;
+	r->http.state = KRL_HTTP_CHUNK_DATA_CR;
+	r->skip = size;
+	return i + 2;
+}
+
 /* Eight bytes and more are there, from @word at @data on. Returns how many of them are stepped over, 0: one is to be
  * looked at alone. */
 static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, const char *data, const char *end)
@@ -291,6 +313,8 @@ static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, co
 		r->status = 0;
 		return 8;
 	}
+	if (r->http.state == KRL_HTTP_CHUNK_START)
+		return krl_reply_chunk(r, word);
 	if (r->http.state == KRL_HTTP_FIELD_START) {
 		if (data + 16 <= end)
 			next = krl_load_word(data + 8);
@@ -352,6 +376,10 @@ static __always_inline __u32 krl_reply_step(struct krl_reply *r, const char *dat
 		n = krl_reply_words(r, krl_load_word(data), data, end);
 		if (n)
 			return n;
+	}
+	if (r->http.state == KRL_HTTP_CHUNK_DATA_CR && data + 2 <= end && data[0] == '\r' && data[1] == '\n') {
+		r->http.state = KRL_HTTP_CHUNK_START;
+		return 2;
 	}
 	if (r->http.state == KRL_HTTP_START)
 		*ret_event = krl_reply_line_byte(r, *data);

@@ -4,7 +4,7 @@
 #define KMESH_RL_REPLY_WALK_H
 
 #include "conn.h"
-#include "kernel.h"
+#include "room.h"
 
 /* Begin at byte @off of a message of @len, which is written to @sk at @seq. */
 static __always_inline void krl_reply_walk_begin(struct krl_conn *conn, struct sock *sk, __u32 seq, __u32 off, __u32 len)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A model server that has its answers ready, and a client that asks it.
+/* A model server that has its answers ready, and a client that asks it, or test/fake/model_server.py.
  *
  *     llm serve PORT...
- *     llm ask PORT stream|json SECONDS CONNECTIONS
+ *     llm ask PORT stream|json|fake SECONDS CONNECTIONS
  *
  * A stream is written event by event, one write each, in turn with the others that are under way, as a server does that
  * makes the next tokens of all at once; another answer is one write. The client asks again when an answer is there, and prints
- * "answers seconds median-us" of them; it ends where one is not the answer that the server has. */
+ * "answers seconds median-us" of them; it ends where one is not the answer that the server has. Of the other server it asks
+ * for streams of as many events and tokens. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <error.h>
@@ -223,8 +224,9 @@ static double now_us(void)
 	return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
 
-static void ask(int fd, bool stream)
+static void ask(int fd, const char *kind)
 {
+	bool stream = strcmp(kind, "json");
 	struct bench_text body = { 0 }, request = { 0 };
 
 	bench_put(&body, "{\"model\":\"Qwen/Qwen3-32B\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful "
@@ -232,7 +234,8 @@ static void ask(int fd, bool stream)
 			 "Explain it with an example.\"}],\"temperature\":0.7,\"max_tokens\":32768,\"stream\":%s}",
 		  stream ? "true,\"stream_options\":{\"include_usage\":true}" : "false");
 	bench_put(&request, "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nx-user-id: "
-			    "user-%d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", fd, body.len,
+			    "user-%d\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", fd,
+		  strcmp(kind, "fake") ? "" : "x-fake-events: 500\r\nx-fake-completion-tokens: 20000\r\n", body.len,
 		  body.bytes);
 	asking[fd].off = 0;
 	asking[fd].begun_us = now_us();
@@ -242,9 +245,10 @@ static void ask(int fd, bool stream)
 	free(request.bytes);
 }
 
-/* What is there of the answer on @fd. Returns whether that is its end. */
+/* What is there of @answer, or if that is NULL of any in chunks, on @fd. Returns whether that is its end. */
 static bool read_answer(int fd, const struct bench_text *answer)
 {
+	static const char end[] = "0\r\n\r\n";
 	static char bytes[1 << 18];
 	struct asking *a = &asking[fd];
 	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -253,6 +257,8 @@ static bool read_answer(int fd, const struct bench_text *answer)
 		return false;
 	if (n <= 0)
 		error(1, n ? errno : 0, "the connection ended");
+	if (!answer)
+		return (size_t)n >= sizeof(end) - 1 && !memcmp(bytes + n - (sizeof(end) - 1), end, sizeof(end) - 1);
 	if (a->off + n > answer->len || memcmp(bytes, answer->bytes + a->off, n))
 		error(1, 0, "not the answer that the server has, from byte %zu on: %.200s", a->off, bytes);
 	a->off += n;
@@ -266,9 +272,9 @@ static int by_value(const void *a, const void *b)
 	return one < two ? -1 : one > two;
 }
 
-static void run_client(int port, bool stream, double seconds, int connections)
+static void run_client(int port, const char *kind, double seconds, int connections)
 {
-	const struct bench_text *answer = stream ? &streamed.text : &whole.text;
+	const struct bench_text *answer = !strcmp(kind, "fake") ? NULL : strcmp(kind, "json") ? &streamed.text : &whole.text;
 	double *took_us = calloc(MAX_ANSWERS, sizeof(*took_us)), begun = now_us(), now = begun;
 	int epoll = epoll_create1(0), count = 0, events_count, i, fd;
 	struct epoll_event events[64];
@@ -276,7 +282,7 @@ static void run_client(int port, bool stream, double seconds, int connections)
 	for (i = 0; i < connections; i++) {
 		fd = new_socket(port, false);
 		watch(epoll, fd, EPOLLIN);
-		ask(fd, stream);
+		ask(fd, kind);
 	}
 	while (now - begun < seconds * 1e6 && count < MAX_ANSWERS - 64) {
 		events_count = epoll_wait(epoll, events, 64, 10000);
@@ -288,7 +294,7 @@ static void run_client(int port, bool stream, double seconds, int connections)
 				continue;
 			now = now_us();
 			took_us[count++] = now - asking[fd].begun_us;
-			ask(fd, stream);
+			ask(fd, kind);
 		}
 	}
 	qsort(took_us, count, sizeof(*took_us), by_value);
@@ -301,7 +307,7 @@ int main(int argc, char **argv)
 	if (argc >= 3 && !strcmp(argv[1], "serve"))
 		run_server(argv + 2);
 	if (argc != 6 || strcmp(argv[1], "ask") || atoi(argv[5]) < 1)
-		error(2, 0, "usage: llm serve PORT... | llm ask PORT stream|json SECONDS CONNECTIONS");
-	run_client(atoi(argv[2]), !strcmp(argv[3], "stream"), atof(argv[4]), atoi(argv[5]));
+		error(2, 0, "usage: llm serve PORT... | llm ask PORT stream|json|fake SECONDS CONNECTIONS");
+	run_client(atoi(argv[2]), argv[3], atof(argv[4]), atoi(argv[5]));
 	return 0;
 }

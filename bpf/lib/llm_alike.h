@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Events of a stream begin alike, up to the text that they bring: what was read of one's beginning is not read again in
+ * the next. Where the bytes are the same, so is what reading them from the start of an event leads to. */
+#ifndef KMESH_RL_LLM_ALIKE_H
+#define KMESH_RL_LLM_ALIKE_H
+
+#include "body.h"
+
+/* Bytes of a beginning that are compared. */
+#define KRL_LLM_ALIKE_BYTES 256
+
+/* ... of the struct krl_llm_usage that are of one event: those ahead of its counts. */
+#define KRL_LLM_EVENT_BYTES 128
+
+/* All zero is the start of a stream. */
+struct krl_llm_alike {
+	__u64 state[KRL_LLM_EVENT_BYTES / 8];	/* behind the first bytes, when the last of len is to come */
+	char bytes[KRL_LLM_ALIKE_BYTES];	/* the beginning of the last event that was read from its start on */
+	__u16 have;				/* so many of them */
+	__u16 len;				/* 0: no state is kept */
+	__u16 same;				/* of the event that is read, bytes that the one before it had as well */
+	__u16 done;				/* ... that were read */
+};
+
+/* How many of the @len bytes at @at of @w are those of @a: all, or a multiple of 8. */
+static __always_inline __u32 krl_llm_alike_count(const struct krl_llm_alike *a, const struct krl_http_window *w, __u32 at,
+						 __u32 len)
+{
+	__u64 differ;
+	__u32 i;
+
+	for (i = 0; i < KRL_LLM_ALIKE_BYTES; i += 8) {
+		if (i >= len)
+			break;
+		differ = krl_body_word(w, at + i) ^ krl_load_word(a->bytes + i);
+		if (len - i < 8)
+			differ = krl_word_first(differ, len - i);
+		if (differ)
+			return i;
+	}
+	return len;
+}
+
+/* An event's data begins at @at of @w, up to @end. Returns how many bytes of it are stepped over, with @state as it is
+ * behind them; else this event is the one that others are compared with. */
+KRL_GLOBAL int krl_llm_alike_begin(struct krl_llm_alike *a, __u64 (*state)[KRL_LLM_EVENT_BYTES / 8],
+				   const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	__u32 have, i;
+
+	if (!a || !state || !w || at >= end)
+		return 0;
+	have = end - at < KRL_LLM_ALIKE_BYTES ? end - at : KRL_LLM_ALIKE_BYTES;
+	a->same = 0;
+	if (a->len && a->len <= have && krl_llm_alike_count(a, w, at, a->len) == a->len) {
+		__builtin_memcpy(*state, a->state, sizeof(a->state));
+		return a->len - 1;
+	}
+	a->same = krl_llm_alike_count(a, w, at, have < a->have ? have : a->have);
+	/* The window ends too early to tell. */
+	if (have < a->len && a->same == have) {
+		a->same = 0;
+		return 0;
+	}
+	for (i = 0; i < KRL_LLM_ALIKE_BYTES; i += 8)
+		krl_store_word(a->bytes + i, krl_body_word(w, at + i));
+	a->have = have;
+	a->len = 0;
+	a->done = 0;
+	return 0;
+}
+
+/* @n bytes of the event were read, and there are more of its line if it @goes_on. Where the one before has them too, @state
+ * is worth keeping. */
+static __always_inline void krl_llm_alike_keep(struct krl_llm_alike *a, const __u64 (*state)[KRL_LLM_EVENT_BYTES / 8],
+					       __u32 n, int goes_on)
+{
+	if (KRL_LIKELY(!a->same))
+		return;
+	a->done += n;
+	/* The byte that comes may have told that a number ended. */
+	if (a->done >= a->same || !goes_on) {
+		a->same = 0;
+		return;
+	}
+	__builtin_memcpy(a->state, *state, sizeof(a->state));
+	a->len = a->done + 1;
+}
+
+#endif
