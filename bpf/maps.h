@@ -313,6 +313,14 @@ KRL_EXTERN struct {
 	__type(value, __u32);
 } krl_programs SEC(".maps");
 
+/* The same for sk_msg: an array has programs of one type. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, KRL_REPLY_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} krl_reply_programs SEC(".maps");
+
 /* Those of krl_sockets whose answers get header fields, or whose clients may speak HTTP/2: what their servers write
  * goes through krl_reply. */
 KRL_EXTERN struct {

@@ -26,6 +26,7 @@ enum krl_late {
 	KRL_LATE_SETTLE,
 	KRL_LATE_SEND,
 	KRL_LATE_LLM,
+	KRL_LATE_REPLY_LLM,
 	KRL_LATE_COUNT
 };
 
@@ -78,7 +79,8 @@ void krl_links_unpin(const char *bpffs);
 /* Attach krl_send to krl_senders, before anything enters that. 0, or -errno. */
 int krl_senders_open(struct krl_datapath *dp);
 
-/* Have krl_stream go on in krl_stream_llm, before an endpoint has rules that count LLMTokens. 0, or -errno. */
+/* Have krl_stream go on in krl_stream_llm, and krl_reply in krl_reply_llm, before an endpoint has rules that count
+ * LLMTokens. 0, or -errno. */
 int krl_llm_open(struct krl_datapath *dp);
 
 /* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook. */

@@ -13,6 +13,7 @@ static const char *const names[KRL_LATE_COUNT] = {
 	[KRL_LATE_SETTLE] = "krl_settle",
 	[KRL_LATE_SEND] = "krl_send",
 	[KRL_LATE_LLM] = "krl_stream_llm",
+	[KRL_LATE_REPLY_LLM] = "krl_reply_llm",
 };
 
 int krl_late_leave_out(struct kmesh_rl *skel)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Requests to model servers are judged by a program of their own, in which krl_stream goes on; and what their answers
- * used goes with the rule that counted it. */
+/* Requests to model servers, and their answers, are for programs of their own, in which krl_stream and krl_reply go on;
+ * and what the answers used goes with the rule that counted it. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,20 +12,28 @@
 #include "late.h"
 #include "pass.h"
 
-int krl_llm_open(struct krl_datapath *dp)
+/* Have the program @which in row @row of @programs. */
+static int open_program(struct krl_datapath *dp, enum krl_late which, const struct bpf_map *programs, __u32 row)
 {
-	__u32 number = KRL_PROGRAM_LLM, fd;
+	__u32 fd;
 	int program;
 
-	if (krl_late_is_there(dp, KRL_LATE_LLM))
+	if (krl_late_is_there(dp, which))
 		return 0;
-	program = krl_late_program(dp, KRL_LATE_LLM);
+	program = krl_late_program(dp, which);
 	if (program < 0)
 		return program;
 	fd = program;
-	if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.krl_programs), &number, &fd, BPF_ANY))
-		return -errno;
-	return 0;
+	return bpf_map_update_elem(bpf_map__fd(programs), &row, &fd, BPF_ANY) ? -errno : 0;
+}
+
+int krl_llm_open(struct krl_datapath *dp)
+{
+	int err;
+
+	/* First what meters: of what the other lets through. */
+	err = open_program(dp, KRL_LATE_REPLY_LLM, dp->skel->maps.krl_reply_programs, KRL_REPLY_PROGRAM_LLM);
+	return err ? err : open_program(dp, KRL_LATE_LLM, dp->skel->maps.krl_programs, KRL_PROGRAM_LLM);
 }
 
 static int compare_ids(const void *a, const void *b)

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 9
+#define KRL_ABI_VERSION 10
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -196,6 +196,12 @@ enum {
 	KRL_PROGRAM_HTTP2,
 	KRL_PROGRAM_LLM,	/* requests to model servers */
 	KRL_PROGRAMS,
+};
+
+/* Rows of krl_reply_programs. */
+enum {
+	KRL_REPLY_PROGRAM_LLM,	/* answers of model servers */
+	KRL_REPLY_PROGRAMS,
 };
 
 /* What an endpoint's clients speak, as far as it was seen. Rows of krl_protocols, keyed by the endpoint; those that
