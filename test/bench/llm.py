@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it takes to meter a model server: streams of 500 events and answers of 64 KiB, with and without rules that admit
-everything. One server and one agent in a network namespace of their own, the cases round after round, each round in an
-order of its own; medians, and of ratios the median of what each round says. CPU is that of the whole machine. Needs root.
+everything. One server that does nothing but write, the tests' own, which makes each event, and one agent in a network
+namespace of their own, the cases round after round, each round in an order of its own; medians, and of ratios the median
+of what each round says. CPU is that of the whole machine. Needs root.
 
     llm.py --build build [--rounds N] [--seconds S] [--json FILE]
 """
@@ -23,17 +24,21 @@ from harness import Env, wait_for
 import isolation
 from run import idle_s
 
+MODEL_SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fake", "model_server.py")
 TOKENS = "{name: all, count: LLMTokens, maxTokens: 1000000000000, tokensPerFill: 1, fillInterval: 8760h%s}"
 EACH_USER = ", onExhausted: Cut, clientSelectors: [{headers: [{name: x-user-id, type: Distinct}]}]"
-UNMETERED, METERED = "no rule", "tokens"
+UNMETERED = "no rule"
 
 # name -> port, the rule
 CASES = {
     UNMETERED: (8080, None),
     "requests": (8081, "{name: all, maxTokens: 1000000000, tokensPerFill: 1, fillInterval: 8760h}"),
-    METERED: (8082, TOKENS % ""),
+    "tokens": (8082, TOKENS % ""),
     "tokens of each user, cut": (8083, TOKENS % EACH_USER),
 }
+
+# The tests' model server for each of them is at this distance.
+FAKE = 100
 
 
 class Bench:
@@ -46,7 +51,11 @@ class Bench:
         ports = [str(port) for port, _ in CASES.values()]
         self.env.processes.append(subprocess.Popen([self.program, "serve", *ports]))
         wait_for("the server", lambda: not self.ask(CASES[UNMETERED][0], "json", 0, 1).returncode)
-        rules = {f"port-{port}": (port, rule) for port, rule in CASES.values() if rule}
+        for port, _ in CASES.values():
+            fake = subprocess.Popen([sys.executable, MODEL_SERVER, "--port", str(port + FAKE)], stdout=subprocess.PIPE)
+            self.env.processes.append(fake)
+            fake.stdout.readline()
+        rules = {f"port-{at}": (at, rule) for port, rule in CASES.values() if rule for at in (port, port + FAKE)}
         for name, (port, rule) in rules.items():
             self.env.write(f"{name}.yaml", ratelimit(name, port, rules=[rule]))
         self.env.agent(*rules)
@@ -54,7 +63,8 @@ class Bench:
 
     def counts(self, name):
         """Does the RateLimit admit what comes? Until the agent has attached, nothing is counted."""
-        self.ask(int(name.rpartition("-")[2]), "json", 0, 1)
+        port = int(name.rpartition("-")[2])
+        self.ask(port, "fake" if port > CASES[UNMETERED][0] + FAKE else "json", 0, 1)
         return self.env.item(name)["totalRequests"] > 0
 
     def ask(self, port, kind, seconds, connections):
@@ -62,6 +72,7 @@ class Bench:
                               capture_output=True, text=True, check=False)
 
     def measure(self, port, kind, connections):
+        port += FAKE if kind == "fake" else 0
         start, idle = time.monotonic(), idle_s()
         done = self.ask(port, kind, self.args.seconds, connections)
         cpu = (time.monotonic() - start) * os.cpu_count() - (idle_s() - idle)
@@ -99,7 +110,7 @@ def show(result):
             for name, row in rows.items():
                 print(f"{name:30}{row['answers_per_s']:12.0f}{row['rate_of_unmetered']:12.2f}"
                       f"{row['cpu_us']:13.0f}{row['cpu_us_more']:10.0f}")
-            print(f"{'':30}(to reach: 0.95)\n")
+            print(f"{'':30}(to reach: 0.95)\n" if "written" not in kind else "")
             continue
         print(f"{kind:30}{'us each':>12}{'us more':>12}{'CPU us each':>13}{'us more':>10}")
         for name, row in rows.items():
@@ -110,7 +121,9 @@ def show(result):
 
 def run(bench, args):
     kinds = {"64 KiB, 1 connection": ("json", 1)}
-    kinds.update({f"streams, {count} at once": ("stream", count) for count in args.streams})
+    for count in args.streams:
+        kinds[f"streams, {count} at once"] = ("fake", count)
+        kinds[f"streams only written, {count}"] = ("stream", count)
     measured = {kind: {name: [] for name in CASES} for kind in kinds}
     for number in range(args.rounds):
         for kind, (what, connections) in kinds.items():
