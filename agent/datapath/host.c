@@ -34,13 +34,18 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	return -err;
 }
 
-/* CAP_SYS_ADMIN stands for the first two, as it does to the kernel (include/linux/capability.h). */
+/* Of network namespaces, CAP_SYS_ADMIN lets setns(2) enter (netns_install(), net/core/net_namespace.c), and
+ * CAP_SYS_PTRACE opens /proc/PID/ns/net of other users' processes and of those with more capabilities
+ * (proc_ns_get_link(), fs/proc/namespaces.c). To the kernel CAP_SYS_ADMIN has CAP_BPF and CAP_PERFMON in it
+ * (include/linux/capability.h). */
 static int check_capabilities(struct krl_error *ret_error)
 {
 	static const struct {
 		int number;
 		const char *name;
-	} needed[] = { { CAP_BPF, "CAP_BPF" }, { CAP_PERFMON, "CAP_PERFMON" }, { CAP_NET_ADMIN, "CAP_NET_ADMIN" } };
+	} needed[] = { { CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+		       { CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
+		       { CAP_SYS_PTRACE, "CAP_SYS_PTRACE" } };
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	char missing[64] = "";
@@ -50,8 +55,6 @@ static int check_capabilities(struct krl_error *ret_error)
 	if (syscall(SYS_capget, &header, data))
 		return krl_error_set(ret_error, errno, "reading this process' capabilities: %s", strerror(errno));
 	has = data[0].effective | (__u64)data[1].effective << 32;
-	if (has >> CAP_SYS_ADMIN & 1)
-		has |= 1ULL << CAP_BPF | 1ULL << CAP_PERFMON;
 	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if (!(has >> needed[i].number & 1))
 			snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
