@@ -7,7 +7,7 @@ import re
 
 from harness import HERE
 
-MANIFEST = os.path.join(os.path.dirname(os.path.dirname(HERE)), "deploy", "daemonset.yaml")
+MANIFEST = os.path.join(os.path.dirname(os.path.dirname(HERE)), "deploy", "base", "daemonset.yaml")
 NUMBERS = {"NET_ADMIN": 12, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}  # linux/capability.h
 PR_CAPBSET_DROP = 24
 

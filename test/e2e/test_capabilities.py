@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent with the capabilities of deploy/daemonset.yaml, no more: each kind of rule limits. Without any one of
+"""The agent with the capabilities of deploy/base/daemonset.yaml, no more: each kind of rule limits. Without any one of
 them it says which."""
 
 import functools
