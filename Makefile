@@ -84,6 +84,12 @@ install: all ## install both binaries below PREFIX (/usr/local)
 	install -D -m 0755 $(AGENT) $(DESTDIR)$(PREFIX)/sbin/kmesh-rl-agent
 	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
 
+IMAGE ?= kmesh-rl:$(VERSION)
+image: ## the container image IMAGE (kmesh-rl:VERSION), with buildah
+	$(Q)command -v buildah >/dev/null || \
+		{ echo "make image: buildah is missing: install it with: apt-get install -y buildah" >&2; exit 1; }
+	$(Q)buildah build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
+
 lint: ## layers, licences, sizes, words, tests that are in no table
 	$(Q)tools/dev/lint.sh $(R)
 
@@ -93,4 +99,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
 
-.PHONY: all demo run install lint clean help
+.PHONY: all demo run install image lint clean help
