@@ -38,7 +38,7 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
  * CAP_SYS_PTRACE opens /proc/PID/ns/net of other users' processes and of those with more capabilities
  * (proc_ns_get_link(), fs/proc/namespaces.c). To the kernel CAP_SYS_ADMIN has CAP_BPF and CAP_PERFMON in it
  * (include/linux/capability.h). */
-static int check_capabilities(struct krl_error *ret_error)
+int krl_host_check_rights(struct krl_error *ret_error)
 {
 	static const struct {
 		int number;
@@ -78,7 +78,7 @@ int krl_host_check(const struct krl_datapath_options *options, struct krl_error 
 	struct utsname name;
 	int err;
 
-	err = check_capabilities(ret_error);
+	err = krl_host_check_rights(ret_error);
 	if (err)
 		return err;
 	uname(&name);
@@ -147,17 +147,40 @@ bool krl_host_is_bpffs(const char *path)
 	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
+/* In a mount namespace other than that of the first process, what is mounted ends with that namespace: in a container
+ * that sees the node's processes, or a service with mounts of its own. */
+static bool mounts_end_with_the_agent(void)
+{
+	struct stat own, first;
+
+	return !stat("/proc/self/ns/mnt", &own) && !stat("/proc/1/ns/mnt", &first) && own.st_ino != first.st_ino;
+}
+
+/* Mount the BPF file system of the machine if it is missing. 0, or -errno. */
+static int mount_bpffs(struct krl_error *ret_error)
+{
+	if (krl_host_is_bpffs(BPF_MOUNT))
+		return 0;
+	if (mounts_end_with_the_agent())
+		return krl_error_set(ret_error, ENOENT,
+				     "%s is not a BPF file system, and one mounted from this container would end with "
+				     "it: run `mount -t bpf bpf %s` on the node",
+				     BPF_MOUNT, BPF_MOUNT);
+	if (!mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
+		return 0;
+	return krl_error_set(ret_error, errno,
+			     "%s is not a BPF file system and mounting one failed (%s): run `mount -t bpf bpf %s`",
+			     BPF_MOUNT, strerror(errno), BPF_MOUNT);
+}
+
 int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error)
 {
 	bool made;
-	int fd;
+	int fd, err;
 
-	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !krl_host_is_bpffs(BPF_MOUNT) &&
-	    mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
-		return krl_error_set(ret_error, errno,
-				     "%s is not a BPF file system and mounting one failed (%s): run "
-				     "`mount -t bpf bpf %s`",
-				     BPF_MOUNT, strerror(errno), BPF_MOUNT);
+	err = strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) ? 0 : mount_bpffs(ret_error);
+	if (err)
+		return err;
 	made = !mkdir(bpffs, 0700);
 	if (!made && errno != EEXIST)
 		return krl_error_set(ret_error, errno, "cannot make %s: %s", bpffs, strerror(errno));

@@ -59,14 +59,18 @@ for kind, cased in KINDS.items():
 
 def without(name):
     def run(env):
+        says = (f"kmesh-rl-agent: without CAP_{name}: run as root, for example with sudo, or give the container these "
+                "capabilities\n")
+        limit(env).terminate()
+        pins = sorted(env.pins())
         confine(env, [other for other in capabilities.of_the_daemonset() if other != name])
-        env.write("limit.yaml", "")
         agent = env.start_agent()
         wait_for("the agent ends", lambda: agent.process.poll() is not None)
-        equal(agent.process.returncode, 1, "exit status")
-        equal(agent.text(), f"kmesh-rl-agent: without CAP_{name}: run as root, for example with sudo, or give the "
-                            "container these capabilities\n", "what the agent says")
-        equal(env.pins(), [], "pins")
+        equal((agent.process.returncode, agent.text()), (1, says), "exit status and what the agent says")
+        detached = env.detach()
+        equal((detached.returncode, detached.stderr), (1, says), "exit status and what --detach says")
+        equal(sorted(env.pins()), pins, "pins")
+        env.before_agent = None
 
     run.__name__ = f"without_{name.lower()}"
     return case(run)
