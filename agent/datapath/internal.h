@@ -92,6 +92,8 @@ int krl_host_check_rights(struct krl_error *ret_error);
 
 /* Is the machine able to? 0, or -errno with the line for the operator. */
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error);
+
+/* The cgroup v2 directory to attach to, opened; the caller closes it. */
 int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_error);
 
 /* Make sure that @bpffs is a directory on a BPF file system, mounting it at /sys/fs/bpf when that is

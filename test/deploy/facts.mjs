@@ -27,6 +27,15 @@ function volumes({volumes: declared, containers: [{volumeMounts}]}) {
   return unless(String(writable) === '/run/kmesh-rl,/sys/fs/bpf', `it can write to ${writable}`)
 }
 
+// What detaches is confined as the agent is; what waits then has no rights at all.
+function detaching({initContainers: [first], containers: [second]}, agent) {
+  const {capabilities, runAsNonRoot} = second.securityContext
+
+  if (JSON.stringify(first.securityContext) !== JSON.stringify(agent.containers[0].securityContext))
+    return `it has ${JSON.stringify(first.securityContext)}`
+  return unless(runAsNonRoot && String(capabilities.drop) === 'ALL' && !capabilities.add, JSON.stringify(second.securityContext))
+}
+
 function verbs(roles) {
   const wide = roles.filter(({rules}) => rules).flatMap(({rules}) => rules)
     .filter(({apiGroups, resources, verbs: asked}) => [...apiGroups, ...resources].includes('*') ||
@@ -56,20 +65,21 @@ function probes(tool, {containers: [container]}) {
 function versions(top, yaml) {
   const version = readFileSync(join(top, 'VERSION'), 'utf8').trim()
   const [chart] = yaml('deploy/chart/kmesh-rl/Chart.yaml')
-  const [{images: [image]}] = yaml('deploy/base/kustomization.yaml')
+  const tags = ['base', 'detach'].map(name => yaml(`deploy/${name}/kustomization.yaml`)[0].images[0].newTag)
+  const others = [chart.version, chart.appVersion, ...tags].filter(other => other !== version)
 
-  return unless(chart.version === version && chart.appVersion === version && image.newTag === version,
-                `VERSION is ${version}, the chart ${chart.version} for ${chart.appVersion}, the image ${image.newTag}`)
+  return unless(!others.length, `VERSION is ${version}, others are ${others}`)
 }
 
 // A list of {name, reason, verdict}; without a reason it holds.
-export function factsOf({build, top, daemonset, roles, yaml}) {
+export function factsOf({build, top, daemonset, detach, roles, yaml}) {
   const pod = daemonset.spec.template.spec
   const link = readlinkSync(join(top, 'deploy/chart/kmesh-rl/crds/kmesh.net_ratelimits.yaml'))
 
   return [
     {name: 'the capabilities that are needed, all others dropped', reason: confinement(pod)},
     {name: 'two directories can be written to', reason: volumes(pod)},
+    {name: 'what detaches is confined as the agent is', reason: detaching(detach.spec.template.spec, pod)},
     {name: 'the roles read, but for status and events', reason: verbs(roles)},
     {name: 'the agent takes its arguments', ...args(join(build, 'kmesh-rl-agent'), pod)},
     {name: 'the probes are commands of kmesh-rl', reason: probes(join(build, 'kmesh-rl'), pod)},

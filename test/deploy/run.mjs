@@ -62,6 +62,7 @@ async function checkRendered(renderer) {
       await checkObjects(variant, objects)
       return differs(withoutNamespace(objects), renderer.template(...flags))
     })
+  await checkObjects('deploy/detach', renderer.kustomize('detach'))
   await attempt('chart', 'helm lint', () => (renderer.lint(), undefined))
   for (const values of GOOD_VALUES)
     await attempt('chart', `takes ${values}`, async () => {
@@ -126,10 +127,11 @@ function checkPolicy(policy) {
 
 const yaml = path => parseYaml(readFileSync(join(top, path), 'utf8')).map(({value}) => plain(value))
 const [daemonset] = yaml('deploy/base/daemonset.yaml')
+const [detach] = yaml('deploy/detach/daemonset.yaml')
 
 await checkBroken(daemonset)
 checkPolicy(yaml('deploy/admission.yaml')[0])
-for (const {name, reason, verdict} of factsOf({build, top, daemonset, roles: yaml('deploy/base/rbac.yaml'), yaml}))
+for (const {name, reason, verdict} of factsOf({build, top, daemonset, detach, roles: yaml('deploy/base/rbac.yaml'), yaml}))
   report('manifest', name, reason, verdict)
 if (kubectl)
   await checkRendered(new Renderer(kubectl, helm, join(top, 'deploy')))
