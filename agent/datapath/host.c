@@ -34,10 +34,10 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	return -err;
 }
 
-/* Of network namespaces, CAP_SYS_ADMIN lets setns(2) enter (netns_install(), net/core/net_namespace.c), and
- * CAP_SYS_PTRACE opens /proc/PID/ns/net of other users' processes and of those with more capabilities
- * (proc_ns_get_link(), fs/proc/namespaces.c). To the kernel CAP_SYS_ADMIN has CAP_BPF and CAP_PERFMON in it
- * (include/linux/capability.h). */
+/* Linux 6.1 wants CAP_NET_ADMIN for programs of sockets; 6.12 does with CAP_SYS_ADMIN. Of network namespaces, CAP_SYS_ADMIN
+ * lets setns(2) enter (netns_install(), net/core/net_namespace.c), and CAP_SYS_PTRACE opens /proc/PID/ns/net of other users'
+ * processes and of those with more capabilities (proc_ns_get_link(), fs/proc/namespaces.c). To the kernel CAP_SYS_ADMIN has
+ * CAP_BPF and CAP_PERFMON in it (include/linux/capability.h). */
 int krl_host_check_rights(struct krl_error *ret_error)
 {
 	static const struct {
