@@ -85,10 +85,11 @@ install: all ## install both binaries below PREFIX (/usr/local)
 	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
 
 IMAGE ?= kmesh-rl:$(VERSION)
+BUILDAH ?= buildah
 image: ## the container image IMAGE (kmesh-rl:VERSION), with buildah
-	$(Q)command -v buildah >/dev/null || \
+	$(Q)command -v $(firstword $(BUILDAH)) >/dev/null || \
 		{ echo "make image: buildah is missing: install it with: apt-get install -y buildah" >&2; exit 1; }
-	$(Q)buildah build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
+	$(Q)$(BUILDAH) build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 lint: ## layers, licences, sizes, words, tests that are in no table
 	$(Q)tools/dev/lint.sh $(R)
