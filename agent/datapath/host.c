@@ -34,13 +34,18 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 	return -err;
 }
 
-/* CAP_SYS_ADMIN stands for the first two, as it does to the kernel (include/linux/capability.h). */
-static int check_capabilities(struct krl_error *ret_error)
+/* Linux 6.1 wants CAP_NET_ADMIN for programs of sockets; 6.12 does with CAP_SYS_ADMIN. Of network namespaces, CAP_SYS_ADMIN
+ * lets setns(2) enter (netns_install(), net/core/net_namespace.c), and CAP_SYS_PTRACE opens /proc/PID/ns/net of other users'
+ * processes and of those with more capabilities (proc_ns_get_link(), fs/proc/namespaces.c). To the kernel CAP_SYS_ADMIN has
+ * CAP_BPF and CAP_PERFMON in it (include/linux/capability.h). */
+int krl_host_check_rights(struct krl_error *ret_error)
 {
 	static const struct {
 		int number;
 		const char *name;
-	} needed[] = { { CAP_BPF, "CAP_BPF" }, { CAP_PERFMON, "CAP_PERFMON" }, { CAP_NET_ADMIN, "CAP_NET_ADMIN" } };
+	} needed[] = { { CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+		       { CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
+		       { CAP_SYS_PTRACE, "CAP_SYS_PTRACE" } };
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	char missing[64] = "";
@@ -50,8 +55,6 @@ static int check_capabilities(struct krl_error *ret_error)
 	if (syscall(SYS_capget, &header, data))
 		return krl_error_set(ret_error, errno, "reading this process' capabilities: %s", strerror(errno));
 	has = data[0].effective | (__u64)data[1].effective << 32;
-	if (has >> CAP_SYS_ADMIN & 1)
-		has |= 1ULL << CAP_BPF | 1ULL << CAP_PERFMON;
 	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if (!(has >> needed[i].number & 1))
 			snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
@@ -75,7 +78,7 @@ int krl_host_check(const struct krl_datapath_options *options, struct krl_error 
 	struct utsname name;
 	int err;
 
-	err = check_capabilities(ret_error);
+	err = krl_host_check_rights(ret_error);
 	if (err)
 		return err;
 	uname(&name);
@@ -144,17 +147,40 @@ bool krl_host_is_bpffs(const char *path)
 	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
+/* In a mount namespace other than that of the first process, what is mounted ends with that namespace: in a container
+ * that sees the node's processes, or a service with mounts of its own. */
+static bool mounts_end_with_the_agent(void)
+{
+	struct stat own, first;
+
+	return !stat("/proc/self/ns/mnt", &own) && !stat("/proc/1/ns/mnt", &first) && own.st_ino != first.st_ino;
+}
+
+/* Mount the BPF file system of the machine if it is missing. 0, or -errno. */
+static int mount_bpffs(struct krl_error *ret_error)
+{
+	if (krl_host_is_bpffs(BPF_MOUNT))
+		return 0;
+	if (mounts_end_with_the_agent())
+		return krl_error_set(ret_error, ENOENT,
+				     "%s is not a BPF file system, and one mounted from this container would end with "
+				     "it: run `mount -t bpf bpf %s` on the node",
+				     BPF_MOUNT, BPF_MOUNT);
+	if (!mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
+		return 0;
+	return krl_error_set(ret_error, errno,
+			     "%s is not a BPF file system and mounting one failed (%s): run `mount -t bpf bpf %s`",
+			     BPF_MOUNT, strerror(errno), BPF_MOUNT);
+}
+
 int krl_host_open_bpffs(const char *bpffs, int *ret_fd, struct krl_error *ret_error)
 {
 	bool made;
-	int fd;
+	int fd, err;
 
-	if (!strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) && !krl_host_is_bpffs(BPF_MOUNT) &&
-	    mount("bpf", BPF_MOUNT, "bpf", 0, "mode=0700"))
-		return krl_error_set(ret_error, errno,
-				     "%s is not a BPF file system and mounting one failed (%s): run "
-				     "`mount -t bpf bpf %s`",
-				     BPF_MOUNT, strerror(errno), BPF_MOUNT);
+	err = strncmp(bpffs, BPF_MOUNT "/", sizeof(BPF_MOUNT)) ? 0 : mount_bpffs(ret_error);
+	if (err)
+		return err;
 	made = !mkdir(bpffs, 0700);
 	if (!made && errno != EEXIST)
 		return krl_error_set(ret_error, errno, "cannot make %s: %s", bpffs, strerror(errno));

@@ -89,9 +89,13 @@ void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT
 /* Does krl_endpoints have one whose open connections count? */
 bool krl_endpoints_hold(const struct krl_datapath *dp);
 
-/* Is the machine able to? 0, or -errno with the line for the operator. @ret_cgroup is the cgroup v2
- * directory to attach to, opened; the caller closes it. */
+/* Has this process the capabilities that are needed? 0, -EPERM with those that are missing, or -errno. */
+int krl_host_check_rights(struct krl_error *ret_error);
+
+/* Is the machine able to? 0, or -errno with the line for the operator. */
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error);
+
+/* The cgroup v2 directory to attach to, opened; the caller closes it. */
 int krl_host_open_cgroup(const char *path, int *ret_fd, struct krl_error *ret_error);
 
 /* Make sure that @bpffs is a directory on a BPF file system, mounting it at /sys/fs/bpf when that is

@@ -292,6 +292,10 @@ int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_e
 		return errno == ENOENT ? 0
 				       : krl_error_set(ret_error, errno, "%s: %s", options->bpffs,
 						       strerror(errno));
+	/* Without them, sockets would stay enrolled and the names go. */
+	err = krl_host_check_rights(ret_error);
+	if (err)
+		return err;
 	err = krl_host_open_bpffs(options->bpffs, &lock_fd, ret_error);
 	if (err == -EBUSY)
 		return krl_error_set(ret_error, EBUSY, "an agent runs on %s: stop it first", options->bpffs);

@@ -158,6 +158,7 @@ class Env:
         self.agents = []
         self.servers = []
         self.conns = []
+        self.before_agent = None    # called in its process, before it is the agent
 
     # --- the agent and the command line tool ------------------------------------------------------
 
@@ -191,7 +192,7 @@ class Env:
         control = os.path.join(self.root, f"agent{self.count}.sock")
         with open(log, "wb") as out:
             process = subprocess.Popen(self.agent_args(control), stdin=subprocess.DEVNULL, stdout=out,
-                                       stderr=out)
+                                       stderr=out, preexec_fn=self.before_agent)
         agent = Agent(process, log, control)
         self.processes.append(process)
         self.agents.append(agent)
@@ -218,7 +219,8 @@ class Env:
         return os.listdir(self.bpffs) if os.path.exists(self.bpffs) else []
 
     def detach(self):
-        return self.run([self.agent_path(), "--detach", "--bpffs", self.bpffs, "--cgroup", self.cgroup])
+        return self.run([self.agent_path(), "--detach", "--bpffs", self.bpffs, "--cgroup", self.cgroup],
+                        preexec_fn=self.before_agent)
 
     def run(self, args, **options):
         """Run a program to its end: exit status, standard output and error."""

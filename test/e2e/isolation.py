@@ -13,6 +13,9 @@ import struct
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+MS_RDONLY = 1
+MS_REMOUNT = 1 << 5
+MS_BIND = 1 << 12
 MS_PRIVATE_REC = (1 << 18) | (1 << 14)
 MNT_DETACH = 2
 
@@ -106,6 +109,13 @@ def new_mounts():
     """What this process mounts and unmounts from now on changes nothing for others."""
     unshare(CLONE_NEWNS)
     _mount(b"none", b"/", None, MS_PRIVATE_REC)
+
+
+def bind(source, target, read_only=False):
+    """@source is at @target too, in the mount namespace of this case."""
+    _mount(source.encode(), target.encode(), None, MS_BIND)
+    if read_only:
+        _mount(b"none", target.encode(), None, MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
 def own_proc():

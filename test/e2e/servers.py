@@ -249,12 +249,16 @@ def main():
     parser.add_argument("--raw", action="store_true", help="record the bytes themselves too")
     parser.add_argument("--multipath", action="store_true", help="listen with Multipath TCP, as Go does")
     parser.add_argument("--new-network", action="store_true", help="in a network namespace of its own")
+    parser.add_argument("--user", type=int, help="give up root for this user")
     options = parser.parse_args()
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.new_network:
         isolation.new_network()
     recorder = Recorder(options.record, options.raw)
+    if options.user:
+        os.setresgid(options.user, options.user, options.user)
+        os.setresuid(options.user, options.user, options.user)
     listener = listen(options)
     print("ready", flush=True)
     if options.kind == "epoll":

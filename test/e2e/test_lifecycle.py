@@ -366,6 +366,15 @@ def no_bpffs(env):
 
 
 @case
+def no_bpffs_in_a_container(env):
+    """What would be mounted there ends with the container, and limits with it."""
+    args = env.agent_args(os.path.join(env.root, "a.sock"), "info")
+    result = env.run(args, preexec_fn=lambda: isolation.hide_mounts("bpf"))
+    line = one_line(result, "without a BPF file system, in a mount namespace of its own")
+    expect("on the node" in line, f"it says: {line}")
+
+
+@case
 def an_agent_that_is_stopped_holds_nothing_up(env):
     """SIGSTOP is an agent that hangs: admitted requests go on, limited ones are not admitted."""
     server = env.server()

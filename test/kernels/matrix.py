@@ -20,7 +20,8 @@ SERIES = ["6.1", "6.12"]
 
 # What depends on the kernel most: its sockets, and its socket maps. An emulated CPU takes some seconds for a case;
 # `make test-kernels CASES=LIST` runs others, as any of test/e2e/run.py --only.
-CASES = ["basic/", "segments/", "open/idle", "connections/ten_are_let_in", "connections/over_ipv6",
+CASES = ["basic/", "capabilities/connections", "capabilities/pods", "capabilities/tokens", "segments/", "open/idle",
+         "connections/ten_are_let_in", "connections/over_ipv6",
          "connections/with_syn_cookies", "concurrent/three_at_once", "concurrent/a_server_that_is_killed",
          "http2/the_eleventh", "http2/goaway_stands", "llm_budget/fifty", "llm_cut/cut_in_good_form_chat", "llm_reserve/of_a_client_that_resets",
          "lifecycle/limits_hold", "lifecycle/no_token_is_lost",

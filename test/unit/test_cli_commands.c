@@ -237,7 +237,10 @@ static void version_shows_both_sides(void **state)
 	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .output = KRL_CLI_JSON }, NULL, NULL),
 			 KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "\"ready\": true"));
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .running = true }, NULL, NULL), KRL_CLI_GOOD);
 	stop();
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .running = true }, NULL, NULL), KRL_CLI_FAILED);
+	assert_non_null(strstr(out, "Agent Version: not running\n"));
 	assert_int_equal(run(krl_cli_version, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "Agent Version: not running\n"));
 	assert_string_equal(err, "");
@@ -255,6 +258,7 @@ static void an_agent_that_does_not_answer_is_unknown(void **state)
 			 KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "\"agent\": null"));
 	assert_string_equal(err, "agent does not answer: Too many levels of symbolic links\n");
+	assert_int_equal(run(krl_cli_version, (struct krl_cli){ .running = true }, NULL, NULL), KRL_CLI_FAILED);
 	unlink(agent.path);
 }
 

@@ -70,6 +70,7 @@ want() { # GROUP
 		want_command busybox busybox-static
 		want_command node nodejs
 		want_command npm npm
+		want_file ca-certificates /etc/ssl/certs/ca-certificates.crt
 		want_command nghttp nghttp2-client
 		want_command nghttpd nghttp2-server
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'

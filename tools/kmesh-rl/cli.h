@@ -19,6 +19,7 @@ struct krl_cli {
 	bool all_namespaces;
 	bool help;
 	bool version;			/* --version */
+	bool running;			/* an agent has to answer */
 	int output;			/* enum krl_cli_output */
 	const char *limit;		/* of rows; NULL: not given */
 	struct krl_cli_list files;	/* of -f */

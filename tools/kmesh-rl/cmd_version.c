@@ -13,6 +13,8 @@ static const struct krl_cli_choice outputs[] = {
 };
 
 const struct krl_cli_option krl_cli_version_options[] = {
+	{ 0, "running", NULL, "fail unless an agent answers", KRL_CLI_SWITCH, offsetof(struct krl_cli, running),
+	  NULL },
 	{ 'o', "output", "FORMAT", "json or yaml", KRL_CLI_CHOICE, offsetof(struct krl_cli, output),
 	  outputs },
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
@@ -42,7 +44,7 @@ enum krl_cli_exit krl_cli_version(const struct krl_cli *cli)
 {
 	char why[KRL_CONTROL_ERROR_BYTES] = "";
 	json_t *agent = NULL, *both;
-	bool running;
+	bool running, answers;
 	int err;
 
 	if (cli->version) {
@@ -55,6 +57,7 @@ enum krl_cli_exit krl_cli_version(const struct krl_cli *cli)
 	running = err != -ENOENT && err != -ECONNREFUSED;
 	if (err && running)
 		fprintf(stderr, "agent does not answer: %s\n", *why ? why : strerror(-err));
+	answers = !err;
 	err = 0;
 	if (cli->output == KRL_CLI_TABLE) {
 		print_text(agent, running);
@@ -64,5 +67,7 @@ enum krl_cli_exit krl_cli_version(const struct krl_cli *cli)
 		json_decref(both);
 	}
 	json_decref(agent);
-	return err ? krl_cli_fail("%s", strerror(-err)) : KRL_CLI_GOOD;
+	if (err)
+		return krl_cli_fail("%s", strerror(-err));
+	return answers || !cli->running ? KRL_CLI_GOOD : KRL_CLI_FAILED;
 }

@@ -24,7 +24,7 @@ static const struct krl_cli_command commands[] = {
 	  krl_cli_convert_options },
 	{ "diagnose", "rate-limit [-o table|json|yaml]", "look whether this node limits as it should",
 	  krl_cli_diagnose, krl_cli_diagnose_options },
-	{ "version", "[-o json|yaml]", "show the versions of this program and of the agent",
+	{ "version", "[--running] [-o json|yaml]", "show the versions of this program and of the agent",
 	  krl_cli_version, krl_cli_version_options },
 	{ "help", "[COMMAND]", "show how a command is used", help, krl_cli_no_options },
 	{ NULL, NULL, NULL, NULL, NULL },
