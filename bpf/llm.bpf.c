@@ -196,6 +196,21 @@ static __always_inline int krl_llm_unfollowed(struct krl_judging_heads *h)
 	return 0;
 }
 
+/* Did the server answer the request that is judged to the end, without waiting for its body? */
+static __always_inline int krl_llm_is_answered(const struct krl_reply *r, const struct krl_llm *llm)
+{
+	return (__s32)(r->answered - llm->number) > 0 && !(llm->answering && llm->answer == llm->number);
+}
+
+/* The request was admitted, and has its answer already: an error, or one that nothing can be charged for. */
+static __always_inline int krl_llm_too_late(struct krl_judging_heads *h)
+{
+	if (h->scanning.conn->reply.status < 300)
+		krl_count(KRL_REASON_LLM_UNFOLLOWED);
+	krl_charge_cancel(h->cookie);
+	return 0;
+}
+
 /* Judge the request whose head, or body, ended. Returns whether it is refused; -1: as one that cannot be judged. */
 static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl_llm *llm)
 {
@@ -211,6 +226,8 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 	}
 	if (llm->charge.count && !llm->followed)
 		return krl_llm_unfollowed(h);
+	if (krl_llm_is_answered(&h->scanning.conn->reply, llm))
+		return krl_llm_too_late(h);
 	krl_llm_charge_model(&llm->charge, h->scanning.match);
 	return krl_charge_keep(h->cookie, llm->number) &&
 	       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
@@ -301,9 +318,9 @@ static __noinline int krl_llm_follow(struct krl_conn *conn, struct krl_llm *llm,
 		krl_reply_resume(r, krl_sock_write_seq(sk));
 	llm->followed = r->state == KRL_REPLY_FRAMED;
 	if (!llm->followed) {
-		krl_meter_forget(r, cookie);
-		llm->answering = 0;
-		llm->followed = llm->nothing_owed && (r->state == KRL_REPLY_UNKNOWN || r->state == KRL_REPLY_HTTP2);
+		krl_meter_leave(r, cookie);
+		llm->followed = llm->nothing_owed && llm->reading != KRL_LLM_DEFERS &&
+				(r->state == KRL_REPLY_UNKNOWN || r->state == KRL_REPLY_HTTP2);
 		r->asked = r->answered = 0;
 	}
 	if (conn->answered && krl_sock_write_seq(sk) == conn->answer_seq)

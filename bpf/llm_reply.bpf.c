@@ -129,6 +129,8 @@ int krl_reply_llm(struct sk_msg_md *msg)
 	if (over >= msg->size)
 		return krl_reply_pass_metered(&replying, sk);
 	krl_reply_follow(&replying, sk, seq, over);
+	if (conn->reply.state != KRL_REPLY_FRAMED)
+		krl_meter_leave(&conn->reply, replying.cookie);
 	if (replying.llm && conn->reply_walk.event == KRL_REPLY_CUT)
 		return krl_reply_cuts(&replying);
 	if (conn->reply_walk.drops)

@@ -71,8 +71,9 @@ KRL_GLOBAL int krl_meter_forget(struct krl_reply *r, __u64 cookie)
 	return 0;
 }
 
-/* The connection @cookie, whose answers are at @r, is closed. */
-KRL_GLOBAL int krl_meter_close(struct krl_reply *r, __u64 cookie)
+/* No more is seen, or understood, of what the server writes to the connection @cookie, whose answers are at @r: the one
+ * underway is charged for as it was seen. */
+KRL_GLOBAL int krl_meter_leave(struct krl_reply *r, __u64 cookie)
 {
 	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
 
@@ -81,8 +82,14 @@ KRL_GLOBAL int krl_meter_close(struct krl_reply *r, __u64 cookie)
 	if (llm->answering)
 		krl_meter_end(llm, r, cookie, r->skip >= KRL_METER_REST / 2);
 	krl_meter_forget(r, cookie);
-	bpf_map_delete_elem(&krl_llms, &cookie);
 	return 0;
+}
+
+/* The connection @cookie, whose answers are at @r, is closed. */
+static __always_inline void krl_meter_close(struct krl_reply *r, __u64 cookie)
+{
+	krl_meter_leave(r, cookie);
+	bpf_map_delete_elem(&krl_llms, &cookie);
 }
 
 #endif

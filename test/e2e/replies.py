@@ -14,7 +14,9 @@ of the steps that make its answer,
     ["keep", DATA]  goes in front of what is written next
     ["try", DATA]   write DATA once; what is not taken goes in front of what is written next
     ["wait"]        for a line "go" on standard input
+    ["early"]       as the first: the others are done when the head of the request is there
     ["close"]
+    ["reset"]       the same, with RST
 
 DATA is text of latin-1, or {"file": PATH}. What the calls were asked for and what they took is on record.
 """
@@ -26,6 +28,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 
@@ -56,6 +59,7 @@ class Connection:
         self.go = go
         self.framer = Framer()
         self.kept = b""
+        self.answered = None    # a request whose body did not come yet
 
     def run(self):
         self.recorder.note("accept", self.number)
@@ -69,15 +73,35 @@ class Connection:
     def _answer_all(self):
         while data := self._receive():
             self.framer.feed(data)
-            if self.framer.wants_continue():
-                self._step("send", CONTINUE)
-            while request := self.framer.next():
-                self.recorder.request(self.number, request.method, request.target, request.body)
-                for step in self.script[request.target]:
-                    if step[0] == "close":
-                        return "answered"
-                    self._step(*step)
+            while request := self._next():
+                if request is not self.answered and self._answer(request):
+                    return "answered"
         return "eof"
+
+    def _next(self):
+        """The next whole request; or the one that comes, to be answered already. None while bytes are missing."""
+        owes = self.framer.wants_continue()
+        comes = self.framer.request
+        if comes and comes is not self.answered and self.script[comes.target][0] == ["early"]:
+            return comes
+        if owes:
+            self._step("send", CONTINUE)
+        request = self.framer.next()
+        if request:
+            self.recorder.request(self.number, request.method, request.target, request.body)
+        return request
+
+    def _answer(self, request):
+        """Returns whether that ends the connection."""
+        self.answered = request
+        for step in self.script[request.target]:
+            if step[0] == "reset":
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if step[0] in ("close", "reset"):
+                return True
+            if step[0] != "early":
+                self._step(*step)
+        return False
 
     def _receive(self):
         while True:
