@@ -5,6 +5,9 @@ packages of OpenAI and Anthropic."""
 import json
 import os
 import shutil
+import signal
+import socket
+import struct
 import subprocess
 
 from client import Response, chunk, equal, expect, get
@@ -157,6 +160,28 @@ def ask(env, api, body, *fields, port=PORT, chunks=0):
         for half in head_and_body(api, body, *fields, chunks=chunks):
             conn.send_segment(half)
         return reply(conn)
+
+
+# --- ends of a connection, given a running model server and a client's end -------------------------------
+
+
+def close(_, conn):
+    conn.close()
+
+
+def reset(_, conn):
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    conn.close()
+
+
+def kill(models, _):
+    os.kill(models.server.pid, signal.SIGKILL)
+    models.server.process.wait(DEADLINE_S)
+
+
+def abort(models, _):
+    """The server ends it with RST."""
+    models.server.command("abort")
 
 
 # --- the packages -------------------------------------------------------------------------------------

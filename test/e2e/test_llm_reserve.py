@@ -2,15 +2,12 @@
 """reserve: MaxTokens: what a request may use is taken before it is admitted, and the rest is given back, so that
 requests at the same time cannot overshoot."""
 
-import os
-import signal
-import socket
-import struct
 import time
 
 from client import equal, expect, expect_ok
-from harness import DEADLINE_S, SCALE, case, wait_for
-from models import (EACH_USER, STREAMED, Models, ask, asked, budget, call, headers, reply, request, sdk, spent)
+from harness import SCALE, case, wait_for
+from models import (EACH_USER, STREAMED, Models, ask, asked, budget, call, close, headers, kill, reply, request, reset, sdk,
+                    spent)
 
 RESERVES = {"reserve": "MaxTokens"}
 HELD = headers({"hold": "first"})
@@ -154,20 +151,6 @@ def goes_away(env, go, *fields, stream=False):
     env.conns.remove(conn)
     conn.close()
     return models
-
-
-def close(_, conn):
-    conn.close()
-
-
-def reset(_, conn):
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    conn.close()
-
-
-def kill(models, _):
-    os.kill(models.server.pid, signal.SIGKILL)
-    models.server.process.wait(DEADLINE_S)
 
 
 @case

@@ -2,10 +2,12 @@
 """Answers that do not tell what they used: streams without usage, and coded ones."""
 
 import gzip
+import time
 
 from client import equal, expect, expect_ok
-from harness import case, wait_for
-from models import STREAMED, TARGETS, Models, ask, asked, budget, call, headers, request, sdk, spent
+from harness import SCALE, case, wait_for
+from models import (STREAMED, TARGETS, Models, abort, ask, asked, budget, call, close, headers, kill, request, reset, sdk,
+                    spent)
 
 PROMPT_MAX = 400    # bytes of a request at most, which its prompt may be estimated by
 
@@ -134,3 +136,50 @@ def an_answer_that_ends_early(env):
     models.server.process.terminate()
     wait_for("what was streamed is paid", lambda: spent(env) > 0)
     expect(50 <= spent(env) <= 60 + PROMPT_MAX, f"{spent(env)} tokens paid for about 50 events and a prompt of 5")
+
+
+MOST = 600
+
+
+def broken_off(env, end, paid, **fields):
+    """A large object that tells its usage last, of which a half is written when @end ends its connection: nobody knows
+    what it used. @paid: what is taken for that, at least, within a second."""
+    models = Models(env)
+    env.limit(rules=[budget("1000/hour", **fields)])
+    conn = env.connect()
+    conn.send(request("chat", asked("chat", prompt=1, most=MOST),
+                      *headers({"pad-bytes": 100000, "chunk-bytes": 1000, "framing": "length", "hold": "middle"})))
+    wait_for("a half is written", lambda: models.held() == 1)
+    conn.more_than(20000)
+    begun = time.monotonic()
+    end(models, conn)
+    wait_for("it is counted", lambda: env.reasons().get("llm_unreadable"))
+    took_s = time.monotonic() - begun
+    expect(took_s < SCALE, f"it took {took_s:.2f} s")
+    expect(paid <= spent(env, 1000) <= paid + (PROMPT_MAX if paid else 0), f"{spent(env, 1000)} tokens paid, not {paid}")
+    equal(env.reasons()["llm_unreadable"], 1, "answers that were unreadable")
+    env.conns.remove(conn)
+    conn.close()
+    return models
+
+
+def each_end(check):
+    for end in (close, reset, kill, abort):
+        def one(env, end=end):
+            check(env, end)
+        one.__name__ = f"{check.__name__}_{end.__name__}"
+        case(one)
+
+
+@each_end
+def an_object_that_breaks_off_is_free(env, end):
+    """As in Envoy AI Gateway, which tells its limiter at the end of a body alone."""
+    models = broken_off(env, end, 0)
+    if end in (close, reset):
+        expect_ok(ask(env, "chat", asked("chat")))
+        equal(spent(env, 1000), models.of("m")["total"], "tokens paid with the next")
+
+
+@each_end
+def an_object_that_breaks_off_costs_what_it_reserved(env, end):
+    broken_off(env, end, MOST, reserve="MaxTokens")

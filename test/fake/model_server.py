@@ -26,8 +26,8 @@ and max_tokens or 7 for the answer.
     x-fake-delay-ms   before each piece
     x-fake-hold       first, middle, last: the pieces from there on wait for the command "release"
 
-With --commands standard input takes the lines "release" (what is held goes on) and "stats" (a line of JSON on
-standard output); its end is the end of the server. "ready" is printed once it listens.
+With --commands standard input takes the lines "release" (what is held goes on), "abort" (each connection is reset) and
+"stats" (a line of JSON on standard output); its end is the end of the server. "ready" is printed once it listens.
 """
 
 import argparse
@@ -37,6 +37,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
@@ -109,15 +110,23 @@ class Connection:
         self.number = number
         self.framer = Framer()
         self.requests = asyncio.Queue()
+        self.aborted = asyncio.Event()
+
+    def abort(self):
+        """End the connection with RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.aborted.set()
 
     async def run(self):
         self.server.note("accept", self.number)
-        tasks = [asyncio.create_task(self._read_all()), asyncio.create_task(self._answer_all())]
+        self.server.connections.add(self)
+        tasks = [asyncio.create_task(task) for task in (self._read_all(), self._answer_all(), self.aborted.wait())]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
             task.cancel()
         await asyncio.wait(tasks)
         self.sock.close()
+        self.server.connections.discard(self)
         self.server.stats.ends["cut"] += self.requests.qsize()
         why = [task.exception() or task.result() for task in done]
         self.server.note("closed", self.number, why=str(why[0]))
@@ -176,6 +185,7 @@ class ModelServer:
         self.recorder = Recorder(options.record, False) if options.record else None
         self.stats = Stats()
         self.released = asyncio.Event()
+        self.connections = set()
         self.listener = socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((options.host, options.port))
@@ -209,6 +219,9 @@ class ModelServer:
             if word == b"release":
                 self.released.set()
                 self.released = asyncio.Event()
+            elif word == b"abort":
+                for connection in self.connections:
+                    connection.abort()
             elif word == b"stats":
                 print(json.dumps(self.stats.told()), flush=True)
 
