@@ -12,13 +12,14 @@ BPF_MAP_UPDATE_ELEM = 2
 BPF_MAP_GET_NEXT_KEY = 4
 BPF_OBJ_GET = 7
 BPF_OBJ_GET_INFO_BY_FD = 15
+BPF_MAP_UPDATE_BATCH = 26
 NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def bpf(command, attributes):
-    attributes = ctypes.create_string_buffer(attributes, max(len(attributes), 32))
+    attributes = ctypes.create_string_buffer(attributes, max(len(attributes), 64))
     result = _libc.syscall(NUMBER, command, attributes, len(attributes))
     if result < 0:
         code = ctypes.get_errno()
@@ -31,6 +32,13 @@ def _open(path):
     return bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
 
 
+def _sizes(fd):
+    """Of a key, of a value, and how many rows there is room for."""
+    info = ctypes.create_string_buffer(64)
+    bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+    return struct.unpack_from("III", info, 8)
+
+
 def _possible_cpus():
     with open("/sys/devices/system/cpu/possible", encoding="ascii") as ranges:
         return int(ranges.read().strip().split("-")[-1].split(",")[-1]) + 1
@@ -40,9 +48,7 @@ def set_first_words(path, word):
     """Write @word over the first eight bytes of every value, on every CPU, of the array of each CPU's own that is
     pinned at @path."""
     fd = _open(path)
-    info = ctypes.create_string_buffer(64)
-    bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
-    _, _, _, value_size, entries = struct.unpack_from("IIIII", info)
+    _, value_size, entries = _sizes(fd)
     size = (value_size + 7) // 8 * 8
     values = ctypes.create_string_buffer(size * _possible_cpus())
     for number in range(entries):
@@ -53,6 +59,25 @@ def set_first_words(path, word):
             struct.pack_into("Q", values, at, word)
         bpf(BPF_MAP_UPDATE_ELEM, attributes)
     os.close(fd)
+
+
+def fill(path, batch=65536):
+    """Fill the hash that is pinned at @path with rows that are nobody's: a number in the first word of the key, all else
+    zero."""
+    fd = _open(path)
+    key_size, value_size, entries = _sizes(fd)
+    values = ctypes.create_string_buffer(batch * value_size)
+    try:
+        for start in range(0, entries, batch):
+            rows = ctypes.create_string_buffer(b"".join(struct.pack("Q", 1 << 63 | number).ljust(key_size, b"\0")
+                                                        for number in range(start, start + batch)), batch * key_size)
+            bpf(BPF_MAP_UPDATE_BATCH, struct.pack("QQQQIIQQ", 0, 0, ctypes.addressof(rows), ctypes.addressof(values), batch,
+                                                  fd, 0, 0))
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+    finally:
+        os.close(fd)
 
 
 def keys(path, size=8):
