@@ -8,6 +8,7 @@
 #include "lib/endpoint.h"
 #include "lib/iter.h"
 #include "lib/kernel.h"
+#include "lib/meter.h"
 
 /* Whose rules its requests are judged by: as they come to the local end, else as they go out to the remote one. */
 static __always_inline struct krl_endpoint *krl_open_endpoint(const struct krl_open *open, struct krl_endpoint_key *key)
@@ -100,6 +101,17 @@ static __always_inline void krl_place_open(struct krl_conn *conn, struct sock *t
 	conn->sending.at_seq = krl_sock_write_seq(tcp);
 }
 
+/* What is left of the socket @cookie from when it was enrolled before, which the agent has not come to see yet: the numbers
+ * of its requests begin anew. */
+static __always_inline void krl_end_before(__u64 cookie)
+{
+	struct krl_conn *conn = bpf_map_lookup_elem(&krl_conns, &cookie);
+
+	if (conn && conn->llm)
+		krl_meter_close(&conn->reply, cookie);
+	bpf_map_delete_elem(&krl_llms, &cookie);
+}
+
 /* Enrol @sk as sockops does at accept(). Returns enum krl_joined. */
 static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_open *open)
 {
@@ -119,6 +131,7 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		return KRL_JOINED_NOT;
 	if (krl_sock_blocks(tcp))
 		return KRL_JOINED_BLOCKS;
+	krl_end_before(cookie);
 	conn = krl_conn_new(cookie, &key, open->netns_cookie);
 	if (!conn)
 		return KRL_JOINED_NOT;
@@ -127,8 +140,6 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return KRL_JOINED_NOT;
 	}
-	/* Of when it was enrolled before. */
-	bpf_map_delete_elem(&krl_llms, &cookie);
 	krl_place_open(conn, tcp, sends);
 	if (sends)
 		err = bpf_map_update_elem(&krl_senders, &cookie, sk, BPF_NOEXIST);

@@ -2,6 +2,7 @@
 """Requests to model servers that come to another end than an answer, and what happens to limits while one is under
 way."""
 
+import json
 import os
 import signal
 import socket
@@ -14,9 +15,11 @@ from documents import ratelimit
 from harness import PORT, SCALE, case, wait_for
 from models import (EACH_USER, STREAMED, Models, ask, asked, budget, headers, of_model, reply, request,
                     spent)
+from told import Replies, final
 
 HELD = headers({"hold": "first"})
 RESERVES = {"reserve": "MaxTokens"}
+OTHER = 8081
 
 
 def nothing_is_kept(env):
@@ -116,6 +119,61 @@ def an_answer_and_the_end_of_its_rule(env):
     equal(env.tokens(), 1000, "tokens of the new rule")
     expect_ok(ask(env, "chat", asked("chat")))
     equal(env.tokens(), 1000 - 12, "tokens after an answer")
+
+
+def endpoints(env):
+    return len(bpfmap.keys(os.path.join(env.bpffs, "krl_endpoints"), 24))
+
+
+def away_and_back(env, rules):
+    """The endpoint goes, and its bucket; the rule stays, for another port."""
+    env.write("limit.yaml", ratelimit("limit", OTHER, rules=rules))
+    wait_for("the endpoint is gone, and its bucket", lambda: endpoints(env) == 1 and not env.item()["buckets"])
+    env.write("limit.yaml", ratelimit("limit", PORT, OTHER, rules=rules))
+    wait_for("the endpoint is there", lambda: endpoints(env) == 2)
+
+
+@case
+def an_answer_and_an_endpoint_that_comes_back(env):
+    """Its connection is let go and taken in again, at once: what it reserved is not held, nor taken for the next's."""
+    models = Models(env)
+    rules = [budget("1000/hour", **RESERVES)]
+    env.limit(PORT, OTHER, rules=rules)
+    conn, = held(env, models, 1, prompt=1, most=600)
+    expect(env.tokens() < 400, f"{env.tokens()} tokens while 600 are reserved")
+    away_and_back(env, rules)
+    wait_for("nothing is charged yet", lambda: not bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16))
+    models.release()
+    expect_ok(reply(conn))
+    expect_ok(ask_on(conn, most=900))
+    equal(env.tokens(), 1000 - 12, "tokens after the next on the connection")
+    env.close_conns()
+    nothing_is_kept(env)
+
+
+@case
+def an_answer_to_a_server_that_blocks_and_an_endpoint_that_comes_back(env):
+    """Its connection stays. What is given back to the new bucket never makes that more than full."""
+    usual = final(json.dumps({"usage": {"prompt_tokens": 5, "completion_tokens": 7}}).encode())
+    replies = Replies(env)
+    replies.add("/v1/chat/completions", ("wait",), ("send", usual))
+    replies.add("/v1/completions", ("send", usual))
+    rules = [budget("1000/hour", **RESERVES)]
+    server = replies.start("blocking", ratelimit("limit", PORT, OTHER, rules=rules))
+    conn = env.accepted(server)
+    conn.send_segment(request("chat", asked("chat", most=600)))
+    wait_for("it is reserved", lambda: env.tokens() < 400)
+    away_and_back(env, rules)
+    for number in range(1, 3):
+        expect_ok(ask(env, "completions", asked("completions", most=99)))
+        equal(env.tokens(), 1000 - 12 * number, "tokens in the new bucket")
+    server.command("go")
+    expect_ok(reply(conn))
+    equal(env.tokens(), 1000, "tokens in the new bucket after what is given back")
+    equal(ask(env, "completions", asked("completions", most=900)).status, 200, "status of the next")
+    equal(env.tokens(), 1000 - 12, "tokens after it")
+    env.close_conns()
+    nothing_is_kept(env)
 
 
 @case
