@@ -21,9 +21,6 @@
  * one, its beginning. */
 #define KRL_REPLY_MERGED 65536
 
-/* No fields are longer (agent/policy/form.c). */
-#define KRL_HEADERS_BYTES 512
-
 /* A message up to here that is one piece is written anew, with the fields in it. */
 #define KRL_REPLY_WHOLE 1024
 

@@ -4,46 +4,9 @@
 #define KMESH_RL_ADMIT_H
 
 #include "../maps.h"
-#include "charge.h"
 #include "gauge.h"
-#include "held.h"
+#include "judging.h"
 #include "kept.h"
-#include "rule.h"
-
-/* What the loops over the rules share. The numbers are in the connection's row: on the stack, the
- * verifier would follow each of them through every round. */
-struct krl_judging {
-	const struct krl_endpoint *endpoint;
-	struct krl_judge *judge;
-	const struct krl_policy *policy;	/* with match, or NULL: no descriptors */
-	struct krl_match *match;
-	struct krl_held *held;		/* of a connection, or NULL: what it took of rules with maxConnections */
-#ifdef KRL_READS_BODIES
-	struct krl_llm *llm;		/* of a connection to a model server: llm->charge is what it took of LLMTokens */
-#endif
-};
-
-/* The three functions that follow are global so that the verifier walks their loops once, not once
- * for every path that leads to them; it wants a check of each pointer. */
-
-KRL_GLOBAL int krl_rule_settings(const struct krl_rule *rule, __u32 id, struct krl_settings *ret)
-{
-	return rule && ret ? krl_rule_read(rule, id, ret) : -1;
-}
-
-KRL_GLOBAL int krl_rule_take(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns, __u64 n)
-{
-	if (!b || !s || !s->tokens_per_fill || !s->fill_interval_ns)
-		return 0;
-	return krl_bucket_take(b, s, now_ns, n);
-}
-
-KRL_GLOBAL int krl_rule_give_back(struct krl_bucket *b, const struct krl_settings *s, __u64 n)
-{
-	if (b && s && s->tokens_per_fill)
-		krl_bucket_give_back(b, s, n);
-	return 0;
-}
 
 static __always_inline void krl_judge_bucket_made(void)
 {
@@ -77,41 +40,6 @@ static __always_inline void krl_judge_keep(struct krl_judging *ctx, const struct
 	krl_keep(ctx->match, ctx->policy, tier);
 	bpf_map_update_elem(&krl_values, key->descriptor, &ctx->match->kept, BPF_ANY);
 }
-
-/* One rule of the endpoint while it is judged. */
-struct krl_judged {
-	struct krl_settings settings;
-	struct krl_bucket_key key;
-	__u64 headers;		/* as struct krl_rule */
-	__u32 slot;
-	__u32 flags;		/* KRL_RULE_... */
-	__u32 overflow;		/* the bucket is the rule's overflow bucket */
-	__u32 pad;
-	__u64 need;		/* tokens that have to be there */
-};
-
-/* Tokens that a request must find in the bucket of @rule, which counts LLMTokens: what it may use as far as that is
- * known, or some. */
-#ifdef KRL_READS_BODIES
-static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const struct krl_rule *rule, __u32 flags)
-{
-	__u64 max = KRL_READ_ONCE(rule->reserve_max), need;
-
-	if (!(flags & KRL_RULE_LLM))
-		return ctx->judge->n;
-	if (flags & KRL_RULE_REQUIRE_USAGE && ctx->llm->usage_missing)
-		ctx->llm->usage_required = 1;
-	if (!(flags & KRL_RULE_RESERVE))
-		return 1;
-	need = krl_llm_reservation(ctx->llm, KRL_READ_ONCE(rule->reserve_default), max);
-	return need < max ? need : max;
-}
-#else
-static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const struct krl_rule *rule, __u32 flags)
-{
-	return ctx->judge->n;
-}
-#endif
 
 /* The bucket of the @i-th rule of the endpoint, created full when it is missing, and the rule; the rule's
  * overflow bucket when there is no room for one more. NULL: gone since the endpoint was read, which the agent
@@ -183,10 +111,8 @@ static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 lim
 static __always_inline __u64 krl_judge_wait_ns(const struct krl_judge *j, const struct krl_bucket *b,
 					       const struct krl_judged *rule)
 {
-#ifdef KRL_READS_BODIES
-	if (rule->flags & KRL_RULE_LLM)
+	if (krl_judges_llm(rule))
 		return krl_bucket_wait_ns(b, &rule->settings, j->now_ns, rule->need);
-#endif
 	return krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
 }
 
@@ -265,45 +191,13 @@ static __always_inline int krl_judge_hold(struct krl_held *held, struct krl_buck
 	return refused;
 }
 
-#ifdef KRL_READS_BODIES
-/* Write down that the request counts in the bucket @b of @rule, which counts LLMTokens, and reserve there what it needs;
- * in shadow mode above the limit too. As krl_rule_take(). */
-static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_bucket *b, const struct krl_judged *rule)
-{
-	struct krl_charge *c = &ctx->llm->charge;
-	__u32 n = KRL_MASKED(c->count, KRL_CHARGE_KEYS);
-	int refused;
-
-	/* More are not placed on an endpoint. */
-	if (c->count >= KRL_CHARGE_KEYS)
-		return 0;
-	c->reserved[n] = 0;
-	if (rule->flags & KRL_RULE_RESERVE) {
-		refused = krl_rule_take(b, &rule->settings, ctx->judge->now_ns, rule->need);
-		if (!refused)
-			c->reserved[n] = rule->need;
-	} else {
-		refused = krl_bucket_peek(b, &rule->settings, ctx->judge->now_ns) < 1 ? -KRL_EAGAIN : 0;
-	}
-	if (refused && !(rule->flags & KRL_RULE_SHADOW))
-		return refused;
-	c->keys[n] = rule->key;
-	c->overflow |= rule->overflow << n;
-	c->cuts |= !!(rule->flags & KRL_RULE_CUT) << n;
-	c->count++;
-	return refused;
-}
-#endif
-
 static __always_inline int krl_judge_take_of(struct krl_judging *ctx, struct krl_bucket *b,
 					     const struct krl_judged *rule)
 {
 	if (rule->flags & KRL_RULE_CONCURRENT)
 		return krl_judge_hold(ctx->held, b, rule);
-#ifdef KRL_READS_BODIES
-	if (rule->flags & KRL_RULE_LLM)
+	if (krl_judges_llm(rule))
 		return krl_judge_charge(ctx, b, rule);
-#endif
 	return krl_rule_take(b, &rule->settings, ctx->judge->now_ns, ctx->judge->n);
 }
 
@@ -366,9 +260,7 @@ static __always_inline void krl_judge_undo(struct krl_judging *judging)
 	bpf_loop(judging->endpoint->rule_count, krl_judge_give_back, judging, 0);
 	judging->judge->taken = 0;
 	judging->judge->shadowed = 0;
-#ifdef KRL_READS_BODIES
-	krl_charge_cancel(judging->llm->cookie);
-#endif
+	krl_judge_charge_cancel(judging);
 	if (!judging->held)
 		return;
 	krl_held_put(judging->held);
@@ -391,12 +283,7 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	j->headers = 0;
 	j->taken = 0;
 	j->shadowed = 0;
-#ifdef KRL_READS_BODIES
-	judging->llm->charge.count = 0;
-	judging->llm->charge.overflow = 0;
-	judging->llm->charge.cuts = 0;
-	judging->llm->usage_required = 0;
-#endif
+	krl_judge_charge_begin(judging);
 	if (held) {
 		held->since_ns = j->now_ns;
 		held->count = 0;

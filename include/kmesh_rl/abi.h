@@ -22,6 +22,7 @@ enum {
 	KRL_LIMIT_TEXT_BYTES = 64,	/* "10 per 1 minute" */
 	KRL_FORM_PIECES = 32,
 	KRL_FORM_TEXT_BYTES = 2048,
+	KRL_HEADERS_BYTES = 512,	/* no fields on the server's answers are longer, with the longest numbers */
 	KRL_MAX_KEPT = 16384,		/* values that are kept for display */
 	KRL_KEPT_VALUES = 4,		/* ... of those that pick one bucket together */
 	KRL_KEPT_BYTES = 64,		/* ... of each */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/lib/llm_request.h"
+#include "bpf/lib/llm.h"
 #include "bpf/lib/llm_tokens.h"
 
 /* What jansson makes of the text. NULL: it is none to it, or has a NUL, which jansson steps over behind a number. */
@@ -76,6 +76,72 @@ static inline void model_check_number(const json_t *json, bool there, uint32_t v
 		abort();
 }
 
+/* How many prompts are in the list that there may be for one. */
+static inline uint32_t model_prompts(const json_t *prompt)
+{
+	uint32_t prompts = 0;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(prompt, i, one)
+		prompts += json_is_string(one) || json_is_array(one) || json_is_object(one);
+	return prompts;
+}
+
+/* What a request for answers of @output tokens each reserves, at most @most. */
+static inline uint64_t model_reservation(const json_t *root, uint64_t output, uint64_t prompt, uint64_t most)
+{
+	uint32_t n = model_number(json_object_get(root, "n")).value, of = model_number(json_object_get(root, "best_of")).value;
+	uint32_t prompts = model_prompts(json_object_get(root, "prompt"));
+	unsigned __int128 tokens = output;
+
+	tokens *= n > of ? n : of;
+	if (!n && !of)
+		tokens = output;
+	tokens = tokens * (prompts ? prompts : 1) + prompt;
+	return tokens < most ? tokens : most;
+}
+
+/* Whatever the limit that was read is: what is made of that. */
+static inline void model_check_reservation(const json_t *root, const struct krl_llm_request *r)
+{
+	const uint64_t most[] = { 1, 1000, 1ULL << 40, INT64_MAX };
+	static struct krl_llm llm;
+	uint64_t output = 5, found, i;
+
+	llm.request = *r;
+	llm.charge.prompt = 3;
+	if (r->has & (KRL_LLM_HAS(KRL_LLM_MAX_TOKENS) | KRL_LLM_HAS(KRL_LLM_MAX_COMPLETION_TOKENS) |
+		      KRL_LLM_HAS(KRL_LLM_MAX_OUTPUT_TOKENS)))
+		output = 0;
+	for (i = 0; i < 3; i++)
+		if (r->has >> (KRL_LLM_MAX_TOKENS + i) & 1 && r->max_tokens[i] > output)
+			output = r->max_tokens[i];
+	for (i = 0; i < sizeof(most) / sizeof(*most); i++) {
+		found = krl_llm_reservation(&llm, 5, most[i]);
+		if ((found < most[i] ? found : most[i]) != model_reservation(root, output, 3, most[i]))
+			abort();
+	}
+}
+
+static inline void model_check_choices(const json_t *root, const struct krl_llm_request *r)
+{
+	static const char *const choices[] = { "n", "best_of" };
+	struct model_number number;
+	bool exact = true;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		number = model_number(json_object_get(root, choices[i]));
+		model_check_number(json_object_get(root, choices[i]), r->has >> (KRL_LLM_N + i) & 1, r->choices[i]);
+		exact &= !number.rounded && !number.unknown;
+	}
+	if (r->prompts != model_prompts(json_object_get(root, "prompt")))
+		abort();
+	if (exact)
+		model_check_reservation(root, r);
+}
+
 static inline void model_check_request(const json_t *root, const struct krl_llm_request *r)
 {
 	static const char *const limits[] = { "max_tokens", "max_completion_tokens", "max_output_tokens" };
@@ -96,6 +162,7 @@ static inline void model_check_request(const json_t *root, const struct krl_llm_
 	for (i = 0; i < 3; i++)
 		model_check_number(json_object_get(root, limits[i]), r->has >> (KRL_LLM_MAX_TOKENS + i) & 1,
 				   r->max_tokens[i]);
+	model_check_choices(root, r);
 }
 
 /* The numbers of a usage object, as JSON. */

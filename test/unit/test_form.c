@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "agent/policy/form.h"
+#include "agent/policy/limit.h"
+#include "agent/policy/model.h"
 
 #define S 1000000000ULL
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
@@ -387,6 +389,49 @@ static void the_usual_answer_always_fits(void **state)
 	}
 }
 
+/* How long the fields by @form are with the longest numbers. */
+static size_t longest(const struct krl_form *form)
+{
+	static const char *const numbers[] = {
+		[KRL_GAP_RETRY_AFTER] = "9223372037", [KRL_GAP_REMAINING] = "9223372036854775807",
+		[KRL_GAP_RESET] = "11018626057", [KRL_GAP_RESET_AFTER] = "2562047h47m17s",
+	};
+	size_t len = 0, i;
+
+	for (i = 0; i < form->piece_count; i++) {
+		len += form->pieces[i].len;
+		if (form->pieces[i].gap == KRL_GAP_NONE)
+			continue;
+		assert_true(form->pieces[i].gap < COUNT(numbers) && numbers[form->pieces[i].gap]);
+		len += strlen(numbers[form->pieces[i].gap]);
+	}
+	return len;
+}
+
+/* ... of which the kernel puts no longer ones on an answer of the server's. */
+static void fields_on_answers_always_fit(void **state)
+{
+	static const struct krl_response formats[] = { { .format = KRL_FORMAT_JSON }, { .format = KRL_FORMAT_OPENAI } };
+	struct krl_form_spec spec = { .settings = { KRL_NUMBER_MAX, KRL_NUMBER_MAX, KRL_NUMBER_MAX } };
+	char name[sizeof(((struct krl_rule_spec *)0)->name)];
+	size_t i, most = 0, len;
+	struct krl_form form;
+
+	memset(name, '"', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	spec.rule = name;
+	for (spec.style = 0; spec.style <= KRL_STYLE_NONE; spec.style++) {
+		for (i = 0; i < 2 * COUNT(formats); i++) {
+			spec.response = &formats[i / 2];
+			spec.llm = i % 2;
+			assert_int_equal(krl_form_build_headers(&spec, &form), 0);
+			len = longest(&form);
+			most = len > most ? len : most;
+		}
+	}
+	assert_in_range(most, 500, KRL_HEADERS_BYTES);
+}
+
 static void equal_answers_have_one_key(void **state)
 {
 	struct krl_form_spec spec = { .rule = "a", .settings = ten_a_minute };
@@ -423,6 +468,7 @@ int main(void)
 		cmocka_unit_test(text_up_to_the_limit),
 		cmocka_unit_test(gaps_up_to_the_limit),
 		cmocka_unit_test(the_usual_answer_always_fits),
+		cmocka_unit_test(fields_on_answers_always_fit),
 		cmocka_unit_test(equal_answers_have_one_key),
 	};
 

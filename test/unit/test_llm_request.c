@@ -2,6 +2,7 @@
 /* What a request to a model server asks for, from its body. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <cmocka.h>
 
 #include "body_walk.h"
-#include "bpf/lib/llm_request.h"
+#include "bpf/lib/llm.h"
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
@@ -207,6 +208,100 @@ static void what_is_no_json_or_does_not_end_is_not_read(void **state)
 	}
 }
 
+/* A request as it is judged when its body was read, or was not. */
+static const struct krl_llm *judged(const char *body, bool unread)
+{
+	static struct krl_llm llm;
+
+	memset(&llm, 0, sizeof(llm));
+	body_walk(request_step, &llm.request, body, strlen(body), 512);
+	assert_true(krl_llm_request_is_read(&llm.request));
+	llm.charge.prompt = 10;
+	llm.unread = unread;
+	return &llm;
+}
+
+static void each_choice_for_each_prompt_is_an_answer(void **state)
+{
+	static const struct {
+		const char *body;
+		uint64_t answers;
+	} cases[] = {
+		{ "{}", 1 },
+		{ "{\"n\":4}", 4 },
+		{ "{\"n\":4.9}", 4 },
+		{ "{\"n\":0}", 1 },
+		{ "{\"n\":-3}", 1 },
+		{ "{\"n\":null}", 1 },
+		{ "{\"n\":\"4\"}", 1 },
+		{ "{\"n\":1e99}", 4294967295 },
+		{ "{\"best_of\":5,\"n\":2}", 5 },
+		{ "{\"best_of\":1,\"n\":3}", 3 },
+		{ "{\"n\":2,\"n\":3}", 3 },
+		{ "{\"x\":{\"n\":9},\"n\":2}", 2 },
+		{ "{\"prompt\":\"a\"}", 1 },
+		{ "{\"prompt\":[]}", 1 },
+		{ "{\"prompt\":[\"a\"]}", 1 },
+		{ "{\"prompt\":[\"a\",\"b\",\"c\"]}", 3 },
+		{ "{\"prompt\":[1,2,3]}", 1 },
+		{ "{\"prompt\":[[1,2],[3]]}", 2 },
+		{ "{\"prompt\":[[[\"a\",\"b\"],[\"c\"]],{\"d\":[\"e\",\"f\"]}]}", 2 },
+		{ "{\"prompt\":{\"prompt\":[\"a\",\"b\"]}}", 1 },
+		{ "{\"prompt\":[\"a\",\"b\"],\"prompt\":[\"a\",\"b\",\"c\"]}", 3 },
+		{ "{\"prompt\":[\"a\",\"b\"],\"n\":2,\"best_of\":3}", 6 },
+		{ "{\"messages\":[\"a\",\"b\"],\"input\":[\"a\",\"b\"],\"n\":2}", 2 },
+	};
+	uint64_t answers;
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		answers = krl_llm_choices(judged(cases[i].body, false));
+		if (answers != cases[i].answers)
+			fail_msg("%s asks for %llu answers", cases[i].body, (unsigned long long)answers);
+		assert_int_equal(krl_llm_choices(judged(cases[i].body, true)), 1);
+	}
+}
+
+/* Of a prompt of 10 tokens. */
+static void what_a_request_reserves(void **state)
+{
+	static const struct {
+		const char *body;
+		uint64_t by_default, most, tokens;
+	} cases[] = {
+		{ "{\"max_tokens\":100}", 0, 1000, 110 },
+		{ "{\"max_tokens\":100,\"max_completion_tokens\":300,\"max_output_tokens\":200}", 0, 1000, 310 },
+		{ "{\"max_tokens\":100}", 7, 1000, 110 },
+		{ "{\"max_tokens\":-1}", 7, 1000, 17 },
+		{ "{\"max_tokens\":0}", 7, 1000, 10 },
+		{ "{}", 7, 1000, 17 },
+		{ "{}", 0, 1000, 1000 },
+		/* The prompt is there once. */
+		{ "{\"max_tokens\":100,\"n\":4}", 0, 1000, 410 },
+		{ "{\"n\":4,\"prompt\":[\"a\",\"b\",\"c\"]}", 7, 1000, 94 },
+		/* At the most, and above it. */
+		{ "{\"max_tokens\":100,\"n\":10}", 0, 1000, 1010 },
+		{ "{\"max_tokens\":100,\"n\":11}", 0, 1000, 1000 },
+		{ "{\"max_tokens\":4294967296,\"n\":4294967296,\"prompt\":[\"a\",\"b\"]}", 0, INT64_MAX,
+		  INT64_MAX },
+		{ "{\"max_tokens\":1,\"n\":2000}", 0, 1000, 1000 },
+		{ "{\"max_tokens\":0,\"n\":2000}", 0, 1000, 10 },
+	};
+	const struct krl_llm *llm;
+	uint64_t tokens;
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		tokens = krl_llm_reservation(judged(cases[i].body, false), cases[i].by_default, cases[i].most);
+		if (tokens != cases[i].tokens)
+			fail_msg("%s reserves %llu", cases[i].body, (unsigned long long)tokens);
+	}
+	/* Whose body was not read names no limit. */
+	llm = judged("{\"max_tokens\":100,\"n\":4}", true);
+	assert_int_equal(krl_llm_reservation(llm, 7, 1000), 17);
+	assert_int_equal(krl_llm_reservation(llm, 0, 1000), 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +311,8 @@ int main(void)
 		cmocka_unit_test(where_servers_differ_it_is_said),
 		cmocka_unit_test(a_long_model_is_kept_in_part),
 		cmocka_unit_test(what_is_no_json_or_does_not_end_is_not_read),
+		cmocka_unit_test(each_choice_for_each_prompt_is_an_answer),
+		cmocka_unit_test(what_a_request_reserves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
