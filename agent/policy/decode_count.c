@@ -40,23 +40,13 @@ static bool reads_heads(const struct krl_rule_spec *rule)
 	return false;
 }
 
-static bool names_methods(const struct krl_selector *selector)
-{
-	size_t i;
-
-	for (i = 0; i < selector->term_count; i++)
-		if (selector->terms[i].field == KRL_FIELD_METHOD)
-			return true;
-	return false;
-}
-
 /* Is there room for that a request is POST, where the selector does not say which method it is for? */
 static void check_conditions(struct krl_reader *reader, yaml_node_t *node, const struct krl_rule_spec *rule)
 {
 	size_t i;
 
 	for (i = 0; i < rule->selector_count; i++)
-		if (rule->selectors[i].term_count == KRL_MAX_ENTRY_PREDICATES && !names_methods(&rule->selectors[i]))
+		if (rule->selectors[i].term_count == KRL_MAX_ENTRY_PREDICATES && !krl_selector_names_methods(&rule->selectors[i]))
 			break;
 	if (i < rule->selector_count)
 		krl_decode_refuse(reader, node, "clientSelectors",

@@ -127,16 +127,6 @@ void krl_policy_models(struct krl_policy_builder *b, const struct krl_model_head
 	b->models = models;
 }
 
-static bool names_methods(const struct krl_selector *selector)
-{
-	size_t i;
-
-	for (i = 0; i < selector->term_count; i++)
-		if (selector->terms[i].field == KRL_FIELD_METHOD)
-			return true;
-	return false;
-}
-
 /* What costs tokens is a POST; whatever else a model server answers, such as GET /health, must pass when there are
  * none. */
 static int add_post(struct krl_policy_builder *b, const struct krl_selector *selectors, struct krl_entry *entries,
@@ -148,7 +138,7 @@ static int add_post(struct krl_policy_builder *b, const struct krl_selector *sel
 	size_t i;
 
 	for (i = 0; i < count && !err; i++)
-		if (!selectors || !names_methods(&selectors[i]))
+		if (!selectors || !krl_selector_names_methods(&selectors[i]))
 			err = krl_policy_add_term(b, &post, &entries[i], ret_what);
 	return err;
 }

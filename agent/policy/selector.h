@@ -27,4 +27,14 @@ struct krl_selector {
 	size_t term_count;
 };
 
+static inline bool krl_selector_names_methods(const struct krl_selector *selector)
+{
+	size_t i;
+
+	for (i = 0; i < selector->term_count; i++)
+		if (selector->terms[i].field == KRL_FIELD_METHOD)
+			return true;
+	return false;
+}
+
 #endif

@@ -38,6 +38,21 @@ def case(function=None, alone=False):
     return function
 
 
+def case_of_each(table):
+    """Marks a function of an Env and a value as a case for each value of @table, by its name; a list has names alone."""
+    def mark(function):
+        for name, value in (table if isinstance(table, dict) else dict(zip(table, table))).items():
+            one = functools.partial(_call, function, value)
+            one.__name__ = f"{function.__name__}_{name.replace(' ', '_')}"
+            case(one)
+        return function
+    return mark
+
+
+def _call(function, value, env):
+    function(env, value)
+
+
 def need_ipv6():
     try:
         with socket.socket(socket.AF_INET6) as sock:

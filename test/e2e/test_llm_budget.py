@@ -69,24 +69,26 @@ def five_of_twelve_on_one_connection(env):
     equal(found, FIVE_OF_SIX + [429] * 2, "statuses")
 
 
+def apart(env, who, **whose):
+    """Of one thing that requests differ in there are two values: each has a bucket."""
+    Models(env)
+    env.limit(rules=[budget("50/hour", who=who)])
+    for field, values in whose.items():
+        for value in values:
+            equal(statuses(env, 6, **{field: value}), FIVE_OF_SIX, f"statuses of {value}")
+        equal(statuses(env, 1, **{field: values[0]}), [429], f"status of {values[0]} afterwards")
+
+
 @case
 def one_user_is_not_another(env):
-    Models(env)
-    env.limit(rules=[budget("50/hour", who=EACH_USER)])
-    equal(statuses(env, 6, user="alice"), FIVE_OF_SIX, "statuses of alice")
-    equal(statuses(env, 6, user="bob"), FIVE_OF_SIX, "statuses of bob")
-    equal(statuses(env, 1, user="alice"), [429], "status of alice afterwards")
+    apart(env, EACH_USER, user=("alice", "bob"))
     rows = {row["value"]: row["availableTokens"] for row in env.buckets()["items"]}
     equal(rows, {"x-user-id=alice": -10, "x-user-id=bob": -10}, "buckets")
 
 
 @case
 def one_model_is_not_another(env):
-    Models(env)
-    env.limit(rules=[budget("50/hour", who=EACH_MODEL)])
-    equal(statuses(env, 6, model="gpt-4"), FIVE_OF_SIX, "statuses of gpt-4")
-    equal(statuses(env, 6, model="qwen3"), FIVE_OF_SIX, "statuses of qwen3")
-    equal(statuses(env, 1, model="gpt-4"), [429], "status of gpt-4 afterwards")
+    apart(env, EACH_MODEL, model=("gpt-4", "qwen3"))
 
 
 @case

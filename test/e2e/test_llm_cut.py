@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """onExhausted: what becomes of a stream whose budget is spent while it is under way."""
 
-import functools
-
 from client import equal, expect
-from harness import case
+from harness import case, case_of_each
 from models import EACH_USER, STREAMED, Models, ask, asked, budget, call, headers, reply, request, sdk
 
 EVENTS = 500
@@ -58,24 +56,17 @@ def cut(env, api, **more):
     equal(ask(env, api, asked(api, stream=True)).status, 429, "status of the next")
 
 
-def each_api(check):
-    for api in STREAMED:
-        one = functools.partial(check, api=api)
-        one.__name__ = f"{check.__name__}_{api}"
-        case(one)
-
-
-@each_api
+@case_of_each(STREAMED)
 def cut_in_good_form(env, api):
     cut(env, api)
 
 
-@each_api
+@case_of_each(STREAMED)
 def cut_by_its_events(env, api):
     cut(env, api, usage="none")
 
 
-@each_api
+@case_of_each(STREAMED)
 def cut_in_drops(env, api):
     """The server writes on by single bytes."""
     cut(env, api, write_bytes=1)

@@ -9,7 +9,7 @@ import time
 import bpfmap
 from client import equal, expect, expect_ok, get
 from documents import ratelimit
-from harness import PORT, SCALE, case, wait_for
+from harness import PORT, SCALE, case, case_of_each, wait_for
 from models import asked, budget, head_and_body, of_model, reply, request, spent
 from told import Replies, final
 
@@ -178,15 +178,7 @@ def upgraded(env, *steps, method="POST", **fields):
     return conn
 
 
-def each_rule(check):
-    for name, fields in RULES.items():
-        def one(env, fields=fields):
-            check(env, fields)
-        one.__name__ = f"{check.__name__}_{name.replace(' ', '_')}"
-        case(one)
-
-
-@each_rule
+@case_of_each(RULES)
 def an_upgrade_holds_nothing(env, fields):
     """The client says nothing more; the server speaks on."""
     frames = b"\x81\x05hello" * 1000
@@ -196,7 +188,7 @@ def an_upgrade_holds_nothing(env, fields):
     equal(env.tokens(), 1000, "tokens")
 
 
-@each_rule
+@case_of_each(RULES)
 def websockets_work(env, fields):
     """Both ways, by GET and by POST, whatever is in the frames."""
     server = env.server()

@@ -5,7 +5,7 @@ import gzip
 import time
 
 from client import equal, expect, expect_ok
-from harness import SCALE, case, wait_for
+from harness import SCALE, case, case_of_each, wait_for
 from models import (STREAMED, TARGETS, Models, abort, ask, asked, budget, call, close, headers, kill, request, reset, sdk,
                     spent)
 
@@ -139,6 +139,7 @@ def an_answer_that_ends_early(env):
 
 
 MOST = 600
+ENDS = {end.__name__: end for end in (close, reset, kill, abort)}
 
 
 def broken_off(env, end, paid, **fields):
@@ -163,15 +164,7 @@ def broken_off(env, end, paid, **fields):
     return models
 
 
-def each_end(check):
-    for end in (close, reset, kill, abort):
-        def one(env, end=end):
-            check(env, end)
-        one.__name__ = f"{check.__name__}_{end.__name__}"
-        case(one)
-
-
-@each_end
+@case_of_each(ENDS)
 def an_object_that_breaks_off_is_free(env, end):
     """As in Envoy AI Gateway, which tells its limiter at the end of a body alone."""
     models = broken_off(env, end, 0)
@@ -180,6 +173,6 @@ def an_object_that_breaks_off_is_free(env, end):
         equal(spent(env, 1000), models.of("m")["total"], "tokens paid with the next")
 
 
-@each_end
+@case_of_each(ENDS)
 def an_object_that_breaks_off_costs_what_it_reserved(env, end):
     broken_off(env, end, MOST, reserve="MaxTokens")

@@ -9,7 +9,7 @@ import time
 
 from client import chunk, equal, expect, expect_ok, expect_refused, get
 from documents import ratelimit
-from harness import PORT, SCALE, case, wait_for
+from harness import PORT, SCALE, case, case_of_each, wait_for
 from models import EACH_MODEL, budget, of_model
 
 SIZE = 10 << 20
@@ -38,6 +38,7 @@ def image():
 
 BODIES = {"multipart": (multipart, f"Content-Type: multipart/form-data; boundary={BOUNDARY}", UNREAD),
           "image": (image, "Content-Type: application/json", LONG)}
+KINDS = list(BODIES)
 
 
 def start(env, spec=(), **fields):
@@ -86,27 +87,19 @@ def uploads(env, kind, reason, charged=1, **fields):
     equal(env.item()["totalRequests"], count * charged, "requests that were judged")
 
 
-def each_body(check):
-    for kind in BODIES:
-        def one(env, kind=kind):
-            check(env, kind)
-        one.__name__ = f"{check.__name__}_{kind}"
-        case(one)
-
-
-@each_body
+@case_of_each(KINDS)
 def where_the_body_need_not_be_read(env, kind):
     uploads(env, kind, [LONG])
 
 
-@each_body
+@case_of_each(KINDS)
 def where_the_body_says_the_model(env, kind):
     """It cannot be told, so no rule for the model holds."""
     uploads(env, kind, [UNREAD] if kind == "multipart" else [UNREAD, LONG], charged=0, who=EACH_MODEL)
     equal(env.buckets()["items"], [], "buckets")
 
 
-@each_body
+@case_of_each(KINDS)
 def where_a_limit_is_reserved(env, kind):
     """An answer that tells nothing costs what was reserved."""
     uploads(env, kind, [UNREAD] if kind == "multipart" else [UNREAD, LONG], reserveFraction=0.25, **RESERVES)
@@ -114,7 +107,7 @@ def where_a_limit_is_reserved(env, kind):
     expect(4 * least <= 1000 - env.tokens() <= 4 * least + 40, f"{1000 - env.tokens()} tokens taken by four")
 
 
-@each_body
+@case_of_each(KINDS)
 def what_cannot_be_judged_is_refused_where_that_is_asked_for(env, kind):
     make, field, reason = BODIES[kind]
     body = make()
@@ -133,7 +126,7 @@ def what_cannot_be_judged_is_refused_where_that_is_asked_for(env, kind):
     equal((env.settled(server).requests(), env.tokens()), ([], 1000), "requests that the server has, and tokens")
 
 
-@each_body
+@case_of_each(KINDS)
 def without_tokens_it_is_refused(env, kind):
     """With a 429, in bounded time, and the server never has it whole."""
     make, field, _ = BODIES[kind]

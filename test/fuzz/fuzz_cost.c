@@ -114,7 +114,6 @@ static void check_tree(const uint8_t *data, size_t size)
 	static struct tree_text text;
 	struct input input = { .data = data, .size = size };
 	struct krl_cost_run run = { 0 };
-	struct krl_cost_error error;
 	struct tree_world world;
 	const struct tree *tree;
 	struct krl_cost cost;
@@ -122,15 +121,9 @@ static void check_tree(const uint8_t *data, size_t size)
 
 	source.draw = draw;
 	source.ctx = &input;
-	source.count = 0;
-	text.len = 0;
-	tree = tree_draw(&source, true, TREE_DEPTH);
-	tree_write(tree, &text);
-	if (krl_cost_compile(text.bytes, &cost, &error)) {
-		if (!strstr(error.message, "found more"))
-			abort();
+	tree = tree_compile(&source, TREE_DEPTH, &text, &cost);
+	if (!tree)
 		return;
-	}
 	check_program(&cost);
 	tree_draw_world(&source, &world);
 	krl_cost_eval(&cost, &world.tokens, &world.model, &run);

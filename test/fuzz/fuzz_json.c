@@ -118,16 +118,14 @@ static void check_usage(const char *text, size_t len)
 	model_clear(&counts);
 }
 
+static void check(const char *text, size_t len, size_t at, size_t window)
+{
+	check_trace(text, len, at, window);
+	check_request(text, len, at, window);
+	check_usage(text, len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	size_t at, window;
-	char *text = model_input(data, &size, &at, &window);
-
-	if (!text)
-		return 0;
-	check_trace(text, size, at, window);
-	check_request(text, size, at, window);
-	check_usage(text, size);
-	free(text);
-	return 0;
+	return model_fuzz(data, size, check);
 }

@@ -109,15 +109,13 @@ static void check_usage(const char *text, size_t len, size_t at, size_t window)
 	model_clear(&counts);
 }
 
+static void check(const char *text, size_t len, size_t at, size_t window)
+{
+	check_data(text, len, at, window);
+	check_usage(text, len, at, window);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	size_t at, window;
-	char *text = model_input(data, &size, &at, &window);
-
-	if (!text)
-		return 0;
-	check_data(text, size, at, window);
-	check_usage(text, size, at, window);
-	free(text);
-	return 0;
+	return model_fuzz(data, size, check);
 }

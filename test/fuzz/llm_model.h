@@ -21,21 +21,22 @@ static inline json_t *model_load(const char *text, size_t len, size_t flags)
 
 #define MODEL_MAX_BYTES 8192
 
-/* A text of its own, which the caller frees, of what a fuzzer made: the first two bytes say where it is cut, and in windows
- * of what length it is walked. NULL: it is too short or too long. */
-static inline char *model_input(const uint8_t *data, size_t *size, size_t *ret_at, size_t *ret_window)
+/* Have @check look at what a fuzzer made, as a text of its own: the first two bytes say where it is cut, and in windows of
+ * what length it is walked. Returns 0, which is what fuzzers do. */
+static inline int model_fuzz(const uint8_t *data, size_t size,
+			     void (*check)(const char *text, size_t len, size_t at, size_t window))
 {
 	char *text;
 
-	if (*size < 3 || *size > MODEL_MAX_BYTES)
-		return NULL;
-	*size -= 2;
-	*ret_at = data[0] * *size / 256;
-	*ret_window = 1 + data[1] % 40;
-	text = malloc(*size);
+	if (size < 3 || size > MODEL_MAX_BYTES)
+		return 0;
+	size -= 2;
+	text = malloc(size);
 	if (!text)
 		abort();
-	return memcpy(text, data + 2, *size);
+	check(memcpy(text, data + 2, size), size, data[0] * size / 256, 1 + data[1] % 40);
+	free(text);
+	return 0;
 }
 
 /* A number as the limiter takes it. */

@@ -69,7 +69,6 @@ static void as_a_walk_over_the_tree(void **state)
 	static struct tree_source source;
 	static struct tree_text text;
 	unsigned int seed = 2, i, taken = 0;
-	struct krl_cost_error error;
 	struct tree_world world;
 	const struct tree *tree;
 	struct test_cost row;
@@ -78,12 +77,9 @@ static void as_a_walk_over_the_tree(void **state)
 	source.draw = draw;
 	source.ctx = &seed;
 	for (i = 0; i < EXPRESSIONS; i++) {
-		source.count = 0;
-		text.len = 0;
-		tree = tree_draw(&source, true, 1 + i % TREE_DEPTH);
-		tree_write(tree, &text);
 		memset(&row, 0xff, sizeof(row));
-		if (krl_cost_compile(text.bytes, &row.cost, &error))
+		tree = tree_compile(&source, 1 + i % TREE_DEPTH, &text, &row.cost);
+		if (!tree)
 			continue;
 		taken++;
 		tree_draw_world(&source, &world);

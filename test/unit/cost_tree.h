@@ -7,8 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/policy/cost.h"
 #include "bpf/lib/cost.h"
 
 enum tree_kind {
@@ -316,6 +318,26 @@ static inline int64_t tree_value(const struct tree *tree, const struct tree_worl
 	default:
 		return a || b;
 	}
+}
+
+/* Draw an expression that is at most @depth deep, write it as @text and compile it. Returns its tree; or NULL: it was
+ * refused, as the longest are. Aborts where it was for another reason. */
+static inline const struct tree *tree_compile(struct tree_source *source, unsigned int depth, struct tree_text *text,
+					      struct krl_cost *ret)
+{
+	struct krl_cost_error error;
+	const struct tree *tree;
+
+	source->count = 0;
+	text->len = 0;
+	tree = tree_draw(source, true, depth);
+	tree_write(tree, text);
+	if (!krl_cost_compile(text->bytes, ret, &error))
+		return tree;
+	if (strstr(error.message, "found more"))
+		return NULL;
+	fprintf(stderr, "%zu: %s\nin %s\n", error.column, error.message, text->bytes);
+	abort();
 }
 
 #endif
