@@ -87,15 +87,18 @@ static __always_inline __u64 krl_charge_cost(const struct krl_settling *s, const
 	return run->tokens > KRL_BUCKET_DEBIT_MAX ? KRL_BUCKET_DEBIT_MAX : run->tokens;
 }
 
-/* The bucket of number @i of the charge, made full where it is gone meanwhile. NULL: so is its rule. */
+/* The bucket of number @i of the charge. Where it is gone meanwhile, one to be @debited is made, full; what is given back to
+ * none is not needed. */
 static __always_inline struct krl_bucket *krl_charge_bucket(const struct krl_settling *s, __u32 i,
-							    const struct krl_settings *settings)
+							    const struct krl_settings *settings, int debited)
 {
 	const struct krl_bucket_key *key = &s->charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
 	struct krl_bucket *b = krl_held_bucket(key, s->charge->overflow >> i & 1), fresh;
 
 	if (b && !krl_bucket_is_buried(b))
 		return b;
+	if (!debited)
+		return 0;
 	fresh = krl_bucket_full(settings, s->now_ns);
 	bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST);
 	b = bpf_map_lookup_elem(&krl_buckets, key);
@@ -116,7 +119,7 @@ static long krl_charge_settle_key(__u32 i, void *ctx)
 	if (!rule || krl_rule_read(rule, key->rule_id, &settings))
 		return 0;
 	cost = krl_charge_cost(s, rule, reserved);
-	b = krl_charge_bucket(s, i, &settings);
+	b = krl_charge_bucket(s, i, &settings, cost > reserved);
 	if (b && cost > reserved)
 		krl_bucket_debit(b, &settings, s->now_ns, cost - reserved);
 	else if (b && cost < reserved)

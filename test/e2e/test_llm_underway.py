@@ -12,7 +12,7 @@ import time
 import bpfmap
 from client import equal, expect, expect_ok
 from documents import ratelimit
-from harness import PORT, SCALE, case, wait_for
+from harness import PORT, SCALE, case, case_of_each, wait_for
 from models import (EACH_USER, STREAMED, Models, ask, asked, budget, headers, of_model, reply, request,
                     spent)
 from told import Replies, final
@@ -22,10 +22,19 @@ RESERVES = {"reserve": "MaxTokens"}
 OTHER = 8081
 
 
+def is_empty(env, name, key_bytes):
+    wait_for(f"{name} empty", lambda: not bpfmap.keys(os.path.join(env.bpffs, name), key_bytes))
+
+
+def nothing_is_charged(env):
+    """No request waits for its answer to be charged for."""
+    is_empty(env, "krl_charges", 16)
+
+
 def nothing_is_kept(env):
     """Of connections, requests and answers, in the kernel."""
-    for name, size in (("krl_charges", 16), ("krl_llms", 8)):
-        wait_for(f"{name} empty", lambda name=name, size=size: not bpfmap.keys(os.path.join(env.bpffs, name), size))
+    nothing_is_charged(env)
+    is_empty(env, "krl_llms", 8)
 
 
 def held(env, models, count, api="chat", **more):
@@ -125,24 +134,27 @@ def endpoints(env):
     return len(bpfmap.keys(os.path.join(env.bpffs, "krl_endpoints"), 24))
 
 
-def away_and_back(env, rules):
-    """The endpoint goes, and its bucket; the rule stays, for another port."""
+def away_and_back(env, rules, settled=False):
+    """The endpoint goes, and its bucket; the rule stays, for another port. @settled: what is charged ends in between."""
     env.write("limit.yaml", ratelimit("limit", OTHER, rules=rules))
     wait_for("the endpoint is gone, and its bucket", lambda: endpoints(env) == 1 and not env.item()["buckets"])
+    if settled:
+        nothing_is_charged(env)
+        equal(env.item()["buckets"], 0, "buckets of the endpoint that is gone")
     env.write("limit.yaml", ratelimit("limit", PORT, OTHER, rules=rules))
     wait_for("the endpoint is there", lambda: endpoints(env) == 2)
 
 
-@case
-def an_answer_and_an_endpoint_that_comes_back(env):
-    """Its connection is let go and taken in again, at once: what it reserved is not held, nor taken for the next's."""
+@case_of_each({"at once": False, "later": True})
+def an_answer_and_an_endpoint_that_comes_back(env, settled):
+    """Its connection is let go and taken in again: what it reserved is not held, nor taken for the next's."""
     models = Models(env)
     rules = [budget("1000/hour", **RESERVES)]
     env.limit(PORT, OTHER, rules=rules)
     conn, = held(env, models, 1, prompt=1, most=600)
     expect(env.tokens() < 400, f"{env.tokens()} tokens while 600 are reserved")
-    away_and_back(env, rules)
-    wait_for("nothing is charged yet", lambda: not bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16))
+    away_and_back(env, rules, settled)
+    nothing_is_charged(env)
     models.release()
     expect_ok(reply(conn))
     expect_ok(ask_on(conn, most=900))
