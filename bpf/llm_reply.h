@@ -10,6 +10,9 @@
 #include "lib/room.h"
 #include "lib/slot.h"
 
+/* An event of a stream is seldom longer: its data is read faster where it is in the window from its start on. */
+#define KRL_EVENT_BYTES 448
+
 struct krl_replying {
 	struct sk_msg_md *msg;
 	struct krl_conn *conn;
@@ -51,16 +54,15 @@ static __always_inline int krl_reply_read(struct krl_replying *replying, const c
 	struct krl_reply_walk *w = &replying->conn->reply_walk;
 	struct krl_reply *r = &replying->conn->reply;
 	struct krl_llm *llm = replying->llm;
-	__u64 n;
+	__u64 n = w->len - w->off < r->skip ? w->len - w->off : r->skip;
+	__u32 have = llm->end - llm->at;
 
 	if (llm->metered) {
-		if (llm->at >= llm->end || (llm->at && llm->end - llm->at < KRL_LLM_ALIKE_BYTES &&
-					    krl_llm_usage_begins(&llm->usage)))
+		if (llm->at >= llm->end ||
+		    (llm->at && have < KRL_EVENT_BYTES && have < n && krl_llm_usage_begins(&llm->usage)))
 			return krl_reply_fill(replying, data, end);
 		n = krl_llm_usage_step(&llm->usage, &llm->window, llm->at, llm->end);
 		llm->at += n;
-	} else {
-		n = w->len - w->off < r->skip ? w->len - w->off : r->skip;
 	}
 	w->off += n;
 	r->skip -= n;

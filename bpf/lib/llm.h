@@ -7,7 +7,7 @@
 
 #include "cost.h"
 #include "llm_request.h"
-#include "llm_usage.h"
+#include "llm_answer.h"
 
 /* Bodies of requests are read up to here. */
 #define KRL_LLM_BODY_BYTES (1U << 20)

@@ -12,9 +12,6 @@
 #include "llm_tokens.h"
 #include "sse.h"
 
-/* Steps over JSON in one over the body. */
-#define KRL_LLM_STEPS 4
-
 enum krl_llm_form {
 	KRL_LLM_UNKNOWN,	/* white space or a byte order mark came, or nothing */
 	KRL_LLM_JSON,
@@ -76,7 +73,7 @@ struct krl_llm_usage {
 	__u32 pad_usage;
 };
 
-_Static_assert(sizeof(struct krl_llm_usage) == 584, "kept for a connection");
+_Static_assert(sizeof(struct krl_llm_usage) == 728, "kept for a connection");
 _Static_assert(__builtin_offsetof(struct krl_llm_usage, alike) == KRL_LLM_EVENT_BYTES, "the state is whole");
 
 static __always_inline int krl_llm_place(const struct krl_llm_usage *u)
@@ -337,82 +334,6 @@ KRL_GLOBAL int krl_llm_usage_event(struct krl_llm_usage *u, int event)
 		return 0;
 	}
 	return 0;
-}
-
-/* An event of the stream ended, and another may come. */
-static __always_inline void krl_llm_next(struct krl_llm_usage *u)
-{
-	if (u->json.state != KRL_JSON_DONE && u->json.state != KRL_JSON_START)
-		u->has_bad = 1;
-	__builtin_memset(u->state, 0, sizeof(u->state));
-}
-
-/* What comes first: an object, or else the lines of events. */
-static __always_inline __u32 krl_llm_form_of(struct krl_llm_usage *u, __u8 c)
-{
-	if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0xef || c == 0xbb || c == 0xbf)
-		return 1;
-	u->form = c == '{' || c == '[' ? KRL_LLM_JSON : KRL_LLM_EVENTS;
-	return 0;
-}
-
-/* Lines of events, up to data. Returns how many bytes. */
-static __always_inline __u32 krl_llm_lines(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
-{
-	__u32 did = krl_sse_step(&u->sse, w, at, end);
-
-	if (did / KRL_BODY_EVENT == KRL_SSE_END)
-		krl_llm_next(u);
-	if (did / KRL_BODY_EVENT != KRL_SSE_IS_DATA)
-		return did;
-	u->line = did;
-	return 0;
-}
-
-/* Does an event's data begin at the next byte? It is read faster if the window has KRL_LLM_ALIKE_BYTES of it. */
-static __always_inline int krl_llm_usage_begins(const struct krl_llm_usage *u)
-{
-	return u->form == KRL_LLM_EVENTS && !u->line && u->sse.state == KRL_SSE_DATA && u->json.state == KRL_JSON_START;
-}
-
-/* One step over bytes of the body, in @w from @at on, before @end, of which there are some. Returns how many, which may
- * be none. */
-KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
-{
-	__u32 did, n = 0, i;
-
-	if (!u || !w || at >= end)
-		return 0;
-	if (u->form == KRL_LLM_UNKNOWN && krl_llm_form_of(u, krl_body_word(w, at)))
-		return 1;
-	if (u->form == KRL_LLM_EVENTS) {
-		if (krl_llm_usage_begins(u)) {
-			did = krl_llm_alike_begin(&u->alike, &u->state, w, at, end);
-			if (did)
-				return did;
-		}
-		if (!u->line) {
-			did = krl_llm_lines(u, w, at, end);
-			if (!u->line)
-				return did & 0xffff;
-		}
-		if (end - at > u->line)
-			end = at + u->line;
-	}
-	for (i = 0; i < KRL_LLM_STEPS; i++) {
-		if (at + n >= end)
-			break;
-		did = krl_json_step(&u->json, w, at + n, end);
-		if (did >= KRL_BODY_EVENT)
-			krl_llm_usage_event(u, did / KRL_BODY_EVENT);
-		n += did & 0xffff;
-		if (u->json.state >= KRL_JSON_DONE)
-			n = end - at;
-		krl_llm_alike_keep(&u->alike, &u->state, did & 0xffff, at + n < end);
-	}
-	did = n;
-	u->line -= u->form == KRL_LLM_EVENTS ? did : 0;
-	return did;
 }
 
 #endif

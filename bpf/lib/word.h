@@ -61,6 +61,12 @@ static __always_inline __u64 krl_word_below(__u64 word, __u64 least)
 	return (word - KRL_WORD_ONES * least) & ~word & KRL_WORD_TOPS;
 }
 
+/* Bit 7 of each byte of @word that is not 0. */
+static __always_inline __u64 krl_word_set(__u64 word)
+{
+	return (((word & ~KRL_WORD_TOPS) + ~KRL_WORD_TOPS) | word) & KRL_WORD_TOPS;
+}
+
 /* @word with its letters A to Z in lower case. */
 static __always_inline __u64 krl_word_lower(__u64 word)
 {

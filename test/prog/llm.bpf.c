@@ -50,7 +50,7 @@ static long usage_step(__u32 i, void *ctx)
 	struct test_llm *row = ((struct reading *)ctx)->row;
 	__u32 at = row->off - row->start;
 
-	if (at >= row->have || (at && row->have - at < KRL_LLM_ALIKE_BYTES && krl_llm_usage_begins(&row->usage)))
+	if (at >= row->have || (at && row->have == KRL_HTTP_WINDOW_BYTES && krl_llm_usage_begins(&row->usage)))
 		return fill(ctx);
 	row->off += krl_llm_usage_step(&row->usage, &row->window, at, row->have);
 	return 0;

@@ -4,7 +4,7 @@
 #define KMESH_RL_TEST_LLM_H
 
 #include "bpf/lib/llm_request.h"
-#include "bpf/lib/llm_usage.h"
+#include "bpf/lib/llm_answer.h"
 
 struct test_llm {
 	struct krl_llm_request request;

@@ -12,7 +12,7 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-enum { EVENT_BYTES = 1024, EVENTS = 5 };
+enum { EVENT_BYTES = 1024, EVENTS = 7 };
 
 static const char *const events[] = {
 	"data: {\"id\":\"c-0\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":"
@@ -59,16 +59,24 @@ static void an_event_like_the_one_before_is_not_read_again(void **state)
 	read_event(&u, events[0], KRL_HTTP_WINDOW_BYTES);
 	assert_int_equal(u.alike.len, len);
 	assert_int_equal(u.content_events, n + 1);
+	assert_int_equal(u.alike.end_len, strlen(strstr(events[0], "\"},")) - 1);
+	read_event(&u, events[0], KRL_HTTP_WINDOW_BYTES);
+	assert_int_equal(u.content_events, n + 2);
+	assert_int_equal(u.sse.state, KRL_SSE_LINE);
 }
 
 /* The event @changed comes where @event does. */
 static void check_change(const char *event, const char *changed, const char *other, size_t at)
 {
-	const char *const once[EVENTS] = { event, event, other, changed, event };
-	const char *const twice[EVENTS] = { changed, event, changed, other, event };
+	const char *const streams[][EVENTS] = {
+		{ event, event, event, event, changed, other, event },
+		{ changed, changed, changed, event, changed, other, event },
+		{ changed, event, changed, other, event, changed, event },
+	};
+	size_t i;
 
-	check_same(&once, event, at);
-	check_same(&twice, event, at);
+	for (i = 0; i < COUNT(streams); i++)
+		check_same(&streams[i], event, at);
 }
 
 /* Some events have a byte that is another, or one more, or end there: where they are alike ends anywhere. */
@@ -97,7 +105,30 @@ static void what_differs_is_read(void **state)
 		change_each_byte(events[i], events[(i + 1) % COUNT(events)]);
 }
 
-/* Words are compared: the end of a number is anywhere in one. */
+static void texts_of_any_form(void **state)
+{
+	static const char *const texts[] = {
+		"word", "", "\\\"", "\\\\", "\\\\\\\"},\\\"logprobs\\\":null", "\\u0022", "\\ud83d", "\\ud83d\\ude00", "\xc3\xa9", "{[", "\\n", "\t",
+		"a text that is longer than a word, and than two, by far", "\",\"tool_calls\":[{}],\"x\":\"", "\\",
+	};
+	static const char *const ends[] = { "", ",\"usage\":{\"total_tokens\":%zu}", ",\n\"x\":1", ",\ndata: \"x\":[]" };
+	char made[EVENTS][EVENT_BYTES], end[64];
+	const char *stream[EVENTS];
+	size_t i, k, at;
+
+	for (i = 0; i < COUNT(texts) * COUNT(texts) * COUNT(ends); i++) {
+		for (k = 0; k < EVENTS; k++) {
+			at = k < 4 ? i : i / COUNT(texts);
+			snprintf(end, sizeof(end), ends[k < 3 ? 0 : i % COUNT(ends)], k);
+			snprintf(made[k], sizeof(made[k]), "data:%s{\"id\":1,\"choices\":[{\"delta\":{\"content\":\"%s\"}}]%s}\n\n",
+				 i & 1 ? " " : "", texts[at % COUNT(texts)], end);
+			stream[k] = made[k];
+		}
+		check_same((const char *const (*)[EVENTS])&stream, texts[i % COUNT(texts)], i);
+	}
+}
+
+/* Words are compared, and the end of a number is anywhere in one. */
 static void numbers_are_read_to_their_end(void **state)
 {
 	char shifted[EVENT_BYTES];
@@ -114,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_like_the_one_before_is_not_read_again),
 		cmocka_unit_test(what_differs_is_read),
+		cmocka_unit_test(texts_of_any_form),
 		cmocka_unit_test(numbers_are_read_to_their_end),
 	};
 

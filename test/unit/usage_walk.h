@@ -4,7 +4,7 @@
 #define KMESH_RL_TEST_USAGE_WALK_H
 
 #include "body_walk.h"
-#include "bpf/lib/llm_usage.h"
+#include "bpf/lib/llm_answer.h"
 
 static inline uint32_t usage_step(void *state, const struct krl_http_window *w, uint32_t at, uint32_t end)
 {
