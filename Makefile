@@ -16,7 +16,7 @@ VERSION := $(shell cat VERSION)
 # Asked when a recipe needs it: the first make installs the compiler and pkg-config itself.
 ARCH_INCLUDE = /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
-LIBS := libbpf libuv yaml-0.1 jansson
+LIBS := libbpf libuv yaml-0.1 jansson libcurl
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
@@ -46,8 +46,8 @@ $(SKEL): $(B)/bpf/kmesh_rl.o
 	@mkdir -p $(@D)
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name kmesh_rl > $@
 
-# --- userspace: everything below agent/ but main.c is one library ---------------------------------
-AGENT_SRC := $(filter-out agent/main.c,$(wildcard agent/*/*.c))
+# --- userspace: everything in the folders of agent/ is one library ---------------------------------
+AGENT_SRC := $(wildcard agent/*/*.c)
 AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
 TOOL_SRC := $(wildcard tools/kmesh-rl/*.c tools/kmesh-rl/*/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/obj/%.o)
@@ -61,7 +61,7 @@ $(B)/obj/%.o: %.c VERSION | deps $(SKEL)
 $(B)/libkrl.a: $(AGENT_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(AGENT): $(B)/obj/agent/main.o $(B)/libkrl.a
+$(AGENT): $(B)/obj/agent/main.o $(B)/obj/agent/options.o $(B)/libkrl.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 $(TOOL): $(TOOL_OBJ) $(B)/libkrl.a

@@ -115,7 +115,7 @@ static size_t place_cluster_ips(struct krl_compiler *c, const struct krl_rate_li
 	return found;
 }
 
-/* On every endpoint of its service. Returns how many there are. */
+/* On every endpoint of its service. Returns how many there are, those on other nodes included. */
 static size_t place_service(struct krl_compiler *c, const struct krl_source_document *source,
 			    const struct krl_target *target, size_t first)
 {
@@ -137,6 +137,9 @@ static size_t place_service(struct krl_compiler *c, const struct krl_source_docu
 				continue;
 			for (a = 0; a < slice->addr_count; a++, found++)
 				place_rules(c, limit, target, slice->addrs[a], slice->ports[p].port, first);
+			found += slice->away_count;
+			for (a = 0; limit->outbound && a < slice->away_count; a++)
+				place_rules(c, limit, target, slice->away[a], slice->ports[p].port, first);
 		}
 	}
 	return found;

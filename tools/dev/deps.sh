@@ -50,6 +50,7 @@ want() { # GROUP
 		want_file libuv1-dev /usr/include/uv.h
 		want_file libyaml-dev /usr/include/yaml.h
 		want_file libjansson-dev /usr/include/jansson.h
+		want_file libcurl4-openssl-dev '/usr/include/*/curl/curl.h' /usr/include/curl/curl.h
 		want_file tzdata /usr/share/zoneinfo/Europe/Berlin
 		want_bpftool
 		;;
