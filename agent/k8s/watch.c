@@ -22,7 +22,7 @@
 /* One failure is no trouble yet: the server may be starting again. */
 #define TROUBLE_FAILURES 2
 /* So often a watch is tried from where it was before everything is listed anew. */
-#define WATCH_FAILURES 3
+#define WATCH_FAILURES 5
 /* A watch that ended sooner, with nothing in it, is asked for again as if it had failed. */
 #define SHORT_MS 1000
 /* One that lasted so long worked: failures before it are over. */

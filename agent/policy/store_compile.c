@@ -24,15 +24,23 @@ static int add_retain(struct krl_plan *plan, const char *ns, const char *name)
 	return 0;
 }
 
+static bool is_awaiting(const struct krl_store *store)
+{
+	enum krl_kind kind;
+
+	for (kind = 0; kind < KRL_KINDS; kind++)
+		if (store->kinds[kind].awaited)
+			return true;
+	return false;
+}
+
 /* Who is refused and has no good version here: limits of before us stay until they can be read. Other files
  * hold nothing of before us that is not read. */
 static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 {
-	enum krl_kind kind;
 	size_t i, d;
 
-	for (kind = 0; kind < KRL_KINDS; kind++)
-		plan->retain_all |= store->kinds[kind].awaited;
+	plan->retain_all |= is_awaiting(store);
 	for (i = 0; i < store->count; i++) {
 		const struct krl_store_file *file = store->files[i];
 
@@ -182,7 +190,8 @@ int krl_store_compile(struct krl_store *store, int64_t now_s, struct krl_plan *r
 	}
 	if (!err)
 		err = retain_over(store, &plan);
-	if (!err)
+	/* What is still to be read, nobody waits for in vain. */
+	if (!err && !is_awaiting(store))
 		err = move_lines(&waiting, notes);
 	krl_diags_clear(&said);
 	krl_diags_clear(&waiting);

@@ -41,7 +41,10 @@ static bool is_referred(const struct krl_store *store, uint64_t service)
 
 bool krl_store_is_wanted(const struct krl_store *store, const struct krl_store_file *file)
 {
-	return !file->object || file->kind == KRL_KIND_RATE_LIMIT || is_referred(store, file->service);
+	if (!file->object || file->kind == KRL_KIND_RATE_LIMIT)
+		return true;
+	/* Which ports of a slice are meant is known with its Service alone. */
+	return !store->kinds[KRL_KIND_SERVICE].awaited && is_referred(store, file->service);
 }
 
 /* Append the services of @document, which may be NULL. */

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster for the cases: an API server, and an agent that follows it."""
 
+import json
 import os
-import sys
 
 import harness
-from harness import Failure, expect, wait_for
-
 import apiserver
+from client import expect
+from harness import wait_for
 
 NODE = "node-a"
 LIMIT = "3/day"
 
 
-def ratelimit(name="limit", namespace="default", limit=LIMIT, port=harness.PORT, **spec):
+def ratelimit(name="limit", namespace="default", limit=LIMIT, at=harness.PORT, **spec):
+    """On port @at of the loopback address, where @spec names no target."""
     if not set(spec) & {"service", "services", "endpoints"}:
-        spec["endpoints"] = [{"ip": "127.0.0.1", "port": port}]
+        spec["endpoints"] = [{"ip": "127.0.0.1", "port": at}]
     if "services" not in spec:
         spec.setdefault("rules", [{"name": "all", "limit": limit}])
     return {"apiVersion": "kmesh.net/v1alpha1", "kind": "RateLimit",
@@ -63,7 +64,6 @@ class Cluster:
         self.kubeconfig = os.path.join(self.env.root, "kubeconfig")
         cluster = {"server": self.api.url, **({"certificate-authority": "ca.crt"} if self.certs else {}),
                    **(cluster or {})}
-        import json
         self.env.publish(self.kubeconfig, json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "here", "user": "agent"}}],

@@ -96,7 +96,7 @@ class ApiServer:
         self.faults = []
         self.pages = {}         # of lists that are under way, by their token
         self.connections = []
-        self.watches = 0        # that are open
+        self.open = []          # watches: (plural, lines to be sent as they are)
         self.context = None
         if certs:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -118,17 +118,11 @@ class ApiServer:
             allow_reuse_address = True
             request_queue_size = 64
 
-            def get_request(self):
-                sock, address = super().get_request()
-                with outer.lock:
-                    outer.connections.append(sock)
-                return sock, address
-
             def finish_request(self, request, client_address):
                 if outer.context:
-                    request.settimeout(10)
                     request = outer.context.wrap_socket(request, server_side=True)
-                    request.settimeout(None)
+                with outer.lock:
+                    outer.connections.append(request)
                 Handler(request, client_address, self)
 
             def handle_error(self, request, client_address):
@@ -205,8 +199,14 @@ class ApiServer:
     def emit(self, plural, line):
         """These bytes into the watches of @plural that are open."""
         with self.lock:
-            self.events.append((self.version, plural, "RAW", line))
+            for watched, lines in self.open:
+                if watched == plural:
+                    lines.append(line)
             self.lock.notify_all()
+
+    @property
+    def watches(self):
+        return len(self.open)
 
     def fault(self, verb, plural, act, times=1):
         """The next @times requests of @verb ("list" or "watch") for @plural (None: any) are answered by @act, which
@@ -334,8 +334,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         api = self.api
         since = int(query.get("resourceVersion", 0))
         until = time.monotonic() + int(query.get("timeoutSeconds", 1800))
+        lines = []
+        entry = kind.plural, lines
         with api.lock:
-            api.watches += 1
+            api.open.append(entry)
             old = since < api.oldest
         try:
             self.begin_stream()
@@ -344,33 +346,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 # pkg/storage/cacher, newErrWatcher).
                 self.event("ERROR", expired())
             else:
-                self.follow(kind, namespace, since, until, query.get("allowWatchBookmarks") == "true")
+                self.follow(kind, namespace, since, until, lines, query.get("allowWatchBookmarks") == "true")
             # apiserver, pkg/endpoints/handlers/watch.go: at timeoutSeconds the stream ends as a whole answer does.
             self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
         finally:
             with api.lock:
-                api.watches -= 1
+                api.open = [other for other in api.open if other is not entry]
 
-    def follow(self, kind, namespace, since, until, bookmarks):
+    def follow(self, kind, namespace, since, until, lines, bookmarks):
         api = self.api
         at = 0
         bookmark = time.monotonic() + 1
         while time.monotonic() < until:
             with api.lock:
-                if since < api.oldest and at > len(api.events):
-                    at = 0
-                fresh = api.events[at:]
+                at = min(at, len(api.events))
+                fresh, raw = api.events[at:], lines[:]
                 at = len(api.events)
-                if not fresh:
+                lines.clear()
+                if not fresh and not raw:
                     api.lock.wait(min(0.2, max(0.01, until - time.monotonic())))
                 version = api.version
+            for line in raw:
+                self.chunk(line)
             for number, plural, change, object in fresh:
                 if plural != kind.plural:
                     continue
-                if change == "RAW":
-                    self.chunk(object)
-                elif number > since and namespace in (None, object["metadata"]["namespace"]):
+                if number > since and namespace in (None, object["metadata"]["namespace"]):
                     self.event(change, object)
             if bookmarks and not fresh and time.monotonic() > bookmark:
                 # concepts, "Watch bookmarks": kind, apiVersion and metadata.resourceVersion alone.
