@@ -293,7 +293,10 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 	}
 	c.documents = sorted;
 	c.count = drop_repeated(sorted, count, errors);
-	err = compile_all(&c);
+	err = krl_compiler_sort_slices(&c);
+	if (!err)
+		err = compile_all(&c);
+	free(c.slices);
 	free(c.placements);
 	free(c.origins);
 	free(sorted);

@@ -13,7 +13,7 @@
 #define SETTLE_MS 5
 /* Of its time, the agent spends at most one part in this many on following changes. */
 #define BUSY_SHARE 4
-#define SETTLE_MAX_MS 1000
+#define REST_MAX_MS 1000
 
 struct resource {
 	const char *what;
@@ -45,7 +45,7 @@ struct krl_kubernetes {
 	unsigned int watch_s;
 	struct follower followers[KRL_KINDS];
 	uv_timer_t *settle;
-	unsigned int settle_ms;
+	uint64_t busy_until_ms;		/* not settled before this */
 	bool no_memory;			/* something is missing of what was told of */
 	krl_kubernetes_fn changed;
 	void *arg;
@@ -73,29 +73,34 @@ static void follow_services(struct krl_kubernetes *k)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
 static void on_settled(uv_timer_t *timer)
 {
 	struct krl_kubernetes *k = timer->data;
-	uint64_t before = uv_hrtime() / 1000000, took_ms;
+	uint64_t before_ms = now_ms(), rest_ms;
 
 	follow_services(k);
 	krl_store_take_changed(k->store);
 	k->changed(k->arg);
-	took_ms = uv_hrtime() / 1000000 - before;
-	k->settle_ms = took_ms * (BUSY_SHARE - 1);
-	if (k->settle_ms < SETTLE_MS)
-		k->settle_ms = SETTLE_MS;
-	if (k->settle_ms > SETTLE_MAX_MS)
-		k->settle_ms = SETTLE_MAX_MS;
+	rest_ms = (now_ms() - before_ms) * (BUSY_SHARE - 1);
+	k->busy_until_ms = now_ms() + (rest_ms < REST_MAX_MS ? rest_ms : REST_MAX_MS);
 }
 
 /* Not started again while it runs: what changes all the time is followed all the same. */
 static void settle(struct krl_kubernetes *k)
 {
+	uint64_t now = now_ms(), wait_ms = SETTLE_MS;
+
 	if (uv_is_active((uv_handle_t *)k->settle))
 		return;
+	if (k->busy_until_ms > now + wait_ms)
+		wait_ms = k->busy_until_ms - now;
 	uv_update_time(k->loop);
-	uv_timer_start(k->settle, on_settled, k->settle_ms, 0);
+	uv_timer_start(k->settle, on_settled, wait_ms, 0);
 }
 
 /* Of the first list, nothing is done before its end. */
@@ -196,7 +201,6 @@ int krl_kubernetes_open(uv_loop_t *loop, const struct krl_kubernetes_options *op
 	k->changed = changed;
 	k->arg = arg;
 	k->watch_s = options->watch_s;
-	k->settle_ms = SETTLE_MS;
 	err = options->kubeconfig ? krl_k8s_config_file(options->kubeconfig, &k->config, ret_error)
 				  : krl_k8s_config_pod(&k->config, ret_error);
 	if (!err) {
