@@ -21,11 +21,11 @@ json_t *krl_answer_page(const char *bytes, size_t len)
 	return NULL;
 }
 
-bool krl_answer_event(const char *line, size_t len, struct krl_event *ret)
+bool krl_answer_event(const char *line, size_t len, struct krl_watch_event *ret)
 {
 	json_t *root = json_loadb(line, len, 0, NULL);
 
-	*ret = (struct krl_event){ .root = root, .type = json_string_value(json_object_get(root, "type")),
+	*ret = (struct krl_watch_event){ .root = root, .type = json_string_value(json_object_get(root, "type")),
 				   .object = json_object_get(root, "object") };
 	if (ret->type && json_is_object(ret->object))
 		return true;

@@ -17,14 +17,14 @@ const char *krl_answer_meta(const json_t *object, const char *key);
 json_t *krl_answer_page(const char *bytes, size_t len);
 
 /* A line of a watch. */
-struct krl_event {
+struct krl_watch_event {
 	json_t *root;		/* to be let go of; the others are in it */
 	const char *type;
 	const json_t *object;
 };
 
 /* False: that is not what the @len bytes at @line are. */
-bool krl_answer_event(const char *line, size_t len, struct krl_event *ret);
+bool krl_answer_event(const char *line, size_t len, struct krl_watch_event *ret);
 
 /* What a Status object says went wrong (meta/v1, Status). */
 struct krl_status {

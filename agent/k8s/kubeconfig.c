@@ -109,7 +109,7 @@ static void read_user(struct krl_reader *reader, yaml_node_t *node, struct krl_k
 	static const char *const refused[] = { "exec", "auth-provider", "as", "as-uid", "as-groups",
 					       "as-user-extra" };
 	yaml_node_t *value;
-	size_t i;
+	size_t i, before;
 
 	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
 		value = krl_reader_get(reader, node, refused[i]);
@@ -124,9 +124,11 @@ static void read_user(struct krl_reader *reader, yaml_node_t *node, struct krl_k
 	config->token_file = copy_path(reader, text_of(reader, node, "tokenFile"));
 	config->user = copy(reader, text_of(reader, node, "username"));
 	config->password = copy(reader, text_of(reader, node, "password"));
+	before = reader->errors;
 	read_pem(reader, node, "client-certificate", "client-certificate-data", &config->cert);
 	read_pem(reader, node, "client-key", "client-key-data", &config->key);
-	if (!(config->cert.file || config->cert.text) != !(config->key.file || config->key.text))
+	if (reader->errors == before &&
+	    !(config->cert.file || config->cert.text) != !(config->key.file || config->key.text))
 		krl_reader_error(reader, node, "client-certificate and client-key belong together");
 }
 

@@ -117,7 +117,7 @@ static void expire(struct krl_watch *w)
 static bool on_event(void *arg, const char *line, size_t len)
 {
 	struct krl_watch *w = arg;
-	struct krl_event event;
+	struct krl_watch_event event;
 	const char *version;
 
 	if (!len)

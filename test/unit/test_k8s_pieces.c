@@ -103,7 +103,7 @@ static void a_large_line_leaves_no_memory_behind(void **state)
 	size_t len = 1 << 20;
 	char *text = calloc(1, len + 1);
 	struct krl_lines lines = { 0 };
-	struct krl_event event;
+	struct krl_watch_event event;
 
 	memset(text, 'x', len);
 	assert_int_equal(krl_lines_add(&lines, text, len, len), 0);
@@ -140,7 +140,7 @@ static void a_page_is_a_list_with_a_version(void **state)
 
 static bool is_event(const char *text)
 {
-	struct krl_event event;
+	struct krl_watch_event event;
 	bool is = krl_answer_event(text, strlen(text), &event);
 
 	if (is)
