@@ -110,7 +110,7 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 			continue;
 		krl_target_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,
-			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name,
+			      "RateLimit %s/%s waits: service %s has no endpoint", d->ns, d->name,
 			      service);
 	}
 }

@@ -202,16 +202,13 @@ static bool is_away(struct krl_reader *reader, yaml_node_t *node)
 	return reader->node && name && krl_node_text(name) && strcmp(krl_node_text(name), reader->node);
 }
 
-/* Ready unless it says otherwise, as Kubernetes has it. */
+/* Whatever its conditions: who is not ready, or terminates, has connections all the same, and one that comes is limited
+ * before the first request does. */
 static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	yaml_node_t *conditions = get(reader, node, "conditions");
-	yaml_node_t *ready = get(reader, conditions, "ready");
 	yaml_node_t *addresses = get(reader, node, "addresses");
 	size_t len;
 
-	if (ready && krl_node_text(ready) && !strcmp(krl_node_text(ready), "false"))
-		return;
 	if (!addresses) {
 		krl_reader_error(reader, node, "addresses is missing");
 		return;

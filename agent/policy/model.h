@@ -101,7 +101,7 @@ struct krl_slice_port {
 	__u16 port;
 };
 
-/* An EndpointSlice: the ready addresses, each on every port; apart, those on other nodes, which only clients here
+/* An EndpointSlice: the addresses, each on every port; apart, those on other nodes, which only clients here
  * dial. */
 struct krl_slice {
 	char service[256];

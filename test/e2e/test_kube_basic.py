@@ -3,7 +3,7 @@
 
 from apiserver import refuse
 from client import equal, expect, get
-from harness import PORT, admitted, case, take, wait_for
+from harness import PORT, admitted, case, need_ipv6, take, wait_for
 from kube import NODE, Cluster, endpoint, endpoint_slice, ratelimit, service
 
 
@@ -29,7 +29,7 @@ def kube_services(env):
     cluster.api.put(ratelimit("limit", service="web"))
     agent = cluster.agent()
     env.server()
-    cluster.says(agent, "RateLimit default/limit waits: service web has no ready endpoint")
+    cluster.says(agent, "RateLimit default/limit waits: service web has no endpoint")
     cluster.api.put(service("web"))
     cluster.api.put(endpoint_slice("web"))
     wait_for("the rule is on its endpoint", lambda: env.lists("limit") and env.item()["endpoints"] == 1)
@@ -57,6 +57,45 @@ def kube_service_ports(env):
     equal(env.item()["endpoints"], 1, "endpoints")
     equal(admitted(env, 5), 3, "requests admitted on port 80 of the service")
     equal(admitted(env, 5, 9000), 5, "requests admitted on port 81 of the service")
+
+
+@case
+def kube_endpoint_conditions(env):
+    """An endpoint that is not ready, or terminates, is limited, and does not get its tokens back by that."""
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit", service="web"))
+    cluster.api.put(service("web"))
+    cluster.api.put(endpoint_slice("web", endpoint("127.0.0.1", ready=False)))
+    cluster.agent("limit")
+    wait_for("its endpoint", lambda: env.item()["endpoints"] == 1)
+    env.server()
+    equal(admitted(env, 2), 2, "requests admitted")
+    cluster.api.put(endpoint_slice("web", endpoint("127.0.0.1"), endpoint("127.0.0.2", ready=False)))
+    wait_for("the second endpoint", lambda: env.item()["endpoints"] == 2)
+    equal(admitted(env, 5), 1, "requests admitted once it is ready")
+    gone = endpoint("127.0.0.1", ready=False)
+    gone["conditions"].update(serving=True, terminating=True)
+    cluster.api.put(endpoint_slice("web", gone))
+    wait_for("one endpoint", lambda: env.item()["endpoints"] == 1)
+    equal(admitted(env, 5), 0, "requests admitted while it terminates")
+
+
+@case
+def kube_several_slices(env):
+    """Dual stack, and more than one slice of a family: the endpoints of all of them."""
+    need_ipv6()
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit", service="web"))
+    cluster.api.put(service("web"))
+    cluster.api.put(endpoint_slice("web", endpoint("127.0.0.1"), suffix="a"))
+    cluster.api.put(endpoint_slice("web", endpoint("127.0.0.2"), suffix="b"))
+    cluster.api.put(endpoint_slice("web", endpoint("::1"), suffix="c", kind="IPv6"))
+    cluster.agent("limit")
+    wait_for("three endpoints", lambda: env.item()["endpoints"] == 3)
+    env.server(host="::1")
+    equal([env.connect(host="::1").ask(get()).status for _ in range(5)], [200] * 3 + [429] * 2, "answers over IPv6")
+    cluster.api.delete("EndpointSlice", "web-c")
+    wait_for("two endpoints", lambda: env.item()["endpoints"] == 2)
 
 
 @case

@@ -197,7 +197,7 @@ static void services_count_as_far_as_they_are_referred_to(void **state)
 	compile();
 	assert_int_equal(plan.endpoint_count, 0);
 	assert_int_equal(notes.count, 1);
-	assert_string_equal(notes.lines[0], "kubernetes: RateLimit default/web waits: service web has no ready endpoint");
+	assert_string_equal(notes.lines[0], "kubernetes: RateLimit default/web waits: service web has no endpoint");
 	assert_true(remove_object(KRL_KIND_RATE_LIMIT, LIMIT("web", "{}")));
 	assert_false(krl_store_needs_services(store));
 }
