@@ -74,6 +74,8 @@ want() { # GROUP
 		want_file ca-certificates /etc/ssl/certs/ca-certificates.crt
 		want_command nghttp nghttp2-client
 		want_command nghttpd nghttp2-server
+		want_command nghttpx nghttp2-proxy
+		want_command openssl openssl
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
