@@ -60,7 +60,7 @@ def kube_server_goes_away(env):
 @case
 def kube_watch_expires(env):
     """410 as an event of the watch: everything is listed anew, and what was deleted meanwhile is gone."""
-    cluster, _ = following(env)
+    cluster, agent = following(env)
     cluster.api.put(ratelimit("second", at=9000))
     wait_for("both", lambda: env.lists("limit", "second"))
     cluster.api.fault("watch", PLURAL, apiserver.error_event(apiserver.expired()))
@@ -72,6 +72,7 @@ def kube_watch_expires(env):
     wait_for("the deleted one is gone", lambda: [item["name"] for item in env.stats()] == ["limit"])
     recovers(env, cluster)
     expect(lists(cluster) >= 2, "nothing was listed anew")
+    expect("too old resource version" not in agent.text(), "what happens all the time is said to be wrong")
 
 
 @case

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import apiserver
-from client import equal
+from client import equal, expect
 from harness import Skip, admitted, case, wait_for
 from kube import Cluster, endpoint_slice, ratelimit, service
 
@@ -113,4 +113,5 @@ def kube_http2_half_open(env):
     cluster.api.put(ratelimit("limit", service="web", limit="7/day"))
     wait_for("the edit", lambda: env.item()["maxTokens"] == 7)
     equal(cluster.api.count("list", "ratelimits"), 1, "lists")
+    expect("the limits in force stay" not in env.agent_logs(), "the dead connection was tried again")
     front.end()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A large cluster, and long watches: what the agent spends on them."""
 
+import json
 import os
 import re
 import time
@@ -35,7 +36,8 @@ def fill(api):
     for number in range(SERVICES):
         name = f"service-{number:05}"
         namespace = f"team-{number % 100}"
-        for object in (service(name, namespace=namespace, clusterIP=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"),
+        cluster_ip = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        for object in (service(name, namespace=namespace, clusterIP=cluster_ip),
                        endpoint_slice(name, *(address(number, place) for place in range(ENDPOINTS_EACH)),
                                       namespace=namespace)):
             object["metadata"]["managedFields"] = [{"manager": "helm", "fieldsV1": fields}]
@@ -85,3 +87,48 @@ def kube_at_cluster_size(env):
     # Who has to wait for the CPU may be late for that alone.
     if os.getloadavg()[0] < 2 * os.cpu_count():
         expect(min(edits) < EDIT_MS * SCALE, f"{min(edits):.0f} ms for an edit")
+
+
+EVENTS = int(os.environ.get("KRL_EVENTS", "100000"))
+GROWTH_MIB = 4
+
+
+def flood(api, plural, lines, copies):
+    """@copies times @lines as events of the one watch of @plural that is open."""
+    piece = b"".join(lines)
+    for _ in range(copies):
+        wait_for("the watch takes what it was sent", lambda: not api.open[0][1])
+        api.emit(plural, piece)
+
+
+@case(alone=True)
+def kube_memory_stays_flat(env):
+    """Events without an end, one RateLimit that changes and comes and goes: what the agent has of memory after a tenth
+    of them is what it has after all (KRL_EVENTS: how many)."""
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit"))
+    agent = cluster.agent("limit")
+    pid = agent.process.pid
+    wait_for("a watch", lambda: cluster.api.watches)
+    lines = []
+    for number in range(1000):
+        object = ratelimit(f"other-{number % 7}", at=9000 + number % 7, limit=f"{number % 5 + 1}/day")
+        object["metadata"]["resourceVersion"] = "101"
+        object["metadata"]["annotations"] = {"notes": "x" * (number % 300)}
+        change = ("DELETED", "ADDED", "MODIFIED")[number % 3]
+        lines.append(json.dumps({"type": change, "object": object}).encode() + b"\n")
+
+    def settled(limit):
+        object = ratelimit("limit", limit=f"{limit}/day")
+        cluster.api.put(object)
+        wait_for("the events are over", lambda: env.item()["maxTokens"] == limit)
+        return memory_mib(pid, "VmRSS")
+
+    flood(cluster.api, "ratelimits", lines, EVENTS // 10000)
+    first = settled(7)
+    spent = cpu_s(pid)
+    flood(cluster.api, "ratelimits", lines, EVENTS // 1000 - EVENTS // 10000)
+    last = settled(8)
+    print(f"{EVENTS} events: {first:.1f} MiB after a tenth, {last:.1f} MiB after all, "
+          f"{(cpu_s(pid) - spent) / EVENTS / 0.9 * 1e6:.0f} us of CPU each")
+    expect(last - first < GROWTH_MIB * SCALE, f"{first:.1f} MiB after a tenth of the events, {last:.1f} after all")
