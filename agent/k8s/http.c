@@ -291,7 +291,7 @@ static int set_server_name(struct krl_http_request *r, const char *path, char **
 {
 	const struct krl_k8s_config *config = r->http->config;
 	const char *host = strstr(config->server, "://") + strlen("://"), *end = host + strcspn(host, "/");
-	const char *port = host + strcspn(host, "]/");
+	const char *port = *host == '[' ? host + strcspn(host, "]/") : host;
 	char *to;
 
 	port += strcspn(port, ":/");

@@ -77,6 +77,7 @@ def kube_credentials_in_the_file(env):
     env.agents[-1].terminate()
     cluster.write_kubeconfig({"token": "secret"}, {"tls-server-name": "kubernetes.default.svc"})
     cluster.agent("named")
+    equal(named.requests[0][3]["Host"], f"kubernetes.default.svc:{named.port}", "the host asked for")
 
 
 @case
