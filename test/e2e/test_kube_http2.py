@@ -107,8 +107,10 @@ def kube_http2_half_open(env):
     cluster, front = following(env, watch_s=2)
     dead = ports_to(PORT)
     equal(len(dead), 1, "connections")
-    rule = f"tcp sport {dead.copy().pop()} tcp dport {PORT} drop"
-    drop = f"add table inet t; add chain inet t c {{ type filter hook input priority 0; }}; add rule inet t c {rule}"
+    port = dead.pop()
+    drop = (f"add table inet t; add chain inet t c {{ type filter hook input priority 0; }}; "
+            f"add rule inet t c tcp sport {port} tcp dport {PORT} drop; "
+            f"add rule inet t c tcp sport {PORT} tcp dport {port} drop")
     equal(env.run(["nft", drop]).returncode, 0, "exit status of nft")
     cluster.api.put(ratelimit("limit", service="web", limit="7/day"))
     wait_for("the edit", lambda: env.item()["maxTokens"] == 7)
