@@ -12,9 +12,6 @@
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
 
-/* RFC 1123, as Kubernetes names namespaces. */
-#define DNS_LABEL "abcdefghijklmnopqrstuvwxyz0123456789-"
-
 static const char usage[] =
 	"Usage: kmesh-rl-agent --source dir:PATH | --source kubernetes [OPTION]...\n"
 	"       kmesh-rl-agent --detach [--bpffs DIR]\n"
@@ -83,6 +80,14 @@ static int check_flags(int argc, char **argv, const struct option *known)
 	return -1;
 }
 
+/* A label of RFC 1123, as Kubernetes names namespaces. */
+static bool is_label(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len <= 63 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
 /* What belongs together does. Returns -1, or the exit status. */
 static int check_options(const struct krl_options *options)
 {
@@ -94,8 +99,9 @@ static int check_options(const struct krl_options *options)
 		return usage_error("--source dir:PATH or --source kubernetes is missing", NULL);
 	if (options->directory && only)
 		return usage_error("only with --source kubernetes:", only);
-	if (kubernetes->ns && (!*kubernetes->ns || strspn(kubernetes->ns, DNS_LABEL) != strlen(kubernetes->ns)))
-		return usage_error("--namespace: expected lower case letters, digits and '-', found", kubernetes->ns);
+	if (kubernetes->ns && !is_label(kubernetes->ns))
+		return usage_error("--namespace: expected at most 63 lower case letters, digits and '-', found",
+				   kubernetes->ns);
 	return -1;
 }
 

@@ -188,7 +188,7 @@ def kube_silence(env):
 
 
 @case
-def kube_silent_list(env):
+def kube_watch_ends(env):
     """A watch that ends as it was asked to is asked for again from the last version, and nothing is listed."""
     cluster = Cluster(env, tls=False)
     cluster.flags[cluster.flags.index("--watch-seconds") + 1] = "1"
