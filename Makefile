@@ -16,11 +16,13 @@ VERSION := $(shell cat VERSION)
 # Asked when a recipe needs it: the first make installs the compiler and pkg-config itself.
 ARCH_INCLUDE = /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
-LIBS := libbpf libuv yaml-0.1 jansson
+LIBS := libbpf libuv yaml-0.1 jansson libcurl
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARN)
+# A program is linked to the libraries that it calls, and no others.
+LDFLAGS += -Wl,--as-needed
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I. -I$(ARCH_INCLUDE)
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS))
 PKG_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS))
@@ -46,8 +48,8 @@ $(SKEL): $(B)/bpf/kmesh_rl.o
 	@mkdir -p $(@D)
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name kmesh_rl > $@
 
-# --- userspace: everything below agent/ but main.c is one library ---------------------------------
-AGENT_SRC := $(filter-out agent/main.c,$(wildcard agent/*/*.c))
+# --- userspace: everything in the folders of agent/ is one library ---------------------------------
+AGENT_SRC := $(wildcard agent/*/*.c)
 AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
 TOOL_SRC := $(wildcard tools/kmesh-rl/*.c tools/kmesh-rl/*/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/obj/%.o)
@@ -61,7 +63,7 @@ $(B)/obj/%.o: %.c VERSION | deps $(SKEL)
 $(B)/libkrl.a: $(AGENT_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(AGENT): $(B)/obj/agent/main.o $(B)/libkrl.a
+$(AGENT): $(B)/obj/agent/main.o $(B)/obj/agent/options.o $(B)/libkrl.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 $(TOOL): $(TOOL_OBJ) $(B)/libkrl.a

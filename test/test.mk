@@ -34,7 +34,7 @@ $(B)/asan/obj/%.o: %.c VERSION | deps-test $(SKEL)
 $(B)/asan/libkrl.a: $(LIB_SRC:%.c=$(B)/asan/obj/%.o)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/asan/kmesh-rl-agent: $(B)/asan/obj/agent/main.o $(B)/asan/libkrl.a
+$(B)/asan/kmesh-rl-agent: $(B)/asan/obj/agent/main.o $(B)/asan/obj/agent/options.o $(B)/asan/libkrl.a
 $(B)/asan/kmesh-rl: $(B)/asan/obj/tools/kmesh-rl/main.o $(B)/asan/libkrl.a
 $(B)/asan/kmesh-rl-agent $(B)/asan/kmesh-rl:
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $^ $(PKG_LIBS) -o $@

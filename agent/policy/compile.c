@@ -110,7 +110,7 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 			continue;
 		krl_target_text(target, service, sizeof(service));
 		krl_diags_add(c->notes, source->file, d->line, 1,
-			      "RateLimit %s/%s waits: service %s has no ready endpoint", d->ns, d->name,
+			      "RateLimit %s/%s waits: service %s has no endpoint", d->ns, d->name,
 			      service);
 	}
 }
@@ -293,7 +293,10 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 	}
 	c.documents = sorted;
 	c.count = drop_repeated(sorted, count, errors);
-	err = compile_all(&c);
+	err = krl_compiler_sort_slices(&c);
+	if (!err)
+		err = compile_all(&c);
+	free(c.slices);
 	free(c.placements);
 	free(c.origins);
 	free(sorted);

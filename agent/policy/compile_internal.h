@@ -23,6 +23,8 @@ struct krl_rule_origin {
 struct krl_compiler {
 	const struct krl_source_document *documents;	/* sorted by who they are, then by file */
 	size_t count;
+	const struct krl_document **slices;	/* sorted by their service */
+	size_t slice_count;
 	struct krl_plan *plan;
 	struct krl_placement *placements;
 	size_t placement_count;
@@ -31,6 +33,9 @@ struct krl_compiler {
 	struct krl_diags *errors, *notes;
 	bool no_memory;
 };
+
+/* Have the slices be as said above; before anything is placed. The caller frees them. 0, or -ENOMEM. */
+int krl_compiler_sort_slices(struct krl_compiler *compiler);
 
 /* Place the rules of @target, which are those of the plan from @first on, on its endpoints. Returns on how many; without
  * memory, no_memory is set. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which endpoints a rule counts on. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,16 +49,72 @@ static bool port_wanted(const struct krl_target *target, const struct krl_servic
 	return false;
 }
 
+static int compare_names(const char *ns, const char *name, const char *other_ns, const char *other_name)
+{
+	int order = strcmp(ns, other_ns);
+
+	return order ? order : strcmp(name, other_name);
+}
+
+/* The Services are behind the RateLimits, sorted by who they are. */
 static const struct krl_service *find_service(const struct krl_compiler *c, const char *ns, const char *name)
+{
+	size_t low = 0, high = c->count, at;
+	const struct krl_document *d;
+	int order;
+
+	while (low < high) {
+		at = low + (high - low) / 2;
+		d = c->documents[at].document;
+		order = (int)d->kind - KRL_KIND_SERVICE;
+		if (!order)
+			order = compare_names(d->ns, d->name, ns, name);
+		if (!order)
+			return &d->service;
+		if (order < 0)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return NULL;
+}
+
+static int compare_slices(const void *a, const void *b)
+{
+	const struct krl_document *x = *(const struct krl_document *const *)a;
+	const struct krl_document *y = *(const struct krl_document *const *)b;
+	int order = compare_names(x->ns, x->slice.service, y->ns, y->slice.service);
+
+	return order ? order : strcmp(x->name, y->name);
+}
+
+int krl_compiler_sort_slices(struct krl_compiler *c)
 {
 	size_t i;
 
+	c->slices = calloc(c->count + 1, sizeof(*c->slices));
+	if (!c->slices)
+		return -ENOMEM;
 	for (i = 0; i < c->count; i++)
-		if (c->documents[i].document->kind == KRL_KIND_SERVICE &&
-		    !strcmp(c->documents[i].document->ns, ns) &&
-		    !strcmp(c->documents[i].document->name, name))
-			return &c->documents[i].document->service;
-	return NULL;
+		if (c->documents[i].document->kind == KRL_KIND_SLICE)
+			c->slices[c->slice_count++] = c->documents[i].document;
+	qsort(c->slices, c->slice_count, sizeof(*c->slices), compare_slices);
+	return 0;
+}
+
+/* The number of the first slice of the service @ns/@name, or of what sorts behind it. */
+static size_t first_slice(const struct krl_compiler *c, const char *ns, const char *name)
+{
+	size_t low = 0, high = c->slice_count, at;
+
+	while (low < high) {
+		at = low + (high - low) / 2;
+		if (compare_names(c->slices[at]->ns, c->slices[at]->slice.service, ns, name) < 0)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return low;
 }
 
 /* Where the rule @spec of @limit is asked. */
@@ -115,7 +172,7 @@ static size_t place_cluster_ips(struct krl_compiler *c, const struct krl_rate_li
 	return found;
 }
 
-/* On every endpoint of its service. Returns how many there are. */
+/* On every endpoint of its service. Returns how many there are, those on other nodes included. */
 static size_t place_service(struct krl_compiler *c, const struct krl_source_document *source,
 			    const struct krl_target *target, size_t first)
 {
@@ -125,18 +182,19 @@ static size_t place_service(struct krl_compiler *c, const struct krl_source_docu
 
 	if (limit->outbound && service)
 		found = place_cluster_ips(c, limit, target, service, first);
-	for (i = 0; i < c->count; i++) {
-		const struct krl_document *d = c->documents[i].document;
-		const struct krl_slice *slice = &d->slice;
+	for (i = first_slice(c, source->document->ns, target->service); i < c->slice_count; i++) {
+		const struct krl_slice *slice = &c->slices[i]->slice;
 
-		if (d->kind != KRL_KIND_SLICE || strcmp(d->ns, source->document->ns) ||
-		    strcmp(slice->service, target->service))
-			continue;
+		if (compare_names(c->slices[i]->ns, slice->service, source->document->ns, target->service))
+			break;
 		for (p = 0; p < slice->port_count; p++) {
 			if (!port_wanted(target, service, &slice->ports[p]))
 				continue;
 			for (a = 0; a < slice->addr_count; a++, found++)
 				place_rules(c, limit, target, slice->addrs[a], slice->ports[p].port, first);
+			found += slice->away_count;
+			for (a = 0; limit->outbound && a < slice->away_count; a++)
+				place_rules(c, limit, target, slice->away[a], slice->ports[p].port, first);
 		}
 	}
 	return found;

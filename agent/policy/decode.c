@@ -153,31 +153,15 @@ static size_t find_kind(struct krl_reader *reader, yaml_node_t *root)
 	return KIND_COUNT;
 }
 
-static int decode_one(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
+/* Read @root, which is of the kind at @at, for @entry. 0, or -ENOMEM. */
+static int decode_kind(struct krl_reader *reader, yaml_node_t *root, size_t at, struct krl_decoded *entry)
 {
-	struct krl_decoded *entry;
-	struct krl_document *document;
-	size_t at = find_kind(reader, root);
+	struct krl_document *document = calloc(1, sizeof(*document));
 
-	if (at == KIND_COUNT && !reader->errors) {
-		reader->diags->ignored++;
-		return 0;
-	}
-	if (file->count == MAX_DOCUMENTS) {
-		krl_reader_error(reader, root, "more than %d documents in a file", MAX_DOCUMENTS);
-		file->cut = true;
-		return 0;
-	}
-	entry = krl_vec_add(&file->documents, &file->count);
-	if (!entry)
-		return -ENOMEM;
-	if (at == KIND_COUNT)
-		return 0;
-	document = calloc(1, sizeof(*document));
 	if (!document)
 		return -ENOMEM;
 	document->kind = kinds[at].kind;
-	document->line = root->start_mark.line + 1;
+	document->line = reader->object ? 0 : root->start_mark.line + 1;
 	snprintf(document->ns, sizeof(document->ns), "default");
 	kinds[at].read(reader, root, document);
 	if (reader->no_memory) {
@@ -193,6 +177,26 @@ static int decode_one(struct krl_reader *reader, yaml_node_t *root, struct krl_d
 	else
 		entry->document = document;
 	return 0;
+}
+
+static int decode_one(struct krl_reader *reader, yaml_node_t *root, struct krl_decoded_file *file)
+{
+	struct krl_decoded *entry;
+	size_t at = find_kind(reader, root);
+
+	if (at == KIND_COUNT && !reader->errors) {
+		reader->diags->ignored++;
+		return 0;
+	}
+	if (file->count == MAX_DOCUMENTS) {
+		krl_reader_error(reader, root, "more than %d documents in a file", MAX_DOCUMENTS);
+		file->cut = true;
+		return 0;
+	}
+	entry = krl_vec_add(&file->documents, &file->count);
+	if (!entry)
+		return -ENOMEM;
+	return at == KIND_COUNT ? 0 : decode_kind(reader, root, at, entry);
 }
 
 /* A document, or each item of a List as `kubectl get -o yaml` writes it of several objects. */
@@ -257,6 +261,27 @@ int krl_decode(const char *file, const char *text, size_t len, struct krl_decode
 	return err;
 }
 
+int krl_decode_object(const char *label, enum krl_kind kind, const char *node, struct krl_json_tree *object,
+		      struct krl_decoded_file *ret, struct krl_diags *diags)
+{
+	struct krl_reader reader = { .file = label, .document = &object->document, .diags = diags, .object = true,
+				     .node = node };
+	struct krl_decoded *entry = krl_vec_add(&ret->documents, &ret->count);
+	yaml_node_t *root = yaml_document_get_root_node(&object->document);
+	size_t at = 0;
+
+	if (!entry)
+		return -ENOMEM;
+	entry->kind = kind;
+	if (root->type != YAML_MAPPING_NODE) {
+		krl_reader_expected(&reader, root, "an object");
+		return 0;
+	}
+	while (kinds[at].kind != kind)
+		at++;
+	return decode_kind(&reader, root, at, entry);
+}
+
 void krl_decoded_file_clear(struct krl_decoded_file *file)
 {
 	size_t i;
@@ -315,6 +340,7 @@ void krl_document_free(struct krl_document *document)
 	case KRL_KIND_SLICE:
 		free(document->slice.ports);
 		free(document->slice.addrs);
+		free(document->slice.away);
 		break;
 	}
 	free(document);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From YAML text to documents. No I/O but for the time zones that they name. */
+/* From YAML text, or objects of an API server, to documents. No I/O but for the time zones that they name. */
 #ifndef KMESH_RL_DECODE_H
 #define KMESH_RL_DECODE_H
 
 #include "diag.h"
+#include "json_tree.h"
 #include "model.h"
 
 #define KRL_MAX_FILE_BYTES (1 << 20)
@@ -32,6 +33,11 @@ struct krl_decoded_file {
  * -ENOMEM. */
 int krl_decode(const char *file, const char *text, size_t len, struct krl_decoded_file *ret,
 	       struct krl_diags *diags);
+
+/* The same for one object, which is of @kind whatever it says, since the items of a list do not say it. Complaints
+ * name it @label, with the path of the field. @node: the name of this node; addresses on others are away. */
+int krl_decode_object(const char *label, enum krl_kind kind, const char *node, struct krl_json_tree *object,
+		      struct krl_decoded_file *ret, struct krl_diags *diags);
 
 void krl_decoded_file_clear(struct krl_decoded_file *file);
 

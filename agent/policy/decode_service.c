@@ -184,22 +184,37 @@ static void read_address(struct krl_reader *reader, yaml_node_t *node, void *out
 	add_address(reader, node, &slice->addrs, &slice->addr_count);
 }
 
-/* Ready unless it says otherwise, as Kubernetes has it. */
+static void read_address_away(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_slice *slice = out;
+
+	add_address(reader, node, &slice->away, &slice->away_count);
+}
+
+/* Is the endpoint @node on another node than ours? v1beta1 has the name among the labels of topology as well. One that
+ * is on no node is anywhere. */
+static bool is_away(struct krl_reader *reader, yaml_node_t *node)
+{
+	yaml_node_t *name = get(reader, node, "nodeName");
+
+	if (!name)
+		name = get(reader, get(reader, node, "topology"), "kubernetes.io/hostname");
+	return reader->node && name && krl_node_text(name) && strcmp(krl_node_text(name), reader->node);
+}
+
+/* Whatever its conditions: who is not ready, or terminates, has connections all the same, and one that comes is limited
+ * before the first request does. */
 static void read_slice_endpoint(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	yaml_node_t *conditions = get(reader, node, "conditions");
-	yaml_node_t *ready = get(reader, conditions, "ready");
 	yaml_node_t *addresses = get(reader, node, "addresses");
 	size_t len;
 
-	if (ready && krl_node_text(ready) && !strcmp(krl_node_text(ready), "false"))
-		return;
 	if (!addresses) {
 		krl_reader_error(reader, node, "addresses is missing");
 		return;
 	}
 	len = krl_reader_enter(reader, ".addresses");
-	krl_reader_sequence(reader, addresses, read_address, out);
+	krl_reader_sequence(reader, addresses, is_away(reader, node) ? read_address_away : read_address, out);
 	krl_reader_leave(reader, len);
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Bytes of the UTF-8 character at @s, 0 when it is none or not to be shown. */
 static size_t printable_bytes(const unsigned char *s)
@@ -36,12 +37,24 @@ void krl_make_printable(char *text)
 	}
 }
 
+/* @line is taken over. */
+static void append(struct krl_diags *diags, char *line)
+{
+	char **lines = realloc(diags->lines, (diags->count + 1) * sizeof(*lines));
+
+	if (!lines) {
+		free(line);
+		return;
+	}
+	diags->lines = lines;
+	diags->lines[diags->count++] = line;
+}
+
 void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_t column,
 		   const char *fmt, ...)
 {
 	char text[1024], *full;
 	va_list args;
-	char **lines;
 	int len;
 
 	va_start(args, fmt);
@@ -51,14 +64,16 @@ void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_
 		   : asprintf(&full, "%s: %s", file, text);
 	if (len < 0)
 		return;
-	lines = realloc(diags->lines, (diags->count + 1) * sizeof(*lines));
-	if (!lines) {
-		free(full);
-		return;
-	}
 	krl_make_printable(full);
-	diags->lines = lines;
-	diags->lines[diags->count++] = full;
+	append(diags, full);
+}
+
+void krl_diags_add_line(struct krl_diags *diags, const char *line)
+{
+	char *copy = strdup(line);
+
+	if (copy)
+		append(diags, copy);
 }
 
 void krl_diags_clear(struct krl_diags *diags)

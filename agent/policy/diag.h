@@ -15,6 +15,9 @@ struct krl_diags {
 /* "file:line:column: TEXT"; @line and @column count from 1, 0 leaves them out. */
 void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_t column,
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A copy of @line, which has been added before. */
+void krl_diags_add_line(struct krl_diags *diags, const char *line);
+
 void krl_diags_clear(struct krl_diags *diags);
 
 /* Have @text be one line of valid UTF-8, for logs, terminals and JSON: other bytes become '?'. */

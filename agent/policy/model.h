@@ -15,6 +15,7 @@
 #include "selector.h"
 
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
+#define KRL_KINDS (KRL_KIND_SLICE + 1)
 
 enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
 
@@ -100,13 +101,16 @@ struct krl_slice_port {
 	__u16 port;
 };
 
-/* An EndpointSlice: the ready addresses, each on every port. */
+/* An EndpointSlice: the addresses, each on every port; apart, those on other nodes, which only clients here
+ * dial. */
 struct krl_slice {
 	char service[256];
 	struct krl_slice_port *ports;
 	size_t port_count;
 	__u8 (*addrs)[16];
 	size_t addr_count;
+	__u8 (*away)[16];
+	size_t away_count;
 };
 
 struct krl_document {

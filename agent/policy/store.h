@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The documents that are in force, by file: the last good version of each. No I/O. */
+/* The documents that are in force, by file, or by object of an API server: the last good version of each. No I/O. */
 #ifndef KMESH_RL_STORE_H
 #define KMESH_RL_STORE_H
+
+#include <jansson.h>
 
 #include "compile.h"
 #include "diag.h"
@@ -25,11 +27,41 @@ int krl_store_unreadable(struct krl_store *store, const char *file);
 
 void krl_store_commit(struct krl_store *store);
 
+/* Objects, one by one, in a store that has no files. Those of @kind are a list first: krl_store_list(), each with
+ * krl_store_put(), krl_store_listed(), with which those that were not put in between are gone; then changes of it, by
+ * krl_store_put() and krl_store_remove(); then a list again where changes were missed. A Service and an EndpointSlice
+ * counts as far as a RateLimit refers to it. */
+void krl_store_list(struct krl_store *store, enum krl_kind kind);
+void krl_store_listed(struct krl_store *store, enum krl_kind kind);
+
+/* @object is like this. One that is refused stays as it was when it was good. 0, or -ENOMEM. */
+int krl_store_put(struct krl_store *store, enum krl_kind kind, const json_t *object);
+void krl_store_remove(struct krl_store *store, enum krl_kind kind, const json_t *object);
+
+/* There is to be a list of @kind: until it is there, what is in force of before us stays as far as it may depend on it. */
+void krl_store_expect(struct krl_store *store, enum krl_kind kind);
+
+/* There are no objects of @kind any more, and none are expected. */
+void krl_store_forget(struct krl_store *store, enum krl_kind kind);
+
+/* Endpoints on other nodes than @name are none of ours, but where clients here dial them; without it, all are. Once,
+ * before there are objects. 0, or -ENOMEM. */
+int krl_store_set_node(struct krl_store *store, const char *name);
+
+/* Has something been put or removed that matters, since this was asked last? */
+bool krl_store_take_changed(struct krl_store *store);
+
+/* Does a RateLimit refer to a service? */
+bool krl_store_needs_services(struct krl_store *store);
+
+/* Why objects are refused: lines to @errors. */
+void krl_store_complain(const struct krl_store *store, struct krl_diags *errors);
+
 /* Documents in force, and those that the last reading refused. */
 void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused);
 
 /* krl_compile() over what is in force, with retain and retain_all filled in. */
-int krl_store_compile(const struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
+int krl_store_compile(struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes);
 
 /* The target that @rule of such a plan is from, with its RateLimit. Valid until the next reading. NULL: @rule

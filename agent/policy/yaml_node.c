@@ -27,7 +27,7 @@ static void put_in_order(struct krl_reader *reader, yaml_mark_t mark)
 
 void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const char *fmt, ...)
 {
-	size_t before = reader->diags->count;
+	size_t before = reader->diags->count, line = reader->object ? 0 : node->start_mark.line + 1;
 	char text[768];
 	va_list args;
 
@@ -37,8 +37,7 @@ void krl_reader_error(struct krl_reader *reader, const yaml_node_t *node, const 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	krl_diags_add(reader->diags, reader->file, node->start_mark.line + 1, node->start_mark.column + 1,
-		      "%s%s%s", reader->path, *reader->path ? ": " : "", text);
+	krl_diags_add(reader->diags, reader->file, line, node->start_mark.column + 1, "%s%s%s", reader->path, *reader->path ? ": " : "", text);
 	if (reader->diags->count > before)
 		put_in_order(reader, node->start_mark);
 }
@@ -151,9 +150,11 @@ static int compare_keys(const void *a, const void *b)
 static void check_keys(struct krl_reader *reader, yaml_node_t *node)
 {
 	size_t count = node->data.mapping.pairs.top - node->data.mapping.pairs.start, i, len;
-	yaml_node_t **keys = calloc(count + 1, sizeof(*keys));
+	yaml_node_t **keys = reader->object ? NULL : calloc(count + 1, sizeof(*keys));
 	const char *name, *last = NULL;
 
+	if (reader->object)
+		return;
 	if (!keys) {
 		reader->no_memory = true;
 		return;
@@ -178,6 +179,8 @@ void krl_reader_unique(struct krl_reader *reader, yaml_node_t *node, void *out)
 	const char *name;
 	size_t len;
 
+	if (reader->object)
+		return;
 	if (node->type == YAML_SEQUENCE_NODE)
 		krl_reader_sequence(reader, node, krl_reader_unique, NULL);
 	if (node->type != YAML_MAPPING_NODE)

@@ -24,6 +24,8 @@ struct krl_reader {
 	yaml_mark_t marks[KRL_MAX_DOCUMENT_DIAGS];
 	size_t said;
 	bool no_memory;		/* something is missing of what was read */
+	bool object;		/* of an API server: its fields have no place in a text, and none is given twice */
+	const char *node;	/* name of the node whose endpoints are ours; NULL: all are */
 	char path[KRL_PATH_BYTES];
 };
 

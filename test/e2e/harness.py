@@ -168,6 +168,7 @@ class Env:
         self.config = os.path.join(self.root, "config")
         os.mkdir(self.config)
         self.clock = os.path.join(self.root, "clock")
+        self.source = ["--source", f"dir:{self.config}"]
         self.count = 0
         self.processes = []
         self.agents = []
@@ -197,8 +198,8 @@ class Env:
 
     def agent_args(self, control, level="debug"):
         clock = ["--clock", self.clock] if os.path.exists(self.clock) else []
-        return [self.agent_path(), "--source", f"dir:{self.config}", "--bpffs", self.bpffs, "--cgroup",
-                self.cgroup, "--control-socket", control, "--log-level", level, *clock]
+        return [self.agent_path(), *self.source, "--bpffs", self.bpffs, "--cgroup", self.cgroup,
+                "--control-socket", control, "--log-level", level, *clock]
 
     def start_agent(self):
         """Start the agent; it may not be ready yet."""

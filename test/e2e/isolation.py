@@ -131,6 +131,11 @@ def mount_bpffs():
         _mount(b"bpf", BPFFS.encode(), b"bpf", 0)
 
 
+def mount_tmpfs(point):
+    """An empty file system over what is there, for this case."""
+    _mount(b"tmpfs", point.encode(), b"tmpfs", 0)
+
+
 def hide_mounts(kind):
     """In a mount namespace of its own, this process sees no file system of @kind any more."""
     new_mounts()

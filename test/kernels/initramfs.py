@@ -73,10 +73,10 @@ def base(stage, build, here):
     stage.add_program("busybox", "/usr/bin/busybox")
     for applet in APPLETS:
         os.symlink("busybox", stage.path(f"usr/bin/{applet}"))
-    for program in ("ip", "nft", "nginx"):
+    for program in ("ip", "nft", "nginx", "openssl"):
         stage.add_program(program)
     stage.add_python()
-    for name in ("/etc/passwd", "/etc/group"):
+    for name in ("/etc/passwd", "/etc/group", "/usr/lib/ssl/openssl.cnf"):
         stage.add(name)
     stage.add(os.path.join(here, "init"), "/init")
     test = os.path.dirname(here)

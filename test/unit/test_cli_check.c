@@ -87,8 +87,7 @@ static void json_has_the_same(void **state)
 				    "            \"bucket\": \"x-user=a\",\n"
 				    "            \"why\": \"meets clientSelectors[0]\"\n"));
 	assert_non_null(strstr(out, "\"badRequestAt\": []"));
-	assert_non_null(strstr(err, "RateLimit default/web waits: service s has no ready "
-				    "endpoint\n"));
+	assert_non_null(strstr(err, "RateLimit default/web waits: service s has no endpoint\n"));
 }
 
 /* By the numbers of the limits: which RateLimits are met at @endpoint. */

@@ -134,9 +134,9 @@ static void a_service_without_endpoint_is_noted_with_its_port(void **state)
 		SLICE("s-1", "s", "[{port: 80}]", "[192.0.2.1]"));
 	assert_int_equal(notes.count, 2);
 	assert_string_equal(notes.lines[0],
-			    "f.yaml:1:1: RateLimit default/web waits: service s:81 has no ready endpoint");
+			    "f.yaml:1:1: RateLimit default/web waits: service s:81 has no endpoint");
 	assert_string_equal(notes.lines[1],
-			    "f.yaml:1:1: RateLimit default/web waits: service t has no ready endpoint");
+			    "f.yaml:1:1: RateLimit default/web waits: service t has no endpoint");
 	assert_int_equal(plan.endpoint_count, 1);
 }
 

@@ -50,6 +50,7 @@ want() { # GROUP
 		want_file libuv1-dev /usr/include/uv.h
 		want_file libyaml-dev /usr/include/yaml.h
 		want_file libjansson-dev /usr/include/jansson.h
+		want_file libcurl4-openssl-dev '/usr/include/*/curl/curl.h' /usr/include/curl/curl.h
 		want_file tzdata /usr/share/zoneinfo/Europe/Berlin
 		want_bpftool
 		;;
@@ -73,6 +74,8 @@ want() { # GROUP
 		want_file ca-certificates /etc/ssl/certs/ca-certificates.crt
 		want_command nghttp nghttp2-client
 		want_command nghttpd nghttp2-server
+		want_command nghttpx nghttp2-proxy
+		want_command openssl openssl
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)

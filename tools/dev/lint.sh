@@ -64,10 +64,11 @@ layers='
 ^agent/policy/check\.c          ^(agent/(base|policy)/|bpf/lib/tiers\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/policy/                  ^(agent/(base|policy)/|bpf/lib/path\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/loop/                    ^(agent/loop/|<)                                                <(bpf/|yaml|jansson|kmesh_rl)
-^agent/source/                  ^(agent/(base|loop|policy|source)/|include/|<)                  <(bpf/|kmesh_rl)
+^agent/k8s/                     ^(agent/(base|loop|k8s)/|agent/policy/(yaml_node|yaml_stream|diag)\.h|<)  <(bpf/|kmesh_rl)
+^agent/source/                  ^(agent/(base|loop|k8s|policy|source)/|include/|<)                  <(bpf/|curl|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
-^agent/main\.c                  .                                                               -
+^agent/(main|options)\.         .                                                               -
 ^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -
 '

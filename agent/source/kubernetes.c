@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kubernetes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/k8s/watch.h"
+#include "agent/loop/handle.h"
+
+/* Changes that come together are one. */
+#define SETTLE_MS 5
+/* Of its time, the agent spends at most one part in this many on following changes. */
+#define BUSY_SHARE 4
+#define REST_MAX_MS 1000
+
+struct resource {
+	const char *what;
+	const char *groups[KRL_WATCH_PATHS];	/* the next one where the server has none of the first */
+	const char *name;
+};
+
+static const struct resource resources[KRL_KINDS] = {
+	[KRL_KIND_RATE_LIMIT] = { "RateLimits", { "/apis/kmesh.net/v1alpha1" }, "ratelimits" },
+	[KRL_KIND_SERVICE] = { "Services", { "/api/v1" }, "services" },
+	[KRL_KIND_SLICE] = { "EndpointSlices",
+			     { "/apis/discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1beta1" },
+			     "endpointslices" },
+};
+
+/* The objects of one kind, on their way into the store. */
+struct follower {
+	struct krl_kubernetes *owner;
+	enum krl_kind kind;
+	struct krl_watch *watch;	/* NULL: nobody needs them */
+};
+
+struct krl_kubernetes {
+	uv_loop_t *loop;
+	struct krl_store *store;
+	struct krl_k8s_config config;
+	struct krl_http *http;
+	char *ns;
+	unsigned int watch_s;
+	struct follower followers[KRL_KINDS];
+	uv_timer_t *settle;
+	uint64_t busy_until_ms;		/* not settled before this */
+	bool no_memory;			/* something is missing of what was told of */
+	krl_kubernetes_fn changed;
+	void *arg;
+};
+
+static int follow(struct krl_kubernetes *k, enum krl_kind kind);
+
+/* Services and EndpointSlices are followed as long as some RateLimit refers to a service. */
+static void follow_services(struct krl_kubernetes *k)
+{
+	bool needed = krl_store_needs_services(k->store);
+	enum krl_kind kind;
+
+	for (kind = KRL_KIND_SERVICE; kind <= KRL_KIND_SLICE; kind++) {
+		if (needed == !!k->followers[kind].watch)
+			continue;
+		if (!needed) {
+			krl_watch_close(k->followers[kind].watch);
+			k->followers[kind].watch = NULL;
+			krl_store_forget(k->store, kind);
+			continue;
+		}
+		krl_store_expect(k->store, kind);
+		k->no_memory |= follow(k, kind) != 0;
+	}
+}
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+	struct krl_kubernetes *k = timer->data;
+	uint64_t before_ms = now_ms(), rest_ms;
+
+	follow_services(k);
+	krl_store_take_changed(k->store);
+	k->changed(k->arg);
+	rest_ms = (now_ms() - before_ms) * (BUSY_SHARE - 1);
+	k->busy_until_ms = now_ms() + (rest_ms < REST_MAX_MS ? rest_ms : REST_MAX_MS);
+}
+
+/* Not started again while it runs: what changes all the time is followed all the same. */
+static void settle(struct krl_kubernetes *k)
+{
+	uint64_t now = now_ms(), wait_ms = SETTLE_MS;
+
+	if (uv_is_active((uv_handle_t *)k->settle))
+		return;
+	if (k->busy_until_ms > now + wait_ms)
+		wait_ms = k->busy_until_ms - now;
+	uv_update_time(k->loop);
+	uv_timer_start(k->settle, on_settled, wait_ms, 0);
+}
+
+/* Of the first list, nothing is done before its end. */
+static void settle_changes(struct follower *f)
+{
+	if (krl_watch_is_read(f->watch) && krl_store_take_changed(f->owner->store))
+		settle(f->owner);
+}
+
+static void on_begin(void *arg)
+{
+	struct follower *f = arg;
+
+	krl_store_list(f->owner->store, f->kind);
+}
+
+static void on_object(void *arg, const json_t *object)
+{
+	struct follower *f = arg;
+
+	f->owner->no_memory |= krl_store_put(f->owner->store, f->kind, object) != 0;
+	settle_changes(f);
+}
+
+static void on_gone(void *arg, const json_t *object)
+{
+	struct follower *f = arg;
+
+	krl_store_remove(f->owner->store, f->kind, object);
+	settle_changes(f);
+}
+
+static void on_listed(void *arg)
+{
+	struct follower *f = arg;
+
+	krl_store_listed(f->owner->store, f->kind);
+	settle_changes(f);
+}
+
+static void on_trouble(void *arg)
+{
+	struct follower *f = arg;
+
+	settle(f->owner);
+}
+
+static int follow(struct krl_kubernetes *k, enum krl_kind kind)
+{
+	static const struct krl_watch_calls calls = { .begin = on_begin, .object = on_object, .gone = on_gone,
+						      .listed = on_listed, .changed = on_trouble };
+	const struct resource *resource = &resources[kind];
+	struct krl_watch_options options = { .what = resource->what, .watch_s = k->watch_s };
+	char paths[KRL_WATCH_PATHS][256];
+	size_t i;
+
+	for (i = 0; i < KRL_WATCH_PATHS && resource->groups[i]; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s%s%s/%s", resource->groups[i], k->ns ? "/namespaces/" : "",
+			 k->ns ? k->ns : "", resource->name);
+		options.paths[i] = paths[i];
+	}
+	k->followers[kind] = (struct follower){ .owner = k, .kind = kind };
+	return krl_watch_open(k->loop, k->http, &options, &calls, &k->followers[kind], &k->followers[kind].watch);
+}
+
+static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *options)
+{
+	int err;
+
+	if (options->ns) {
+		k->ns = strdup(options->ns);
+		if (!k->ns)
+			return -ENOMEM;
+	}
+	k->settle = krl_handle_new(sizeof(*k->settle), k);
+	if (!k->settle)
+		return -ENOMEM;
+	uv_timer_init(k->loop, k->settle);
+	err = options->node ? krl_store_set_node(k->store, options->node) : 0;
+	if (!err)
+		err = krl_http_open(k->loop, &k->config, &k->http);
+	return err ? err : follow(k, KRL_KIND_RATE_LIMIT);
+}
+
+int krl_kubernetes_open(uv_loop_t *loop, const struct krl_kubernetes_options *options, struct krl_store *store,
+			krl_kubernetes_fn changed, void *arg, struct krl_kubernetes **ret,
+			char ret_error[KRL_K8S_ERROR_BYTES])
+{
+	struct krl_kubernetes *k = calloc(1, sizeof(*k));
+	int err;
+
+	if (!k) {
+		snprintf(ret_error, KRL_K8S_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	k->loop = loop;
+	k->store = store;
+	k->changed = changed;
+	k->arg = arg;
+	k->watch_s = options->watch_s;
+	err = options->kubeconfig ? krl_k8s_config_file(options->kubeconfig, &k->config, ret_error)
+				  : krl_k8s_config_pod(&k->config, ret_error);
+	if (!err) {
+		err = start(k, options);
+		if (err)
+			snprintf(ret_error, KRL_K8S_ERROR_BYTES, "out of memory");
+	}
+	if (err) {
+		krl_kubernetes_close(k);
+		return err;
+	}
+	*ret = k;
+	return 0;
+}
+
+void krl_kubernetes_close(struct krl_kubernetes *k)
+{
+	enum krl_kind kind;
+
+	if (!k)
+		return;
+	for (kind = 0; kind < KRL_KINDS; kind++)
+		krl_watch_close(k->followers[kind].watch);
+	krl_http_close(k->http);
+	krl_handle_close(k->settle);
+	krl_k8s_config_clear(&k->config);
+	free(k->ns);
+	free(k);
+}
+
+int krl_kubernetes_say(const struct krl_kubernetes *k, struct krl_diags *errors)
+{
+	const struct krl_watch *limits = k->followers[KRL_KIND_RATE_LIMIT].watch;
+	enum krl_kind kind;
+	int err = 0;
+
+	krl_store_complain(k->store, errors);
+	if (k->no_memory) {
+		krl_diags_add(errors, k->config.server, 0, 0, "out of memory: something of it is missing");
+		err = -EAGAIN;
+	}
+	for (kind = 0; kind < KRL_KINDS; kind++) {
+		const struct krl_watch *watch = k->followers[kind].watch;
+
+		if (!watch)
+			continue;
+		if (krl_watch_trouble(watch))
+			krl_diags_add(errors, k->config.server, 0, 0, "%s: the limits in force stay",
+				      krl_watch_trouble(watch));
+		if (krl_watch_trouble(watch) || !krl_watch_is_read(watch))
+			err = -EAGAIN;
+	}
+	return krl_watch_is_read(limits) ? err : -ENODATA;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents from an API server: the RateLimits, and where some refer to services, the Services and EndpointSlices. */
+#ifndef KMESH_RL_KUBERNETES_H
+#define KMESH_RL_KUBERNETES_H
+
+#include <uv.h>
+
+#include "agent/k8s/config.h"
+#include "agent/policy/diag.h"
+#include "agent/policy/store.h"
+
+#define KRL_KUBERNETES_WATCH_S 300
+
+struct krl_kubernetes_options {
+	const char *kubeconfig;	/* file; NULL: this runs in a pod */
+	const char *ns;		/* whose objects; NULL: all namespaces */
+	const char *node;	/* name of this node; NULL: every endpoint may be here */
+	unsigned int watch_s;	/* a watch is asked for this long, up to twice this */
+};
+
+struct krl_kubernetes;
+typedef void (*krl_kubernetes_fn)(void *arg);
+
+/* Keep @store as the API server has it, on @loop; @options is not needed after. @changed is called soon after something
+ * in it changed that matters, once for what comes together, and when what krl_kubernetes_say() says is another. The
+ * caller closes *@ret before @store is freed. 0, or -errno with one line in @ret_error. */
+int krl_kubernetes_open(uv_loop_t *loop, const struct krl_kubernetes_options *options, struct krl_store *store,
+			krl_kubernetes_fn changed, void *arg, struct krl_kubernetes **ret,
+			char ret_error[KRL_K8S_ERROR_BYTES]);
+void krl_kubernetes_close(struct krl_kubernetes *kubernetes);
+
+/* Why objects are refused, and what of the API server cannot be read, as lines to @errors. 0; -EAGAIN: not all is read
+ * yet, or what was may be old; -ENODATA: there is nothing yet. */
+int krl_kubernetes_say(const struct krl_kubernetes *kubernetes, struct krl_diags *errors);
+
+#endif

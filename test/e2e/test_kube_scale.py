@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A large cluster, and long watches: what the agent spends on them."""
+
+import json
+import os
+import re
+import time
+from datetime import datetime
+
+from client import expect
+from harness import SCALE, Skip, case, wait_for
+from kube import Cluster, endpoint, endpoint_slice, ratelimit, service
+
+SERVICES = 10000
+ENDPOINTS_EACH = 5
+RATELIMITS = 1000
+CPU_S = 3
+RSS_MIB = 200
+EDIT_MS = 100
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(rf"{field}:\s+(\d+) kB", file.read())[1]) / 1024
+
+
+def fill(api):
+    """Objects as large as they are in clusters: about 1.5 KiB a Service, 4 KiB a slice of five endpoints."""
+    fields = {f"f:field{number}": {"f:more": {}, "k:{\"port\":80,\"protocol\":\"TCP\"}": {}} for number in range(12)}
+    for number in range(SERVICES):
+        name = f"service-{number:05}"
+        namespace = f"team-{number % 100}"
+        cluster_ip = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        for object in (service(name, namespace=namespace, clusterIP=cluster_ip),
+                       endpoint_slice(name, *(address(number, place) for place in range(ENDPOINTS_EACH)),
+                                      namespace=namespace)):
+            object["metadata"]["managedFields"] = [{"manager": "helm", "fieldsV1": fields}]
+            object["metadata"]["annotations"] = {"team.example.com/notes": "x" * 200}
+            api.put(object)
+        if number % (SERVICES // RATELIMITS) == 0:
+            api.put(ratelimit(name, namespace, service=name))
+
+
+def address(service_number, place):
+    host = service_number * ENDPOINTS_EACH + place
+    return endpoint(f"127.{64 + (host >> 16)}.{host >> 8 & 255}.{host & 255}",
+                    targetRef={"kind": "Pod", "name": f"pod-{host}", "uid": f"{host:036}"}, zone="zone-a")
+
+
+def applied(agent, since):
+    """The times at which the agent changed the maps."""
+    return [datetime.fromisoformat(line[5:28]).timestamp() for line in agent.text()[since:].splitlines()
+            if "limits applied" in line and "level=info" in line]
+
+
+@case(alone=True)
+def kube_at_cluster_size(env):
+    """10,000 Services, 50,000 endpoints and 1,000 RateLimits; then one of these changes."""
+    cluster = Cluster(env)
+    fill(cluster.api)
+    cluster.flags = ["--watch-seconds", "600"]
+    agent = cluster.start()
+    pid = agent.process.pid
+    endpoints = RATELIMITS * ENDPOINTS_EACH
+    wait_for("all in the maps",
+             lambda: sum(map(int, re.findall(r"endpoints \+(\d+)", agent.text()))) == endpoints)
+    spent, peak = cpu_s(pid), memory_mib(pid, "VmHWM")
+    print(f"listed: {spent:.2f} s of CPU, {peak:.0f} MiB at most, {memory_mib(pid, 'VmRSS'):.0f} MiB now")
+    edits, edits_cpu = [], []
+    for number in range(10):
+        time.sleep(0.1)
+        before, spent_before = len(agent.text()), cpu_s(pid)
+        put = time.time()
+        cluster.api.put(ratelimit("service-00000", "team-0", service="service-00000", limit=f"{number + 4}/day"))
+        edits.append((wait_for("the edit", lambda: applied(agent, before))[0] - put) * 1000)
+        edits_cpu.append((cpu_s(pid) - spent_before) * 1000)
+        print(f"edit: {edits[-1]:.0f} ms, {edits_cpu[-1]:.0f} ms of CPU")
+    expect(spent < CPU_S * SCALE, f"{spent:.2f} s of CPU for the lists")
+    expect(peak < RSS_MIB * SCALE, f"{peak:.0f} MiB")
+    expect(min(edits_cpu) < EDIT_MS * SCALE, f"{min(edits_cpu):.0f} ms of CPU for an edit")
+    # Who has to wait for the CPU may be late for that alone.
+    if os.getloadavg()[0] < 2 * os.cpu_count():
+        expect(min(edits) < EDIT_MS * SCALE, f"{min(edits):.0f} ms for an edit")
+
+
+EVENTS = int(os.environ.get("KRL_EVENTS", "100000"))
+GROWTH_MIB = 4
+
+
+def flood(api, plural, lines, copies):
+    """@copies times @lines as events of the one watch of @plural that is open."""
+    piece = b"".join(lines)
+    for _ in range(copies):
+        wait_for("the watch takes what it was sent", lambda: not api.open[0][1])
+        api.emit(plural, piece)
+
+
+@case(alone=True)
+def kube_memory_stays_flat(env):
+    """Events without an end, one RateLimit that changes and comes and goes: what the agent has of memory after a tenth
+    of them is what it has after all (KRL_EVENTS: how many)."""
+    if env.build.endswith("/asan"):
+        raise Skip("ASan keeps what is freed")
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit"))
+    agent = cluster.agent("limit")
+    pid = agent.process.pid
+    wait_for("a watch", lambda: cluster.api.watches)
+    lines = []
+    for number in range(1000):
+        object = ratelimit(f"other-{number % 7}", at=9000 + number % 7, limit=f"{number % 5 + 1}/day")
+        object["metadata"]["resourceVersion"] = "101"
+        object["metadata"]["annotations"] = {"notes": "x" * (number % 300)}
+        change = ("DELETED", "ADDED", "MODIFIED")[number % 3]
+        lines.append(json.dumps({"type": change, "object": object}).encode() + b"\n")
+
+    def settled(limit):
+        object = ratelimit("limit", limit=f"{limit}/day")
+        cluster.api.put(object)
+        wait_for("the events are over", lambda: env.item()["maxTokens"] == limit)
+        return memory_mib(pid, "VmRSS")
+
+    flood(cluster.api, "ratelimits", lines, EVENTS // 10000)
+    first = settled(7)
+    spent = cpu_s(pid)
+    flood(cluster.api, "ratelimits", lines, EVENTS // 1000 - EVENTS // 10000)
+    last = settled(8)
+    print(f"{EVENTS} events: {first:.1f} MiB after a tenth, {last:.1f} MiB after all, "
+          f"{(cpu_s(pid) - spent) / EVENTS / 0.9 * 1e6:.0f} us of CPU each")
+    expect(last - first < GROWTH_MIB * SCALE, f"{first:.1f} MiB after a tenth of the events, {last:.1f} after all")
