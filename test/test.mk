@@ -132,11 +132,11 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 			-artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
-bench: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) | deps-bench ## beside the unlimited server and nginx limit_req; model servers (root)
+bench: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) $(B)/test/prog/test_llm | deps-bench ## beside the unlimited server and nginx limit_req; model servers (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
 	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
 
-bench-llm: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) ## model servers: streams and answers, metered and not (root)
+bench-llm: all $(BENCH_LLM) $(B)/test/prog/test_llm | deps-bench ## model servers: streams and answers, metered and not (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
 
 bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over a million requests each (root)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A model server that has its answers ready, and a client that asks it, or test/fake/model_server.py.
+/* A model server that has its answers ready, and a client that asks it, or model_app.py.
  *
  *     llm serve PORT...
- *     llm ask PORT stream|json|fake SECONDS CONNECTIONS
+ *     llm ask PORT stream|json|app SECONDS CONNECTIONS
  *
  * A stream is written event by event, one write each, in turn with the others that are under way, as a server does that
  * makes the next tokens of all at once; another answer is one write. The client asks again when an answer is there, and prints
- * "answers seconds median-us" of them; it ends where one is not the answer that the server has. Of the other server it asks
- * for streams of as many events and tokens. */
+ * "answers seconds median-us" of them; it ends where one is not the answer that the server has. The other server makes its
+ * own. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <error.h>
@@ -234,8 +234,7 @@ static void ask(int fd, const char *kind)
 			 "Explain it with an example.\"}],\"temperature\":0.7,\"max_tokens\":32768,\"stream\":%s}",
 		  stream ? "true,\"stream_options\":{\"include_usage\":true}" : "false");
 	bench_put(&request, "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nx-user-id: "
-			    "user-%d\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s", fd,
-		  strcmp(kind, "fake") ? "" : "x-fake-events: 500\r\nx-fake-completion-tokens: 20000\r\n", body.len,
+			    "user-%d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", fd, body.len,
 		  body.bytes);
 	asking[fd].off = 0;
 	asking[fd].begun_us = now_us();
@@ -274,7 +273,7 @@ static int by_value(const void *a, const void *b)
 
 static void run_client(int port, const char *kind, double seconds, int connections)
 {
-	const struct bench_text *answer = !strcmp(kind, "fake") ? NULL : strcmp(kind, "json") ? &streamed.text : &whole.text;
+	const struct bench_text *answer = !strcmp(kind, "app") ? NULL : strcmp(kind, "json") ? &streamed.text : &whole.text;
 	double *took_us = calloc(MAX_ANSWERS, sizeof(*took_us)), begun = now_us(), now = begun;
 	int epoll = epoll_create1(0), count = 0, events_count, i, fd;
 	struct epoll_event events[64];
@@ -307,7 +306,7 @@ int main(int argc, char **argv)
 	if (argc >= 3 && !strcmp(argv[1], "serve"))
 		run_server(argv + 2);
 	if (argc != 6 || strcmp(argv[1], "ask") || atoi(argv[5]) < 1)
-		error(2, 0, "usage: llm serve PORT... | llm ask PORT stream|json|fake SECONDS CONNECTIONS");
+		error(2, 0, "usage: llm serve PORT... | llm ask PORT stream|json|app SECONDS CONNECTIONS");
 	run_client(atoi(argv[2]), argv[3], atof(argv[4]), atoi(argv[5]));
 	return 0;
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it takes to meter a model server: streams of 500 events and answers of 64 KiB, with and without rules that admit
-everything. One server that does nothing but write, the tests' own, which makes each event, and one agent in a network
-namespace of their own, the cases round after round, each round in an order of its own; medians, and of ratios the median
-of what each round says. CPU is that of the whole machine. Needs root.
+everything, by servers as most model servers are (model_app.py), and by one that does nothing but write. All of them and one
+agent are in a network namespace of their own, the cases round after round, each round in an order of its own; medians, and
+of ratios the median of what each round says. CPU is that of the whole machine. Then what the scanners take, by test-run.
+Needs root.
 
     llm.py --build build [--rounds N] [--seconds S] [--json FILE]
 """
@@ -24,7 +25,7 @@ from harness import Env, wait_for
 import isolation
 from run import idle_s
 
-MODEL_SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fake", "model_server.py")
+APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model_app.py")
 TOKENS = "{name: all, count: LLMTokens, maxTokens: 1000000000000, tokensPerFill: 1, fillInterval: 8760h%s}"
 EACH_USER = ", onExhausted: Cut, clientSelectors: [{headers: [{name: x-user-id, type: Distinct}]}]"
 UNMETERED = "no rule"
@@ -37,8 +38,8 @@ CASES = {
     "tokens of each user, cut": (8083, TOKENS % EACH_USER),
 }
 
-# The tests' model server for each of them is at this distance.
-FAKE = 100
+# The port of model_app.py for each of them is this much higher.
+TO_APP = 100
 
 
 class Bench:
@@ -52,10 +53,9 @@ class Bench:
         self.env.processes.append(subprocess.Popen([self.program, "serve", *ports]))
         wait_for("the server", lambda: not self.ask(CASES[UNMETERED][0], "json", 0, 1).returncode)
         for port, _ in CASES.values():
-            fake = subprocess.Popen([sys.executable, MODEL_SERVER, "--port", str(port + FAKE)], stdout=subprocess.PIPE)
-            self.env.processes.append(fake)
-            fake.stdout.readline()
-        rules = {f"port-{at}": (at, rule) for port, rule in CASES.values() if rule for at in (port, port + FAKE)}
+            self.env.processes.append(subprocess.Popen([sys.executable, APP, str(port + TO_APP)]))
+            wait_for("uvicorn", lambda at=port + TO_APP: not self.ask(at, "app", 0, 1).returncode)
+        rules = {f"port-{at}": (at, rule) for port, rule in CASES.values() if rule for at in (port, port + TO_APP)}
         for name, (port, rule) in rules.items():
             self.env.write(f"{name}.yaml", ratelimit(name, port, rules=[rule]))
         self.env.agent(*rules)
@@ -64,7 +64,7 @@ class Bench:
     def counts(self, name):
         """Does the RateLimit admit what comes? Until the agent has attached, nothing is counted."""
         port = int(name.rpartition("-")[2])
-        self.ask(port, "fake" if port > CASES[UNMETERED][0] + FAKE else "json", 0, 1)
+        self.ask(port, "app" if port > CASES[UNMETERED][0] + TO_APP else "json", 0, 1)
         return self.env.item(name)["totalRequests"] > 0
 
     def ask(self, port, kind, seconds, connections):
@@ -72,7 +72,7 @@ class Bench:
                               capture_output=True, text=True, check=False)
 
     def measure(self, port, kind, connections):
-        port += FAKE if kind == "fake" else 0
+        port += TO_APP if kind == "app" else 0
         start, idle = time.monotonic(), idle_s()
         done = self.ask(port, kind, self.args.seconds, connections)
         cpu = (time.monotonic() - start) * os.cpu_count() - (idle_s() - idle)
@@ -119,10 +119,17 @@ def show(result):
         print(f"{'':30}(to reach: 100 us more)\n")
 
 
+def scanners(build):
+    """The lines that test/prog prints of them."""
+    said = subprocess.run([os.path.join(build, "test/prog/test_llm"), os.path.join(build, "test/prog")],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    return [line for line in said.splitlines() if line.startswith("reading:")]
+
+
 def run(bench, args):
     kinds = {"64 KiB, 1 connection": ("json", 1)}
     for count in args.streams:
-        kinds[f"streams, {count} at once"] = ("fake", count)
+        kinds[f"streams, {count} at once"] = ("app", count)
         kinds[f"streams only written, {count}"] = ("stream", count)
     measured = {kind: {name: [] for name in CASES} for kind in kinds}
     for number in range(args.rounds):
@@ -160,9 +167,11 @@ def main():
             procs.write("0")
         cgroup.remove()
     show(summary(measured))
+    scanned = scanners(args.build)
+    print("\n".join(scanned))
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"seconds": args.seconds, "summary": summary(measured), "rounds": measured}, file, indent=2)
+            json.dump({"seconds": args.seconds, "summary": summary(measured), "scanners": scanned, "rounds": measured}, file, indent=2)
 
 
 if __name__ == "__main__":

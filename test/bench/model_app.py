@@ -38,6 +38,5 @@ async def chat(request):
 
 
 if __name__ == "__main__":
-    print("ready", flush=True)
     uvicorn.run(Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])]), port=int(sys.argv[1]),
                 log_level="warning")

@@ -8,7 +8,7 @@ DEPS ?= yes
 demo deps-demo: deps_group := demo
 test unit prog e2e crds deploy-check test-kernels asan deps-test: deps_group := test
 fuzz deps-fuzz: deps_group := fuzz
-bench deps-bench: deps_group := bench
+bench bench-llm bench-connections deps-bench: deps_group := bench
 
 deps: ## install what the build needs and is missing (DEPS=no: only say it)
 	@DEPS=$(DEPS) tools/dev/deps.sh build $(deps_group)

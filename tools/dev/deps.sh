@@ -69,7 +69,6 @@ want() { # GROUP
 		want_command cpio cpio
 		want_command depmod kmod
 		want_command busybox busybox-static
-		want_command node nodejs
 		want_command npm npm
 		want_file ca-certificates /etc/ssl/certs/ca-certificates.crt
 		want_command nghttp nghttp2-client
@@ -86,6 +85,11 @@ want() { # GROUP
 		want_command nginx nginx-light
 		want_command wrk wrk
 		want_command nft nftables
+		want_file libcmocka-dev /usr/include/cmocka.h
+		want_file python3-uvicorn /usr/lib/python3/dist-packages/uvicorn/__init__.py
+		want_file python3-starlette /usr/lib/python3/dist-packages/starlette/__init__.py
+		want_file python3-uvloop /usr/lib/python3/dist-packages/uvloop/__init__.py
+		want_file python3-httptools /usr/lib/python3/dist-packages/httptools/__init__.py
 		;;
 	*)
 		echo "no group $1" >&2
