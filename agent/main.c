@@ -71,6 +71,13 @@ static bool changed_anything(const struct krl_reconcile_result *done)
 	       done->endpoints_changed || done->endpoints_removed;
 }
 
+static void walk_limited(void *ctx, krl_limited_fn fn, void *arg)
+{
+	const struct agent *a = ctx;
+
+	krl_datapath_limited(a->datapath, fn, arg);
+}
+
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
 static int enforce(struct agent *a, struct krl_plan *plan)
 {
@@ -141,6 +148,12 @@ static void apply(void *arg)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
 		err = enforce(a, &plan);
+	if (a->kubernetes) {
+		struct krl_outcome outcome = { &a->applied, &a->errors, &a->notes, unread != 0, err,
+					       a->errors.count ? a->errors.lines[a->errors.count - 1] : "" };
+
+		krl_kubernetes_tell(a->kubernetes, &outcome);
+	}
 	a->about.ready = !err && !unread;
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;
@@ -243,6 +256,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
 		return err;
+	if (a->kubernetes)
+		krl_kubernetes_count(a->kubernetes, walk_limited, a);
 	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
 	if (err) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");

@@ -25,6 +25,7 @@ static const char usage[] =
 	"  --namespace NAMESPACE  its RateLimits only\n"
 	"  --node-name NAME       this node: only endpoints on it are limited\n"
 	"  --watch-seconds N      ask for watches of N to 2 N seconds (300)\n"
+	"  --status-seconds N     write the status of a RateLimit every N seconds at most (10)\n"
 	"  --bpffs DIR            where maps and links are pinned (" KRL_DEFAULT_BPFFS ")\n"
 	"  --cgroup DIR           cgroup v2 directory whose sockets are covered (the root)\n"
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
@@ -130,13 +131,14 @@ static int parse_source(const char *text, struct krl_options *ret)
 
 int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 {
-	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, BPFFS, CGROUP, CONTROL, CLOCK, LEVEL, FORMAT, DETACH, VERSION, HELP };
+	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, CLOCK, LEVEL, FORMAT, DETACH, VERSION, HELP };
 	static const struct option known[] = {
 		{ "source", required_argument, NULL, SOURCE },
 		{ "kubeconfig", required_argument, NULL, KUBECONFIG },
 		{ "namespace", required_argument, NULL, NAMESPACE },
 		{ "node-name", required_argument, NULL, NODE },
 		{ "watch-seconds", required_argument, NULL, WATCH },
+		{ "status-seconds", required_argument, NULL, STATUS },
 		{ "bpffs", required_argument, NULL, BPFFS },
 		{ "cgroup", required_argument, NULL, CGROUP },
 		{ "control-socket", required_argument, NULL, CONTROL },
@@ -156,6 +158,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		return option;
 	*ret = (struct krl_options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
 				 .kubernetes.watch_s = KRL_KUBERNETES_WATCH_S,
+				 .kubernetes.status_s = KRL_STATUS_EVERY_S,
 				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
 	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
 		switch (option) {
@@ -175,6 +178,10 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		case WATCH:
 			if (parse_seconds(optarg, &ret->kubernetes.watch_s))
 				return usage_error("--watch-seconds: expected 1 to 3600, found", optarg);
+			break;
+		case STATUS:
+			if (parse_seconds(optarg, &ret->kubernetes.status_s))
+				return usage_error("--status-seconds: expected 1 to 3600, found", optarg);
 			break;
 		case BPFFS:
 			ret->datapath.bpffs = optarg;

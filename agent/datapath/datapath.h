@@ -68,4 +68,10 @@ int krl_shadow_log_open(struct krl_datapath *datapath, uv_loop_t *loop, struct k
 /* Accepts NULL. */
 void krl_shadow_log_close(struct krl_shadow_log *log);
 
+/* Call @fn with each rule in force, and how many requests it refused; several may be of one RateLimit. A rule whose
+ * counters cannot be read is left out. */
+typedef void (*krl_datapath_limited_fn)(void *arg, const char *ns, const char *name, uint64_t limited);
+
+void krl_datapath_limited(const struct krl_datapath *datapath, krl_datapath_limited_fn fn, void *arg);
+
 #endif

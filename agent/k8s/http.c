@@ -356,8 +356,30 @@ static int set_up(struct krl_http_request *r, const struct krl_http_get *get, ch
 	return set_tls(easy, config, ret_error);
 }
 
+static int set_body(struct krl_http_request *r, const struct krl_http_body *body)
+{
+	char *field;
+	int err;
+
+	if (asprintf(&field, "Content-Type: %s", body->type) < 0)
+		return -ENOMEM;
+	err = add_field(r, field);
+	free(field);
+	if (err)
+		return err;
+	curl_easy_setopt(r->easy, CURLOPT_CUSTOMREQUEST, body->method);
+	return curl_easy_setopt(r->easy, CURLOPT_COPYPOSTFIELDS, body->text) ? -ENOMEM : 0;
+}
+
 int krl_http_get(struct krl_http *http, const struct krl_http_get *get, const struct krl_http_calls *calls, void *arg,
 		 struct krl_http_request **ret, char ret_error[KRL_K8S_ERROR_BYTES])
+{
+	return krl_http_send(http, get, NULL, calls, arg, ret, ret_error);
+}
+
+int krl_http_send(struct krl_http *http, const struct krl_http_get *get, const struct krl_http_body *body,
+		  const struct krl_http_calls *calls, void *arg, struct krl_http_request **ret,
+		  char ret_error[KRL_K8S_ERROR_BYTES])
 {
 	struct krl_http_request *r = calloc(1, sizeof(*r));
 	int err;
@@ -369,6 +391,8 @@ int krl_http_get(struct krl_http *http, const struct krl_http_get *get, const st
 	r->arg = arg;
 	r->easy = curl_easy_init();
 	err = r->easy ? set_up(r, get, ret_error) : fail(ret_error, -ENOMEM, "request");
+	if (!err && body && set_body(r, body))
+		err = fail(ret_error, -ENOMEM, "request");
 	if (!err)
 		err = set_credentials(r, ret_error);
 	if (!err && curl_multi_add_handle(http->multi, r->easy))

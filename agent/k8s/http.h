@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET requests to the API server, by libcurl on the agent's loop: HTTP/2 over TLS where the server offers it, one
+/* Requests to the API server, by libcurl on the agent's loop: HTTP/2 over TLS where the server offers it, one
  * connection for all that is asked at once then. */
 #ifndef KMESH_RL_K8S_HTTP_H
 #define KMESH_RL_K8S_HTTP_H
@@ -47,6 +47,18 @@ void krl_http_close(struct krl_http *http);
  * cancelled; or -errno with a line in @ret_error. */
 int krl_http_get(struct krl_http *http, const struct krl_http_get *get, const struct krl_http_calls *calls, void *arg,
 		 struct krl_http_request **ret, char ret_error[KRL_K8S_ERROR_BYTES]);
+
+/* What a request has beyond its path: it writes then. */
+struct krl_http_body {
+	const char *method;	/* "POST", "PATCH" */
+	const char *type;	/* its media type */
+	const char *text;
+};
+
+/* The same with a @body, which is copied. */
+int krl_http_send(struct krl_http *http, const struct krl_http_get *get, const struct krl_http_body *body,
+		  const struct krl_http_calls *calls, void *arg, struct krl_http_request **ret,
+		  char ret_error[KRL_K8S_ERROR_BYTES]);
 
 /* Give up: nothing of @request is called any more. Accepts NULL. */
 void krl_http_cancel(struct krl_http_request *request);

@@ -44,6 +44,7 @@ struct krl_kubernetes {
 	char *ns;
 	unsigned int watch_s;
 	struct follower followers[KRL_KINDS];
+	struct krl_statuses *statuses;	/* NULL: this node has no name */
 	uv_timer_t *settle;
 	uint64_t busy_until_ms;		/* not settled before this */
 	bool no_memory;			/* something is missing of what was told of */
@@ -115,6 +116,8 @@ static void on_begin(void *arg)
 	struct follower *f = arg;
 
 	krl_store_list(f->owner->store, f->kind);
+	if (f->kind == KRL_KIND_RATE_LIMIT)
+		krl_statuses_list(f->owner->statuses);
 }
 
 static void on_object(void *arg, const json_t *object)
@@ -122,6 +125,10 @@ static void on_object(void *arg, const json_t *object)
 	struct follower *f = arg;
 
 	f->owner->no_memory |= krl_store_put(f->owner->store, f->kind, object) != 0;
+	/* Another generation has to be judged, though it says the same. */
+	if (f->kind == KRL_KIND_RATE_LIMIT && krl_statuses_put(f->owner->statuses, object) &&
+	    krl_watch_is_read(f->watch))
+		settle(f->owner);
 	settle_changes(f);
 }
 
@@ -130,6 +137,8 @@ static void on_gone(void *arg, const json_t *object)
 	struct follower *f = arg;
 
 	krl_store_remove(f->owner->store, f->kind, object);
+	if (f->kind == KRL_KIND_RATE_LIMIT)
+		krl_statuses_remove(f->owner->statuses, object);
 	settle_changes(f);
 }
 
@@ -138,6 +147,8 @@ static void on_listed(void *arg)
 	struct follower *f = arg;
 
 	krl_store_listed(f->owner->store, f->kind);
+	if (f->kind == KRL_KIND_RATE_LIMIT)
+		krl_statuses_listed(f->owner->statuses);
 	settle_changes(f);
 }
 
@@ -182,6 +193,11 @@ static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *
 	err = options->node ? krl_store_set_node(k->store, options->node) : 0;
 	if (!err)
 		err = krl_http_open(k->loop, &k->config, &k->http);
+	if (!err && options->node) {
+		struct krl_statuses_options statuses = { options->node, options->status_s };
+
+		err = krl_statuses_open(k->loop, k->http, &statuses, &k->statuses);
+	}
 	return err ? err : follow(k, KRL_KIND_RATE_LIMIT);
 }
 
@@ -224,6 +240,7 @@ void krl_kubernetes_close(struct krl_kubernetes *k)
 		return;
 	for (kind = 0; kind < KRL_KINDS; kind++)
 		krl_watch_close(k->followers[kind].watch);
+	krl_statuses_close(k->statuses);
 	krl_http_close(k->http);
 	krl_handle_close(k->settle);
 	krl_k8s_config_clear(&k->config);
@@ -254,4 +271,15 @@ int krl_kubernetes_say(const struct krl_kubernetes *k, struct krl_diags *errors)
 			err = -EAGAIN;
 	}
 	return krl_watch_is_read(limits) ? err : -ENODATA;
+}
+
+void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *outcome)
+{
+	if (krl_watch_is_read(k->followers[KRL_KIND_RATE_LIMIT].watch))
+		krl_statuses_judge(k->statuses, outcome);
+}
+
+void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk walk, void *ctx)
+{
+	krl_statuses_count(k->statuses, walk, ctx);
 }

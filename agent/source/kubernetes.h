@@ -8,14 +8,16 @@
 #include "agent/k8s/config.h"
 #include "agent/policy/diag.h"
 #include "agent/policy/store.h"
+#include "status.h"
 
 #define KRL_KUBERNETES_WATCH_S 300
 
 struct krl_kubernetes_options {
 	const char *kubeconfig;	/* file; NULL: this runs in a pod */
 	const char *ns;		/* whose objects; NULL: all namespaces */
-	const char *node;	/* name of this node; NULL: every endpoint may be here */
+	const char *node;	/* name of this node; NULL: every endpoint may be here, and no status is written */
 	unsigned int watch_s;	/* a watch is asked for this long, up to twice this */
+	unsigned int status_s;	/* of a RateLimit, status and Events are written so often at most */
 };
 
 struct krl_kubernetes;
@@ -32,5 +34,12 @@ void krl_kubernetes_close(struct krl_kubernetes *kubernetes);
 /* Why objects are refused, and what of the API server cannot be read, as lines to @errors. 0; -EAGAIN: not all is read
  * yet, or what was may be old; -ENODATA: there is nothing yet. */
 int krl_kubernetes_say(const struct krl_kubernetes *kubernetes, struct krl_diags *errors);
+
+/* How it went to do what they say: for their status, as far as @errors, @notes and @unread are those of
+ * krl_kubernetes_say() and of the store. */
+void krl_kubernetes_tell(struct krl_kubernetes *kubernetes, const struct krl_outcome *outcome);
+
+/* What is limited, as krl_statuses_count() has it. */
+void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk walk, void *ctx);
 
 #endif

@@ -54,7 +54,7 @@ class Cluster:
         self.api = apiserver.ApiServer(**options)
         self.token_file = os.path.join(env.root, "token")
         self.set_token(self.api.token or "")
-        self.flags = ["--node-name", NODE, "--watch-seconds", "60"]
+        self.flags = ["--node-name", NODE, "--watch-seconds", "60", "--status-seconds", "1"]
         self.write_kubeconfig()
 
     def set_token(self, token):

@@ -18,7 +18,10 @@ import threading
 import time
 import urllib.parse
 
-PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)")
+import apply
+
+PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
+                  r"(?:/(?P<name>[^/]+))?(?P<sub>/status)?")
 
 Fault = collections.namedtuple("Fault", "verb plural act times")
 
@@ -80,7 +83,7 @@ class ApiServer:
     of a verb go wrong."""
 
     KINDS = {"RateLimit": ("kmesh.net/v1alpha1", "ratelimits"), "Service": ("v1", "services"),
-             "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices")}
+             "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"), "Event": ("v1", "events")}
 
     def __init__(self, certs=None, token="secret", port=0, slices="discovery.k8s.io/v1", client_ca=None):
         self.lock = threading.Condition()
@@ -96,6 +99,7 @@ class ApiServer:
         self.faults = []
         self.pages = {}         # of lists that are under way, by their token
         self.connections = []
+        self.managed = {}       # apply.Managed by (namespace, name), of RateLimits
         self.open = []          # watches: (plural, lines to be sent as they are)
         self.context = None
         if certs:
@@ -170,18 +174,59 @@ class ApiServer:
             self.version += 1
             metadata["resourceVersion"] = str(self.version)
             # meta/v1, ObjectMeta; managedFields are what makes objects large.
-            metadata.setdefault("uid", f"uid-{self.version}")
+            metadata.setdefault("uid", before["metadata"]["uid"] if before else f"uid-{self.version}")
             metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-            metadata["generation"] = 1 + (before["metadata"]["generation"] if before else 0)
+            # CRD, "Status subresource": generation counts changes of all but metadata and status, and what is put
+            # beside the subresource says nothing of the status.
+            generation = before["metadata"]["generation"] if before else 0
+            metadata["generation"] = generation + (not before or before.get("spec") != stored.get("spec"))
             metadata["managedFields"] = [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
+            if kind.kind == "RateLimit":
+                stored.pop("status", None)
+                self.show_status(stored, self.managed.setdefault(key, apply.Managed()))
             kind.objects[key] = stored
             self.events.append((self.version, kind.plural, "MODIFIED" if before else "ADDED", stored))
             self.lock.notify_all()
+
+    def show_status(self, object, managed):
+        if managed.leaves:
+            object["status"] = managed.status
+        object["metadata"]["managedFields"] = [
+            entry for entry in object["metadata"]["managedFields"] if entry.get("subresource") != "status"
+        ] + managed.managed_fields()
+
+    def apply_status(self, name, namespace, manager, status, force=False):
+        """What is there then. KeyError, apply.Conflict, apply.Invalid."""
+        key = namespace, name
+        with self.lock:
+            kind = self.kinds["ratelimits"]
+            object = copy.deepcopy(kind.objects[key])
+            if self.managed[key].apply(manager, status, force):
+                self.version += 1
+                object["metadata"]["resourceVersion"] = str(self.version)
+                self.show_status(object, self.managed[key])
+                kind.objects[key] = object
+                self.events.append((self.version, kind.plural, "MODIFIED", object))
+                self.lock.notify_all()
+            return object
+
+    def status(self, name="limit", namespace="default"):
+        """Of a RateLimit; {} without one."""
+        with self.lock:
+            return self.kinds["ratelimits"].objects[namespace, name].get("status", {})
+
+    def happened(self, name="limit", namespace="default"):
+        """The Events on a RateLimit, as kubectl describe finds them: by what is involved."""
+        with self.lock:
+            return [event for (of, _), event in self.kinds["events"].objects.items()
+                    if of == namespace and event["involvedObject"]["name"] == name]
 
     def delete(self, kind_name, name, namespace="default"):
         kind = next(kind for kind in self.kinds.values() if kind.kind == kind_name)
         with self.lock:
             gone = copy.deepcopy(kind.objects.pop((namespace, name)))
+            if kind.kind == "RateLimit":
+                self.managed.pop((namespace, name), None)
             self.version += 1
             # concepts: the last state, with the version of the deletion.
             gone["metadata"]["resourceVersion"] = str(self.version)
@@ -209,7 +254,7 @@ class ApiServer:
         return len(self.open)
 
     def fault(self, verb, plural, act, times=1):
-        """The next @times requests of @verb ("list" or "watch") for @plural (None: any) are answered by @act, which
+        """The next @times requests of @verb ("list", "watch", "create" or "patch") for @plural (None: any) are answered by @act, which
         gets the Handler; True: the request goes on as usual."""
         with self.lock:
             self.faults.append([verb, plural, act, times])
@@ -266,16 +311,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def event(self, kind, object):
         self.chunk(json.dumps({"type": kind, "object": object}).encode() + b"\n")
 
+    def do_POST(self):
+        self.ask("create")
+
+    def do_PATCH(self):
+        self.ask("patch")
+
     def do_GET(self):
+        self.ask()
+
+    def ask(self, verb=None):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
-        verb = "watch" if query.get("watch") in ("1", "true") else "list"
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        verb = verb or ("watch" if query.get("watch") in ("1", "true") else "list")
         match = PATH.fullmatch(url.path)
         plural = match["plural"] if match else ""
         api = self.api
         with api.lock:
-            api.requests.append((verb, plural, self.path, dict(self.headers)))
-        act = api.take_fault(verb, plural)
+            resource = plural + (match["sub"] or "" if match else "")
+            api.requests.append((verb, resource, self.path, dict(self.headers)))
+        act = api.take_fault(verb, resource)
         if act and not act(self):
             return
         # apiserver, pkg/endpoints/filters, WithAuthentication.
@@ -292,8 +348,78 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
         elif verb == "watch":
             self.watch(kind, match["ns"], query)
+        elif verb == "create":
+            self.create(kind, match["ns"], json.loads(body))
+        elif verb == "patch" and match["sub"]:
+            self.patch_status(match["ns"], match["name"], query, json.loads(body))
+        elif verb == "patch":
+            self.merge(kind, match["ns"], match["name"], json.loads(body))
         else:
             self.list(kind, match["ns"], query)
+
+    def refuse(self, code, reason, message):
+        self.answer(code, status(code, reason, message))
+
+    def create(self, kind, namespace, object):
+        """concepts, "API verbs": create. Of Events (core/v1, and pkg/apis/core/validation, events.go): what is involved
+        has to be in the same namespace."""
+        api = self.api
+        name = object.get("metadata", {}).get("name")
+        if kind.kind != "Event":
+            self.refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        elif not name or len(name) > 253 or object["involvedObject"].get("namespace") != namespace or \
+                object["metadata"].get("namespace", namespace) != namespace:
+            self.refuse(422, "Invalid", f'Event "{name}" is invalid')
+        else:
+            with api.lock:
+                there = (namespace, name) in kind.objects
+                if not there:
+                    kind.objects[namespace, name] = object
+            if there:
+                self.refuse(409, "AlreadyExists", f'events "{name}" already exists')
+            else:
+                self.answer(201, object)
+
+    def merge(self, kind, namespace, name, patch):
+        """RFC 7386, which application/merge-patch+json is."""
+        api = self.api
+        if self.headers["Content-Type"] != "application/merge-patch+json" or kind.kind != "Event":
+            self.refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+            return
+        with api.lock:
+            object = kind.objects.get((namespace, name))
+            if object:
+                object = kind.objects[namespace, name] = {**object, **patch}
+        if object:
+            self.answer(200, object)
+        else:
+            self.refuse(404, "NotFound", f'events "{name}" not found')
+
+    def patch_status(self, namespace, name, query, object):
+        """SSA, "Server-side apply" and its API; apiserver, pkg/endpoints/handlers/patch.go: a field manager is required,
+        and what a status belongs to is not made by it."""
+        api = self.api
+        manager = query.get("fieldManager", "")
+        named = f'ratelimits.kmesh.net "{name}"'
+        if self.headers["Content-Type"] != "application/apply-patch+yaml":
+            self.refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        elif not manager or len(manager) > 128 or object.get("kind") != "RateLimit" or \
+                object.get("apiVersion") != "kmesh.net/v1alpha1" or object["metadata"].get("name") != name:
+            self.refuse(400, "BadRequest", "not what is applied")
+        elif "managedFields" in object["metadata"]:
+            self.refuse(400, "BadRequest", "metadata.managedFields must be nil")
+        else:
+            try:
+                self.answer(200, api.apply_status(name, namespace, manager, object["status"],
+                                                  query.get("force") == "true"))
+            except KeyError:
+                self.refuse(404, "NotFound", f"{named} not found")
+            except apply.Conflict as conflict:
+                who, path = conflict.args[0][0]
+                self.refuse(409, "Conflict", f'Apply failed with {len(conflict.args[0])} conflict: conflict with "{who}" '
+                                             f"with subresource \"status\": .status.{'.'.join(path)}")
+            except apply.Invalid as invalid:
+                self.refuse(422, "Invalid", f"{named} is invalid: {invalid}")
 
     def list(self, kind, namespace, query):
         """concepts, "Retrieving large results sets in chunks": a page has metadata.continue as long as there is more;

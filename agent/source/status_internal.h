@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the status alone: the RateLimits in status.c, what became of them in status_judge.c, requests in
+ * status_write.c. */
+#ifndef KMESH_RL_SOURCE_STATUS_INTERNAL_H
+#define KMESH_RL_SOURCE_STATUS_INTERNAL_H
+
+#include "agent/k8s/conditions.h"
+#include "agent/k8s/notice.h"
+#include "agent/k8s/lines.h"
+#include "agent/k8s/summary.h"
+#include "status.h"
+
+enum krl_told { KRL_TOLD_REFUSED, KRL_TOLD_PROGRAMMED, KRL_TOLD_STARTED, KRL_TOLD_ENDED, KRL_TOLD_KINDS };
+
+/* What a request writes, and on what rights it depends. */
+enum krl_lane { KRL_LANE_STATUS, KRL_LANE_EVENTS, KRL_LANES };
+
+/* What goes wrong, be it of a lane or of one RateLimit. */
+struct krl_setback {
+	unsigned int failures;		/* in a row */
+	uint64_t until_ms;		/* not tried again before this */
+	char text[KRL_K8S_ERROR_BYTES];	/* that is in the log; "": all is well */
+};
+
+struct krl_status_entry {
+	char *ns, *name, *uid;
+	int64_t generation;
+	json_t *seen;			/* the status as it is; NULL: there is none */
+	char service[KRL_SUMMARY_BYTES], limit[KRL_SUMMARY_BYTES];
+	bool offered;			/* in the list that is under way */
+	struct krl_verdict own;
+	/* While it is judged: */
+	struct krl_verdict next;
+	size_t last_endpoint;		/* that counted for it, from 1 */
+	/* What is limited: */
+	uint64_t sum;
+	bool limiting;
+	uint64_t quiet_ms;		/* limiting is over then, unless there is more */
+	/* What is to be written: */
+	bool dirty;			/* the status may not be what it is to be */
+	bool round;			/* half of it is written */
+	uint64_t due_ms;		/* not looked at before this */
+	uint64_t next_ms;		/* a round does not begin before this */
+	uint64_t settle_ms;		/* others may write the same until then; 0: not looked at yet */
+	struct krl_setback setback;
+	struct krl_notice told[KRL_TOLD_KINDS];
+};
+
+struct krl_statuses {
+	uv_loop_t *loop;
+	struct krl_http *http;
+	char *node, *manager;
+	unsigned int every_ms;
+	struct krl_status_entry **entries;	/* sorted by namespace and name */
+	size_t count;
+	krl_limited_walk walk;
+	void *walk_ctx;
+	bool counted;			/* what was limited before us is known */
+	uv_timer_t *sampler, *timer;
+	struct krl_setback lanes[KRL_LANES];
+	uint64_t budget_ms;		/* of requests: as much as this is in the past */
+	size_t turn;			/* whose turn it is */
+	/* The request that is under way, about @at: */
+	struct krl_http_request *request;
+	struct krl_status_entry *at;
+	enum krl_lane lane;
+	bool shared;			/* it is the part of all nodes */
+	enum krl_told kind;
+	unsigned int pending;		/* of the Event, that it writes */
+	json_t *sent;			/* the status */
+	struct krl_lines lines;
+};
+
+/* NULL: there is none. */
+struct krl_status_entry *krl_status_find(const struct krl_statuses *statuses, const char *ns, const char *name);
+
+/* It has to be looked at whether the status of @entry is what it is to be. */
+void krl_status_touch(struct krl_statuses *statuses, struct krl_status_entry *entry);
+
+/* Look at all that are to be, soon. */
+void krl_status_wake(struct krl_statuses *statuses);
+
+/* Give up the request about @entry, which is about to go. NULL: whatever it is about. */
+void krl_status_cancel(struct krl_statuses *statuses, const struct krl_status_entry *entry);
+
+/* @kind happened to @entry; @message is for people. */
+void krl_status_tell(struct krl_statuses *statuses, struct krl_status_entry *entry, enum krl_told kind,
+		     const char *message);
+
+/* Ask what was limited since. */
+void krl_status_sample(struct krl_statuses *statuses);
+
+/* The timer of requests. */
+void krl_status_on_timer(uv_timer_t *timer);
+
+#endif

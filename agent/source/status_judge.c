@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What became of RateLimits: by what is in force, what was complained about, and what was limited. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "status_internal.h"
+
+/* How complaints begin, by who has them. */
+#define LABEL "RateLimit "
+#define OF_COMPILER "kubernetes: "
+/* Limiting is over after so many times every_s without a request that was. */
+#define QUIET 3
+
+/* The RateLimit that @line is about, and what it says of it. NULL: it is about none. */
+static struct krl_status_entry *subject_of(const struct krl_statuses *s, const char *line, const char **ret_text)
+{
+	const char *slash, *end;
+	char ns[64], name[256];
+
+	if (strncmp(line, LABEL, strlen(LABEL)))
+		return NULL;
+	line += strlen(LABEL);
+	slash = line + strcspn(line, "/ ");
+	end = slash + strcspn(slash, ": ");
+	if (*slash != '/' || (size_t)(slash - line) >= sizeof(ns) || (size_t)(end - slash) > sizeof(name))
+		return NULL;
+	snprintf(ns, sizeof(ns), "%.*s", (int)(slash - line), line);
+	snprintf(name, sizeof(name), "%.*s", (int)(end - slash - 1), slash + 1);
+	*ret_text = end + (*end == ':') + strspn(end + (*end == ':'), " ");
+	return krl_status_find(s, ns, name);
+}
+
+/* Several complaints are one, each once. */
+static void complain(struct krl_verdict *verdict, enum krl_verdict_reason reason, const char *text)
+{
+	size_t len = strlen(verdict->message);
+
+	if (verdict->reason != reason)
+		len = 0;
+	verdict->reason = reason;
+	snprintf(verdict->message + len, sizeof(verdict->message) - len, "%s%s", len ? "; " : "", text);
+}
+
+static void take_complaints(struct krl_statuses *s, const struct krl_diags *errors)
+{
+	struct krl_status_entry *e;
+	const char *line, *text;
+	bool of_compiler;
+	size_t i;
+
+	for (i = 0; i < errors->count; i++) {
+		line = errors->lines[i];
+		of_compiler = !strncmp(line, OF_COMPILER, strlen(OF_COMPILER));
+		e = subject_of(s, line + (of_compiler ? strlen(OF_COMPILER) : 0), &text);
+		if (!e || (of_compiler && e->next.reason == KRL_VERDICT_INVALID))
+			continue;
+		complain(&e->next, of_compiler ? KRL_VERDICT_CONFLICTED : KRL_VERDICT_INVALID, text);
+	}
+}
+
+static void take_notes(struct krl_statuses *s, const struct krl_diags *notes)
+{
+	struct krl_status_entry *e;
+	const char *line, *text;
+	size_t i;
+
+	for (i = 0; i < notes->count; i++) {
+		line = notes->lines[i];
+		line += strncmp(line, OF_COMPILER, strlen(OF_COMPILER)) ? 0 : strlen(OF_COMPILER);
+		e = subject_of(s, line, &text);
+		if (!e || e->next.reason >= KRL_VERDICT_INVALID || e->next.endpoints)
+			continue;
+		text += strncmp(text, "waits: ", 7) ? 0 : 7;
+		complain(&e->next, KRL_VERDICT_SERVICE_NOT_FOUND, text);
+	}
+}
+
+/* Each endpoint counts once for a RateLimit, however many rules of it are there. 0, or -ENOMEM. */
+static int count_endpoints(struct krl_statuses *s, const struct krl_plan *plan)
+{
+	struct krl_status_entry **of_rule, *e;
+	size_t i, k;
+
+	if (!plan->rule_count)
+		return 0;
+	of_rule = calloc(plan->rule_count, sizeof(struct krl_status_entry *));
+	if (!of_rule)
+		return -ENOMEM;
+	for (i = 0; i < plan->rule_count; i++)
+		of_rule[i] = krl_status_find(s, plan->rules[i].ns, plan->rules[i].name);
+	for (i = 0; i < plan->endpoint_count; i++) {
+		const struct krl_plan_endpoint *endpoint = &plan->endpoints[i];
+
+		for (k = 0; k < endpoint->rule_count + endpoint->outside_count; k++) {
+			e = of_rule[endpoint->rules[k]];
+			if (!e || e->last_endpoint == i + 1)
+				continue;
+			e->last_endpoint = i + 1;
+			e->next.endpoints++;
+		}
+	}
+	free(of_rule);
+	return 0;
+}
+
+static void set(struct krl_verdict *verdict, enum krl_verdict_reason reason, const char *message)
+{
+	verdict->reason = reason;
+	snprintf(verdict->message, sizeof(verdict->message), "%s", message);
+}
+
+/* What nobody complained about. */
+static void conclude(struct krl_status_entry *e, const struct krl_outcome *outcome)
+{
+	bool stays = e->own.reason == KRL_VERDICT_PROGRAMMED && e->own.generation == e->generation;
+
+	if (e->next.reason != KRL_VERDICT_NONE)
+		return;
+	if (outcome->err && !stays)
+		set(&e->next, outcome->err == -ENOTSUP ? KRL_VERDICT_UNSUPPORTED : KRL_VERDICT_PENDING, outcome->why);
+	else if (e->next.endpoints)
+		set(&e->next, KRL_VERDICT_PROGRAMMED, "it is in force");
+	else if (!outcome->unread)
+		set(&e->next, KRL_VERDICT_NO_ENDPOINTS, "its endpoints are on other nodes");
+}
+
+static bool is_same(const struct krl_verdict *a, const struct krl_verdict *b)
+{
+	return a->reason == b->reason && a->generation == b->generation && a->endpoints == b->endpoints &&
+	       a->limited == b->limited && !strcmp(a->message, b->message);
+}
+
+void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcome)
+{
+	struct krl_status_entry *e;
+	size_t i;
+
+	if (!s)
+		return;
+	for (i = 0; i < s->count; i++) {
+		e = s->entries[i];
+		e->next = (struct krl_verdict){ .generation = e->generation, .limited = e->own.limited };
+		e->last_endpoint = 0;
+	}
+	if (count_endpoints(s, outcome->plan))
+		return;
+	take_complaints(s, outcome->errors);
+	take_notes(s, outcome->notes);
+	for (i = 0; i < s->count; i++) {
+		e = s->entries[i];
+		conclude(e, outcome);
+		if (is_same(&e->next, &e->own) || e->next.reason == KRL_VERDICT_NONE)
+			continue;
+		e->own = e->next;
+		krl_status_touch(s, e);
+	}
+	if (!s->counted)
+		krl_status_sample(s);
+}
+
+static void on_limited(void *arg, const char *ns, const char *name, uint64_t limited)
+{
+	struct krl_status_entry *e = krl_status_find(arg, ns, name);
+
+	if (e)
+		e->sum += limited;
+}
+
+/* Tell of limiting that begins and ends. */
+static void follow_limiting(struct krl_statuses *s, struct krl_status_entry *e, bool more)
+{
+	uint64_t now_ms = uv_now(s->loop);
+	char message[512];
+
+	if (more) {
+		e->quiet_ms = now_ms + QUIET * s->every_ms;
+		if (e->limiting)
+			return;
+		e->limiting = true;
+		snprintf(message, sizeof(message), "%s: requests are beyond the limit", s->node);
+		krl_status_tell(s, e, KRL_TOLD_STARTED, message);
+	} else if (e->limiting && now_ms >= e->quiet_ms) {
+		e->limiting = false;
+		snprintf(message, sizeof(message), "%s: no request was beyond the limit for %u s", s->node,
+			 QUIET * s->every_ms / 1000);
+		krl_status_tell(s, e, KRL_TOLD_ENDED, message);
+	}
+}
+
+void krl_status_sample(struct krl_statuses *s)
+{
+	struct krl_status_entry *e;
+	size_t i;
+
+	if (!s->walk)
+		return;
+	for (i = 0; i < s->count; i++)
+		s->entries[i]->sum = 0;
+	s->walk(s->walk_ctx, on_limited, s);
+	for (i = 0; i < s->count; i++) {
+		e = s->entries[i];
+		/* What the agent before saw, it told of. */
+		if (s->counted)
+			follow_limiting(s, e, (int64_t)e->sum > e->own.limited);
+		if ((int64_t)e->sum == e->own.limited)
+			continue;
+		e->own.limited = e->sum;
+		krl_status_touch(s, e);
+	}
+	s->counted = true;
+}
