@@ -67,7 +67,7 @@ struct krl_statuses {
 	bool shared;			/* it is the part of all nodes */
 	enum krl_told kind;
 	unsigned int pending;		/* of the Event, that it writes */
-	json_t *sent;			/* the status */
+	json_t *sent, *before;		/* the status, and that when it was sent: a watch may be faster than the answer */
 	struct krl_lines lines;
 };
 

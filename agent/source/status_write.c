@@ -66,7 +66,8 @@ void krl_status_tell(struct krl_statuses *s, struct krl_status_entry *e, enum kr
 static void forget_request(struct krl_statuses *s)
 {
 	json_decref(s->sent);
-	s->sent = NULL;
+	json_decref(s->before);
+	s->sent = s->before = NULL;
 	s->request = NULL;
 	s->at = NULL;
 	krl_lines_clear(&s->lines);
@@ -157,17 +158,17 @@ static void on_head(void *arg, long status)
 {
 }
 
-/* The part of all nodes was written, @before was there. */
-static void tell_of(struct krl_statuses *s, struct krl_status_entry *e, const json_t *before)
+/* The part of all nodes was written. */
+static void tell_of(struct krl_statuses *s, struct krl_status_entry *e)
 {
 	const json_t *accepted = krl_status_condition(s->sent, "Accepted");
 	const json_t *programmed = krl_status_condition(s->sent, "Programmed");
 
 	if (!strcmp(krl_status_text(accepted, "status"), "False") &&
-	    !json_equal(accepted, krl_status_condition(before, "Accepted")))
+	    !json_equal(accepted, krl_status_condition(s->before, "Accepted")))
 		krl_status_tell(s, e, KRL_TOLD_REFUSED, krl_status_text(accepted, "message"));
 	if (!strcmp(krl_status_text(programmed, "status"), "True") &&
-	    strcmp(krl_status_text(krl_status_condition(before, "Programmed"), "status"), "True"))
+	    strcmp(krl_status_text(krl_status_condition(s->before, "Programmed"), "status"), "True"))
 		krl_status_tell(s, e, KRL_TOLD_PROGRAMMED, krl_status_text(programmed, "message"));
 }
 
@@ -185,16 +186,17 @@ static bool is_kept(const struct krl_statuses *s, const json_t *status)
 static void status_written(struct krl_statuses *s, struct krl_status_entry *e)
 {
 	json_t *object = s->lines.len ? json_loadb(s->lines.bytes, s->lines.len, 0, NULL) : NULL;
-	json_t *status = json_object_get(object, "status"), *before = e->seen;
+	json_t *status = json_object_get(object, "status");
 	char text[KRL_K8S_ERROR_BYTES];
 
+	json_decref(e->seen);
 	e->seen = json_incref(status);
 	e->round = !s->shared;
 	e->settle_ms = 0;
 	e->dirty = true;
 	e->due_ms = 0;
 	if (s->shared)
-		tell_of(s, e, before);
+		tell_of(s, e);
 	if (is_kept(s, status)) {
 		recover(&e->setback);
 	} else {
@@ -202,7 +204,6 @@ static void status_written(struct krl_statuses *s, struct krl_status_entry *e)
 			 "CustomResourceDefinition of this version?", e->ns, e->name);
 		set_back(s, &e->setback, text, 0);
 	}
-	json_decref(before);
 	json_decref(object);
 }
 
@@ -323,6 +324,7 @@ static void send_status(struct krl_statuses *s, struct krl_status_entry *e, json
 	if (!e->round)
 		e->next_ms = uv_now(s->loop) + s->every_ms;
 	s->sent = status;
+	s->before = json_incref(e->seen);
 	s->shared = shared;
 	ask(s, e, KRL_LANE_STATUS, "PATCH", "application/apply-patch+yaml", path,
 	    json_pack("{s:s, s:s, s:{s:s, s:s}, s:O}", "apiVersion", "kmesh.net/v1alpha1", "kind", "RateLimit",

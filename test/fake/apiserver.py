@@ -19,6 +19,7 @@ import time
 import urllib.parse
 
 import apply
+import writes
 
 PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
                   r"(?:/(?P<name>[^/]+))?(?P<sub>/status)?")
@@ -274,7 +275,7 @@ class ApiServer:
         return None
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Answers in one piece are not to wait for acknowledgements.
     disable_nagle_algorithm = True
@@ -359,67 +360,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def refuse(self, code, reason, message):
         self.answer(code, status(code, reason, message))
-
-    def create(self, kind, namespace, object):
-        """concepts, "API verbs": create. Of Events (core/v1, and pkg/apis/core/validation, events.go): what is involved
-        has to be in the same namespace."""
-        api = self.api
-        name = object.get("metadata", {}).get("name")
-        if kind.kind != "Event":
-            self.refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
-        elif not name or len(name) > 253 or object["involvedObject"].get("namespace") != namespace or \
-                object["metadata"].get("namespace", namespace) != namespace:
-            self.refuse(422, "Invalid", f'Event "{name}" is invalid')
-        else:
-            with api.lock:
-                there = (namespace, name) in kind.objects
-                if not there:
-                    kind.objects[namespace, name] = object
-            if there:
-                self.refuse(409, "AlreadyExists", f'events "{name}" already exists')
-            else:
-                self.answer(201, object)
-
-    def merge(self, kind, namespace, name, patch):
-        """RFC 7386, which application/merge-patch+json is."""
-        api = self.api
-        if self.headers["Content-Type"] != "application/merge-patch+json" or kind.kind != "Event":
-            self.refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
-            return
-        with api.lock:
-            object = kind.objects.get((namespace, name))
-            if object:
-                object = kind.objects[namespace, name] = {**object, **patch}
-        if object:
-            self.answer(200, object)
-        else:
-            self.refuse(404, "NotFound", f'events "{name}" not found')
-
-    def patch_status(self, namespace, name, query, object):
-        """SSA, "Server-side apply" and its API; apiserver, pkg/endpoints/handlers/patch.go: a field manager is required,
-        and what a status belongs to is not made by it."""
-        api = self.api
-        manager = query.get("fieldManager", "")
-        named = f'ratelimits.kmesh.net "{name}"'
-        if self.headers["Content-Type"] != "application/apply-patch+yaml":
-            self.refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
-        elif not manager or len(manager) > 128 or object.get("kind") != "RateLimit" or \
-                object.get("apiVersion") != "kmesh.net/v1alpha1" or object["metadata"].get("name") != name:
-            self.refuse(400, "BadRequest", "not what is applied")
-        elif "managedFields" in object["metadata"]:
-            self.refuse(400, "BadRequest", "metadata.managedFields must be nil")
-        else:
-            try:
-                self.answer(200, api.apply_status(name, namespace, manager, object["status"],
-                                                  query.get("force") == "true"))
-            except KeyError:
-                self.refuse(404, "NotFound", f"{named} not found")
-            except apply.Conflict as conflict:
-                who, path = conflict.args[0][0]
-                self.refuse(409, "Conflict", f'Apply failed with {len(conflict.args[0])} conflict: conflict with "{who}" '
-                                             f"with subresource \"status\": .status.{'.'.join(path)}")
-            except apply.Invalid as invalid:
-                self.refuse(422, "Invalid", f"{named} is invalid: {invalid}")
 
     def list(self, kind, namespace, query):
         """concepts, "Retrieving large results sets in chunks": a page has metadata.continue as long as there is more;
