@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/policy/diag.h"
+
 static const char *const reasons[] = {
 	[KRL_VERDICT_NONE] = "Pending",
 	[KRL_VERDICT_PROGRAMMED] = "Programmed",
@@ -133,7 +135,7 @@ static json_t *condition(const json_t *seen, const char *type, bool holds, int64
 static json_t *programmed(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
 {
 	static const enum krl_verdict_reason troubles[] = { KRL_VERDICT_UNSUPPORTED, KRL_VERDICT_PENDING };
-	char message[KRL_VERDICT_BYTES + 256];
+	char message[2 * KRL_VERDICT_BYTES];
 	const struct opinion *opinion;
 	size_t i;
 
@@ -142,6 +144,7 @@ static json_t *programmed(const struct opinion best[], const json_t *seen, int64
 		if (!opinion->node)
 			continue;
 		snprintf(message, sizeof(message), "%s: %s", opinion->node, opinion->message);
+		krl_make_printable(message);
 		return condition(seen, "Programmed", false, generation, reasons[troubles[i]], message, now_s);
 	}
 	if (best[KRL_VERDICT_PROGRAMMED].node)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "agent/policy/diag.h"
 #include "conditions.h"
 
 #define COMPONENT "kmesh-rl-agent"
@@ -16,6 +17,8 @@ void krl_notice_add(struct krl_notice *event, const char *message, int64_t now_s
 	event->last_s = now_s;
 	event->pending++;
 	snprintf(event->message, sizeof(event->message), "%s", message);
+	/* It may be cut in the middle of a character. */
+	krl_make_printable(event->message);
 }
 
 json_t *krl_notice_make(struct krl_notice *event, const struct krl_notice_of *of, uint64_t unique)

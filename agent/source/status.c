@@ -80,7 +80,7 @@ static void remove_at(struct krl_statuses *s, size_t at)
 {
 	struct krl_status_entry *e = s->entries[at];
 
-	krl_status_cancel(s, e);
+	krl_status_leave(s, e);
 	memmove(&s->entries[at], &s->entries[at + 1], (--s->count - at) * sizeof(*s->entries));
 	entry_free(e);
 }
@@ -129,7 +129,7 @@ void krl_statuses_close(struct krl_statuses *s)
 {
 	if (!s)
 		return;
-	krl_status_cancel(s, NULL);
+	krl_status_cancel(s);
 	krl_handle_close(s->timer);
 	krl_handle_close(s->sampler);
 	while (s->count)

@@ -60,7 +60,7 @@ struct krl_statuses {
 	struct krl_setback lanes[KRL_LANES];
 	uint64_t budget_ms;		/* of requests: as much as this is in the past */
 	size_t turn;			/* whose turn it is */
-	/* The request that is under way, about @at: */
+	/* The request that is under way, about at, which is NULL when that is gone: */
 	struct krl_http_request *request;
 	struct krl_status_entry *at;
 	enum krl_lane lane;
@@ -80,8 +80,12 @@ void krl_status_touch(struct krl_statuses *statuses, struct krl_status_entry *en
 /* Look at all that are to be, soon. */
 void krl_status_wake(struct krl_statuses *statuses);
 
-/* Give up the request about @entry, which is about to go. NULL: whatever it is about. */
-void krl_status_cancel(struct krl_statuses *statuses, const struct krl_status_entry *entry);
+/* @entry is about to go: what comes of a request about it concerns nobody. It is not cancelled, since this may be the body
+ * of another one. */
+void krl_status_leave(struct krl_statuses *statuses, const struct krl_status_entry *entry);
+
+/* Give up the request that is under way. */
+void krl_status_cancel(struct krl_statuses *statuses);
 
 /* @kind happened to @entry; @message is for people. */
 void krl_status_tell(struct krl_statuses *statuses, struct krl_status_entry *entry, enum krl_told kind,

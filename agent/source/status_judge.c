@@ -41,6 +41,8 @@ static void complain(struct krl_verdict *verdict, enum krl_verdict_reason reason
 		len = 0;
 	verdict->reason = reason;
 	snprintf(verdict->message + len, sizeof(verdict->message) - len, "%s%s", len ? "; " : "", text);
+	/* It may be cut in the middle of a character. */
+	krl_make_printable(verdict->message);
 }
 
 static void take_complaints(struct krl_statuses *s, const struct krl_diags *errors)
@@ -109,6 +111,7 @@ static void set(struct krl_verdict *verdict, enum krl_verdict_reason reason, con
 {
 	verdict->reason = reason;
 	snprintf(verdict->message, sizeof(verdict->message), "%s", message);
+	krl_make_printable(verdict->message);
 }
 
 /* What nobody complained about. */

@@ -73,14 +73,16 @@ static void forget_request(struct krl_statuses *s)
 	krl_lines_clear(&s->lines);
 }
 
-void krl_status_cancel(struct krl_statuses *s, const struct krl_status_entry *e)
+void krl_status_leave(struct krl_statuses *s, const struct krl_status_entry *e)
 {
-	if (!s->request || (e && s->at != e))
-		return;
+	if (s->at == e)
+		s->at = NULL;
+}
+
+void krl_status_cancel(struct krl_statuses *s)
+{
 	krl_http_cancel(s->request);
 	forget_request(s);
-	if (e)
-		krl_status_wake(s);
 }
 
 /* It went well. */
@@ -258,6 +260,8 @@ static void refused(struct krl_statuses *s, struct krl_status_entry *e, const st
 	else
 		snprintf(text, sizeof(text), "%s: %ld %s", what, result->status, said.text);
 	e->due_ms = 0;
+	if (s->lane == KRL_LANE_STATUS)
+		e->next_ms = 0;
 	if (result->error || !is_about_object(result->status)) {
 		set_back(s, lane, text, after_s);
 		return;
@@ -279,15 +283,14 @@ static void on_done(void *arg, const struct krl_http_result *result)
 	bool good = !result->error && (result->status == 200 || result->status == 201);
 
 	uv_update_time(s->loop);
-	if (!good) {
-		refused(s, e, result);
-	} else {
+	if (good)
 		recover(&s->lanes[s->lane]);
-		if (s->lane == KRL_LANE_STATUS)
-			status_written(s, e);
-		else
-			event_written(s, e);
-	}
+	if (e && !good)
+		refused(s, e, result);
+	else if (e && s->lane == KRL_LANE_STATUS)
+		status_written(s, e);
+	else if (e)
+		event_written(s, e);
 	forget_request(s);
 	krl_status_wake(s);
 }
