@@ -163,8 +163,11 @@ void krl_statuses_list(struct krl_statuses *s)
 {
 	size_t i;
 
-	for (i = 0; s && i < s->count; i++)
+	/* Of a server that was restored, versions may be lower than before. */
+	for (i = 0; s && i < s->count; i++) {
 		s->entries[i]->offered = false;
+		s->entries[i]->version = 0;
+	}
 }
 
 void krl_statuses_listed(struct krl_statuses *s)
@@ -203,9 +206,36 @@ static struct krl_status_entry *entry_of(struct krl_statuses *s, const json_t *o
 	return NULL;
 }
 
+/* 0: it is no number, as etcd's are. */
+static uint64_t version_of(const json_t *object)
+{
+	const char *text = krl_answer_meta(object, "resourceVersion");
+	uint64_t version;
+	char *end;
+
+	errno = 0;
+	version = strtoull(text, &end, 10);
+	return errno || *end || *text < '0' || *text > '9' ? 0 : version;
+}
+
+bool krl_status_see(struct krl_status_entry *e, const json_t *object)
+{
+	json_t *status = json_object_get(object, "status");
+	uint64_t version = version_of(object);
+	bool changed;
+
+	if (version && version < e->version)
+		return false;
+	changed = e->seen ? !json_equal(e->seen, status) : status != NULL;
+	e->version = version;
+	json_decref(e->seen);
+	e->seen = json_incref(status);
+	return changed;
+}
+
 bool krl_statuses_put(struct krl_statuses *s, const json_t *object)
 {
-	json_t *status = json_object_get(object, "status"), *spec = json_object_get(object, "spec");
+	const json_t *spec = json_object_get(object, "spec");
 	struct krl_status_entry *e = s ? entry_of(s, object) : NULL;
 	int64_t generation;
 	bool changed;
@@ -220,11 +250,8 @@ bool krl_statuses_put(struct krl_statuses *s, const json_t *object)
 		krl_summary_service(spec, e->service);
 		krl_summary_limit(spec, e->limit);
 	}
-	if (!changed && (e->seen ? json_equal(e->seen, status) : !status))
-		return false;
-	json_decref(e->seen);
-	e->seen = json_incref(status);
-	krl_status_touch(s, e);
+	if (krl_status_see(e, object) || changed)
+		krl_status_touch(s, e);
 	return changed;
 }
 

@@ -26,6 +26,7 @@ struct krl_status_entry {
 	char *ns, *name, *uid;
 	int64_t generation;
 	json_t *seen;			/* the status as it is; NULL: there is none */
+	uint64_t version;		/* of the object that it is of; 0: not known */
 	char service[KRL_SUMMARY_BYTES], limit[KRL_SUMMARY_BYTES];
 	bool offered;			/* in the list that is under way */
 	struct krl_verdict own;
@@ -73,6 +74,10 @@ struct krl_statuses {
 
 /* NULL: there is none. */
 struct krl_status_entry *krl_status_find(const struct krl_statuses *statuses, const char *ns, const char *name);
+
+/* @object is that of @entry, from the watch, or the answer to a request; the other one may have been faster, and what is
+ * older is passed over. Returns whether its status is another than before. */
+bool krl_status_see(struct krl_status_entry *entry, const json_t *object);
 
 /* It has to be looked at whether the status of @entry is what it is to be. */
 void krl_status_touch(struct krl_statuses *statuses, struct krl_status_entry *entry);

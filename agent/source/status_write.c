@@ -191,8 +191,8 @@ static void status_written(struct krl_statuses *s, struct krl_status_entry *e)
 	json_t *status = json_object_get(object, "status");
 	char text[KRL_K8S_ERROR_BYTES];
 
-	json_decref(e->seen);
-	e->seen = json_incref(status);
+	if (object)
+		krl_status_see(e, object);
 	e->round = !s->shared;
 	e->settle_ms = 0;
 	e->dirty = true;

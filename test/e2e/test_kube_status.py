@@ -2,6 +2,7 @@
 """What the agent writes to the API server of a RateLimit: its status, and Events."""
 
 import contextlib
+import json
 import time
 
 from apiserver import refuse
@@ -241,6 +242,28 @@ def kube_status_taken_back(env):
     wait_for("the entry of the node", lambda: node(cluster)["endpoints"] == 1)
     wait_for("what is all nodes'", lambda: cluster.api.status()["limited"] == 0)
     equal(node(cluster, "node-z"), {"node": "node-z", "endpoints": 7}, "the entry of another node")
+
+
+@case
+def kube_status_late_answer(env):
+    """An answer that is older than what the watch has said meanwhile is not what there is."""
+    cluster = Cluster(env)
+    somebody = {"nodes": [{"node": NODE, "endpoints": 99}]}
+
+    def answer_late(handler):
+        if "fieldManager=kmesh-rl&" not in handler.path:
+            return True
+        found = cluster.api.apply_status("limit", "default", "kmesh-rl", json.loads(handler.body)["status"], True)
+        cluster.api.apply_status("limit", "default", "somebody", somebody, True)
+        time.sleep(0.3)
+        handler.answer(200, found)
+        return False
+
+    cluster.api.fault("patch", "ratelimits/status", answer_late, 2)
+    cluster.api.put(ratelimit("limit"))
+    cluster.agent("limit")
+    wait_for("what was written over", lambda: node(cluster).get("endpoints") == 99)
+    wait_for("the entry of the node again", lambda: node(cluster)["endpoints"] == 1)
 
 
 @case

@@ -324,7 +324,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
     def ask(self, verb=None):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         verb = verb or ("watch" if query.get("watch") in ("1", "true") else "list")
         match = PATH.fullmatch(url.path)
         plural = match["plural"] if match else ""
