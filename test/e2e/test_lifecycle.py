@@ -411,7 +411,8 @@ def usage_errors_exit_2(env):
     for args in (["--no-such-flag"], ["--det"], ["--source"], ["--detach=1"], ["--source", "ftp:nowhere"], ["extra"],
                  [], ["--source", "dir:x", "--kubeconfig", "y"], [*kubernetes, "--namespace", "no/name"],
                  [*kubernetes, "--namespace", ""], [*kubernetes, "--namespace", "a" * 64],
-                 [*kubernetes, "--watch-seconds", "0"], [*kubernetes, "--watch-seconds", "1h"]):
+                 [*kubernetes, "--watch-seconds", "0"], [*kubernetes, "--watch-seconds", "1h"],
+                 [*kubernetes, "--status-seconds", "0"]):
         result = subprocess.run([env.agent_path(), *args], stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, timeout=DEADLINE_S, check=False)
         equal(result.returncode, 2, f"exit status of {args}: {result.stderr!r}")

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What became of RateLimits, by how it went to do what they say. The loop does not run: nothing is sent. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/source/status_internal.h"
+
+static uv_loop_t loop;
+static struct krl_statuses *statuses;
+static struct krl_diags errors, notes;
+static struct krl_plan plan;
+static struct krl_plan_rule rules[3];
+static struct krl_plan_endpoint endpoints[2];
+
+static void put(const char *name, int generation, const char *version)
+{
+	json_t *object = json_pack("{s:{s:s, s:s, s:s, s:s, s:i}, s:{s:s}, s:{s:s}}", "metadata", "namespace", "default",
+				   "name", name, "uid", "u", "resourceVersion", version, "generation", generation,
+				   "spec", "service", "web", "status", "service", version);
+
+	krl_statuses_put(statuses, object);
+	json_decref(object);
+}
+
+static int setup(void **state)
+{
+	struct krl_statuses_options options = { "node-a", 10 };
+
+	uv_loop_init(&loop);
+	plan = (struct krl_plan){ .rules = rules };
+	return krl_statuses_open(&loop, NULL, &options, &statuses);
+}
+
+static int teardown(void **state)
+{
+	krl_statuses_close(statuses);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	krl_diags_clear(&errors);
+	krl_diags_clear(&notes);
+	return uv_loop_close(&loop);
+}
+
+static void judge(int err, bool unread)
+{
+	struct krl_outcome outcome = { &plan, &errors, &notes, unread, err, "kernel: no" };
+
+	krl_statuses_judge(statuses, &outcome);
+}
+
+static const struct krl_verdict *verdict(const char *name)
+{
+	return &krl_status_find(statuses, "default", name)->own;
+}
+
+static void check(const char *name, enum krl_verdict_reason reason, int generation, int on_endpoints, const char *message)
+{
+	const struct krl_verdict *v = verdict(name);
+
+	assert_string_equal(v->message, message);
+	assert_int_equal(v->reason, reason);
+	assert_int_equal(v->generation, generation);
+	assert_int_equal(v->endpoints, on_endpoints);
+}
+
+/* Rule @number is of @name, and on the endpoints that @bits says. */
+static void place(unsigned int number, const char *name, unsigned int bits)
+{
+	unsigned int i;
+
+	snprintf(rules[number].ns, sizeof(rules[number].ns), "default");
+	snprintf(rules[number].name, sizeof(rules[number].name), "%s", name);
+	plan.rule_count = number + 1;
+	plan.endpoints = endpoints;
+	plan.endpoint_count = 2;
+	for (i = 0; i < 2; i++) {
+		if (!number)
+			endpoints[i].rule_count = endpoints[i].outside_count = 0;
+		if (bits & 1 << i)
+			endpoints[i].rules[endpoints[i].rule_count++] = number;
+	}
+}
+
+static void an_endpoint_counts_once(void **state)
+{
+	put("a", 1, "1");
+	put("b", 1, "2");
+	place(0, "a", 3);
+	place(1, "a", 1);
+	place(2, "b", 2);
+	judge(0, false);
+	check("a", KRL_VERDICT_PROGRAMMED, 1, 2, "it is in force");
+	check("b", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+}
+
+static void complaints_find_their_object(void **state)
+{
+	put("a", 1, "1");
+	put("ab", 1, "2");
+	put("c", 1, "3");
+	krl_diags_add(&errors, "RateLimit default/a", 0, 0, "spec.rules: missing, not RateLimit default/c: it");
+	krl_diags_add(&errors, "RateLimit default/a", 0, 0, "spec.port: too high");
+	krl_diags_add(&errors, "kubernetes", 0, 0, "RateLimit default/ab: too many rules");
+	krl_diags_add(&errors, "https://server", 0, 0, "RateLimit default/c: x");
+	krl_diags_add(&notes, "kubernetes", 0, 0, "RateLimit default/c waits: service web has no endpoint");
+	judge(0, false);
+	check("a", KRL_VERDICT_INVALID, 1, 0, "spec.rules: missing, not RateLimit default/c: it; spec.port: too high");
+	check("ab", KRL_VERDICT_CONFLICTED, 1, 0, "too many rules");
+	check("c", KRL_VERDICT_SERVICE_NOT_FOUND, 1, 0, "service web has no endpoint");
+}
+
+static void a_kernel_that_fails_is_no_fault_of_what_is_in_force(void **state)
+{
+	put("old", 1, "1");
+	place(0, "old", 1);
+	judge(0, false);
+	put("new", 1, "2");
+	judge(-ENOSPC, false);
+	check("old", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+	check("new", KRL_VERDICT_PENDING, 1, 0, "kernel: no");
+	judge(-ENOTSUP, false);
+	check("new", KRL_VERDICT_UNSUPPORTED, 1, 0, "kernel: no");
+	put("old", 2, "3");
+	judge(-ENOSPC, false);
+	check("old", KRL_VERDICT_PENDING, 2, 1, "kernel: no");
+}
+
+static void nothing_is_said_while_services_are_unread(void **state)
+{
+	put("a", 1, "1");
+	judge(0, true);
+	check("a", KRL_VERDICT_NONE, 0, 0, "");
+	judge(0, false);
+	check("a", KRL_VERDICT_NO_ENDPOINTS, 1, 0, "its endpoints are on other nodes");
+}
+
+static void what_is_older_is_passed_over(void **state)
+{
+	put("a", 1, "10");
+	put("a", 2, "9");
+	assert_string_equal(krl_status_text(krl_status_find(statuses, "default", "a")->seen, "service"), "10");
+	assert_int_equal(krl_status_find(statuses, "default", "a")->generation, 2);
+	krl_statuses_list(statuses);
+	put("a", 2, "8");
+	assert_string_equal(krl_status_text(krl_status_find(statuses, "default", "a")->seen, "service"), "8");
+	put("a", 2, "x");
+	assert_string_equal(krl_status_text(krl_status_find(statuses, "default", "a")->seen, "service"), "x");
+}
+
+static void a_list_says_what_is_gone(void **state)
+{
+	put("a", 1, "1");
+	put("b", 1, "2");
+	put("c", 1, "3");
+	krl_statuses_list(statuses);
+	put("b", 1, "4");
+	krl_statuses_listed(statuses);
+	assert_int_equal(statuses->count, 1);
+	assert_non_null(krl_status_find(statuses, "default", "b"));
+	assert_null(krl_status_find(statuses, "default", "a"));
+}
+
+static void names_that_are_no_paths_are_left_out(void **state)
+{
+	put("../a", 1, "1");
+	put("a?b", 1, "2");
+	assert_int_equal(statuses->count, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(an_endpoint_counts_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(complaints_find_their_object, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_kernel_that_fails_is_no_fault_of_what_is_in_force, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_said_while_services_are_unread, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_older_is_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_list_says_what_is_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_that_are_no_paths_are_left_out, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
