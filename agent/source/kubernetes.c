@@ -125,7 +125,7 @@ static void on_object(void *arg, const json_t *object)
 	struct follower *f = arg;
 
 	f->owner->no_memory |= krl_store_put(f->owner->store, f->kind, object) != 0;
-	/* Another generation has to be judged, though it says the same. */
+	/* Another generation has to be judged, though the store finds nothing new, or could not read it. */
 	if (f->kind == KRL_KIND_RATE_LIMIT && krl_statuses_put(f->owner->statuses, object) &&
 	    krl_watch_is_read(f->watch))
 		settle(f->owner);

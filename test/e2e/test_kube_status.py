@@ -122,6 +122,20 @@ def kube_status_refused(env):
 
 
 @case
+def kube_status_nested_too_deeply(env):
+    """What is not even looked at is refused too, by its generation."""
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit"))
+    cluster.agent("limit")
+    wait_condition(cluster, "Programmed", "True", "Programmed")
+    deep = []
+    for _ in range(150):
+        deep = [deep]
+    cluster.api.put(ratelimit("limit", rules=deep))
+    equal(wait_condition(cluster, "Accepted", "False", "Invalid")["message"], "nested too deeply", "message")
+
+
+@case
 def kube_status_service_not_found(env):
     """Nobody has anything of it, so that nodes[] is empty: still it is told."""
     cluster = Cluster(env)
@@ -198,7 +212,9 @@ def kube_status_written_seldom(env):
     settled(cluster)
     equal(writes(cluster), before, "requests that write, by an agent to whom nothing is new")
     # Another generation that says the same is told of all the same.
-    cluster.api.put(ratelimit("limit", limit="3/day", mode="Enforce"))
+    dying = ratelimit("limit", limit="3/day")
+    dying["metadata"].update(deletionTimestamp="2026-01-02T00:00:00Z", finalizers=["example.com/wait"])
+    cluster.api.put(dying)
     wait_for("the generation", lambda: cluster.api.status()["observedGeneration"] == 2)
 
 
@@ -305,21 +321,24 @@ def kube_status_forbidden(env):
 
 @case
 def kube_status_deleted(env):
-    """Deleted in the middle of it: the status is nobody's, and the others get theirs."""
+    """Deleted before the request about it is answered: that concerns nobody, and the others get their status."""
     cluster = Cluster(env)
 
     def delete_first(handler):
         cluster.api.delete("RateLimit", "gone")
+        time.sleep(0.5)
         return True
 
     cluster.api.fault("patch", "ratelimits/status", delete_first)
     cluster.api.put(ratelimit("gone", at=9000))
+    agent = cluster.start()
+    wait_for("the request", lambda: cluster.api.count("patch", "ratelimits/status"))
     cluster.api.put(ratelimit("limit"))
-    agent = cluster.agent("limit")
     wait_condition(cluster, "Programmed", "True", "Programmed")
     settled(cluster)
     equal([path for verb, _, path, _ in cluster.api.requests if verb == "patch" and "/gone/" in path][1:], [],
           "tries after it is gone")
+    expect("404" not in agent.text(), "the agent complains about what is gone")
     expect(agent.process.poll() is None, "the agent exited")
 
 

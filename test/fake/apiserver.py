@@ -179,8 +179,11 @@ class ApiServer:
             metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
             # CRD, "Status subresource": generation counts changes of all but metadata and status, and what is put
             # beside the subresource says nothing of the status.
-            generation = before["metadata"]["generation"] if before else 0
-            metadata["generation"] = generation + (not before or before.get("spec") != stored.get("spec"))
+            # apiserver, pkg/registry/rest, BeforeDelete(): that it is to go as soon as finalizers let it counts too.
+            was = before or {"metadata": {"generation": 0}}
+            metadata["generation"] = was["metadata"]["generation"] + (
+                was.get("spec") != stored.get("spec") or
+                was["metadata"].get("deletionTimestamp") != metadata.get("deletionTimestamp"))
             metadata["managedFields"] = [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
             if kind.kind == "RateLimit":
                 stored.pop("status", None)
