@@ -308,7 +308,7 @@ def nothing_is_in_the_way_before_the_first_rule(env):
         equal(attached(env, *kinds), dict.fromkeys(kinds, 1), "programs on the cgroup, by type, with the rule")
         is_ten([other.connect_ex((LOOPBACK, PORT))] + outcomes(11))
         os.unlink(os.path.join(env.config, "limit.yaml"))
-        wait_for("the rule gone", lambda: env.lists("in"))
+        wait_for("the rule gone", lambda: not env.lists("limit"))
         agent.kill()
         env.agent("in")
         equal(attached(env, *kinds), dict.fromkeys(kinds, 1), "programs on the cgroup, by type, without the rule")

@@ -23,7 +23,8 @@ SERIES = ["6.1", "6.12"]
 CASES = ["basic/", "capabilities/connections", "capabilities/pods", "capabilities/tokens", "segments/", "open/idle",
          "connections/ten_are_let_in", "connections/over_ipv6",
          "connections/with_syn_cookies", "concurrent/three_at_once", "concurrent/a_server_that_is_killed",
-         "http2/the_eleventh", "http2/goaway_stands", "kube_basic/kube_apply", "llm_budget/fifty", "llm_cut/cut_in_good_form_chat", "llm_reserve/of_a_client_that_resets",
+         "http2/the_eleventh", "http2/goaway_stands", "kube_basic/kube_apply", "llm_budget/fifty",
+         "llm_cut/cut_in_good_form_chat", "llm_reserve/of_a_client_that_resets",
          "lifecycle/limits_hold", "lifecycle/no_token_is_lost",
          "lifecycle/detach_removes", "outbound/over_the_limit", "outbound/ipv6", "outbound/each_namespace",
          "send/one_connection", "send/bodies", "send/expect", "send/nothing_of", "send_tls/"]
