@@ -85,7 +85,8 @@ def base(stage, build, here):
         shutil.copytree(os.path.join(test, name), stage.path(f"krl/test/{name}"))
         compileall.compile_dir(stage.path(f"krl/test/{name}"), quiet=1,
                                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    stage.add(os.path.join(os.path.dirname(test), "deploy/base/daemonset.yaml"), "/krl/deploy/base/daemonset.yaml")
+    for name in ("deploy/base/daemonset.yaml", "crds/kmesh.net_ratelimits.yaml"):
+        stage.add(os.path.join(os.path.dirname(test), name), f"/krl/{name}")
     for name in ("kmesh-rl-agent", "kmesh-rl"):
         stage.add_linked(os.path.join(build, name), f"/krl/build/{name}")
     stage.add_linked(os.path.join(build, "test/bench/blocking"), "/krl/build/test/bench/blocking")

@@ -74,6 +74,8 @@ def read(results, ended):
     if lines[-1:] != ["end"]:
         last = "/".join(rows[-1][1:3]) if rows else "nothing"
         rows.append(["fail", "boot", "(all)", f"no end of the suites after {last}: {ended}"])
+    elif all(row[1] == "boot" or row[1].startswith("prog") for row in rows):
+        rows.append(["fail", "boot", "(all)", "no end-to-end case ran"])
     return rows
 
 
