@@ -37,6 +37,11 @@ async def chat(request):
     return StreamingResponse(events(body["model"]), media_type="text/event-stream")
 
 
+class Server(uvicorn.Server):
+    def install_signal_handlers(self):
+        """None: SIGTERM ends it at once, where uvicorn would wait for its connections to end."""
+
+
 if __name__ == "__main__":
-    uvicorn.run(Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])]), port=int(sys.argv[1]),
-                log_level="warning")
+    routes = [Route("/v1/chat/completions", chat, methods=["POST"])]
+    Server(uvicorn.Config(Starlette(routes=routes), port=int(sys.argv[1]), log_level="warning")).run()
