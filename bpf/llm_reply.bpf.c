@@ -18,6 +18,7 @@ static __always_inline struct krl_llm *krl_reply_llm_of(struct krl_replying *rep
 	llm->at = llm->end = 0;
 	if (llm->answering && (__s32)(seq - r->at_seq) > 0)
 		llm->gap = 1;
+	krl_meter_goes_on(llm);
 	return llm;
 }
 

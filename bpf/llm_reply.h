@@ -58,9 +58,10 @@ static __always_inline int krl_reply_read(struct krl_replying *replying, const c
 	__u32 have = llm->end - llm->at;
 
 	if (llm->metered) {
-		if (llm->at >= llm->end ||
-		    (llm->at && have < KRL_EVENT_BYTES && have < n && krl_llm_usage_begins(&llm->usage)))
-			return krl_reply_fill(replying, data, end);
+		if ((llm->at >= llm->end ||
+		     (llm->at && have < KRL_EVENT_BYTES && have < n && krl_llm_usage_begins(&llm->usage))) &&
+		    krl_reply_fill(replying, data, end))
+			return -1;
 		n = krl_llm_usage_step(&llm->usage, &llm->window, llm->at, llm->end);
 		llm->at += n;
 	}

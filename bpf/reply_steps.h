@@ -64,7 +64,7 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	struct krl_conn *conn = ((struct krl_replying *)ctx)->conn;
 	struct krl_reply *r = &conn->reply;
 	struct krl_reply_walk *w = &conn->reply_walk;
-	__u32 at, answered;
+	__u32 at, answered, n;
 	char *data, *end;
 	int event;
 
@@ -87,7 +87,11 @@ static long krl_reply_walk_step(__u32 i, void *ctx)
 	}
 	answered = r->answered;
 	event = KRL_REPLY_NOTHING;
-	if (!llm || !r->skip)
+	/* A stream may be cut between two chunks. */
+	n = llm && !llm->cuts && !r->skip && data + 8 <= end ? krl_reply_next_chunk(r, krl_load_word(data)) : 0;
+	if (n)
+		w->off += n;
+	else if (!llm || !r->skip)
 		w->off += krl_reply_step(r, data, end, &event);
 	else if (krl_reply_read(ctx, data, end))
 		event = KRL_REPLY_UNREADABLE;

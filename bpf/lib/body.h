@@ -16,4 +16,13 @@ static __always_inline __u64 krl_body_word(const struct krl_http_window *w, __u3
 	return krl_load_word(w->bytes + KRL_MASKED(at, KRL_HTTP_WINDOW_BYTES));
 }
 
+/* Words that are looked at together: a loop over one at a time spends more on the loop than on the word. */
+#define KRL_BODY_WORDS 4
+
+/* The first of so many words, as krl_body_word(). */
+static __always_inline const char *krl_body_words(const struct krl_http_window *w, __u32 at)
+{
+	return w->bytes + KRL_MASKED(at, KRL_HTTP_WINDOW_BYTES);
+}
+
 #endif

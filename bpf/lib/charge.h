@@ -176,39 +176,55 @@ static __always_inline void krl_charge_estimate(const struct krl_charge *charge,
 	t->has |= KRL_LLM_HAS_INPUT | KRL_LLM_HAS_OUTPUT | KRL_LLM_HAS_TOTAL;
 }
 
+/* Events that may come until a budget is looked at again. */
+#define KRL_CHARGE_AHEAD 256
+
 struct krl_exceeding {
 	struct krl_settling settling;
-	__u32 exceeded;
-	__u32 pad;
+	__s64 ahead;	/* events that no budget is exceeded by; below 0: one is */
 };
+
+/* Of estimates, is the cost by @program at most one more for each event? */
+static __always_inline int krl_charge_is_plain(const struct krl_cost *program)
+{
+	return program && program->count == 1 && program->steps[0].op == KRL_COST_LOAD;
+}
 
 static long krl_charge_exceeds_key(__u32 i, void *ctx)
 {
 	struct krl_exceeding *e = ctx;
 	struct krl_charge *charge = e->settling.charge;
 	const struct krl_bucket_key *key = &charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
-	__u64 reserved = charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)], cost;
+	__u64 reserved = charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)], cost, program;
 	struct krl_settings settings;
 	struct krl_bucket *b;
 	struct krl_rule *rule;
 	__u32 slot = key->slot;
+	__s64 ahead;
 
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	if (!(charge->cuts >> i & 1) || !rule || krl_rule_read(rule, key->rule_id, &settings))
 		return 0;
 	cost = krl_charge_cost(&e->settling, rule, reserved);
 	b = krl_held_bucket(key, charge->overflow >> i & 1);
-	if (!b || cost <= reserved)
+	if (!b)
 		return 0;
-	e->exceeded |= krl_bucket_peek(b, &settings, e->settling.now_ns) < (__s64)(cost - reserved);
-	return e->exceeded;
+	ahead = (__s64)(reserved - cost);
+	if (ahead < 0)
+		ahead += krl_bucket_peek(b, &settings, e->settling.now_ns);
+	program = KRL_READ_ONCE(rule->cost);
+	if (ahead > 0 && !krl_charge_is_plain(bpf_map_lookup_elem(&krl_costs, &program)))
+		ahead = 0;
+	if (ahead < e->ahead)
+		e->ahead = ahead;
+	return ahead < 0;
 }
 
-/* Would the answer to request @number, as far as @llm has it, be more than what is left of a budget at which it is to be
- * cut? */
-KRL_GLOBAL int krl_charge_exceeded(__u64 cookie, __u32 number, struct krl_llm *llm)
+/* The answer to request @number, as far as @llm has it: is it more than what is left of a budget at which it is to be cut?
+ * Then -1 is returned; else how many events, each of which is estimated as a token, may come until it might be. */
+KRL_GLOBAL int krl_charge_ahead(__u64 cookie, __u32 number, struct krl_llm *llm)
 {
-	struct krl_exceeding e = { .settling.known = KRL_LLM_ESTIMATED };
+	struct krl_exceeding e = { .settling.known = KRL_LLM_ESTIMATED, .ahead = KRL_CHARGE_AHEAD };
 	struct krl_charge_key key = { .cookie = cookie, .request = number };
 	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
 
@@ -220,7 +236,7 @@ KRL_GLOBAL int krl_charge_exceeded(__u64 cookie, __u32 number, struct krl_llm *l
 	e.settling.tokens = &llm->tokens;
 	e.settling.now_ns = bpf_ktime_get_boot_ns();
 	bpf_loop(charge->count, krl_charge_exceeds_key, &e, 0);
-	return e.exceeded;
+	return e.ahead < 0 ? -1 : e.ahead;
 }
 
 /* Are the answers to request @number cut where a budget is spent? */

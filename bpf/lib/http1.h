@@ -15,9 +15,9 @@
 
 #define KRL_HTTP_WINDOW_BYTES 512
 
-/* Bytes of a connection, and room: 9 may be read at any of them, and behind the last. */
+/* Bytes of a connection, and room: four words may be read at any of them, and one more than a word behind the last. */
 struct krl_http_window {
-	char bytes[KRL_HTTP_WINDOW_BYTES + 16];
+	char bytes[KRL_HTTP_WINDOW_BYTES + 32];
 };
 
 /* The empty line after the fields: where does the body end? RFC 9112, 6.3. */

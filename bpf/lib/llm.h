@@ -68,7 +68,7 @@ struct krl_llm {
 	__u8 cut;		/* enum krl_llm_cut */
 	__u8 before;		/* the framing's state, and the byte of the skb, ahead of a step */
 	__u32 off;
-	__u32 checked;		/* events that bring a piece of the answer, when the budget was last looked at */
+	__u32 unchecked;	/* events that bring a piece of the answer, at which the budget is looked at again */
 	__u32 base;		/* the number of the first head that ends in this skb */
 	__u32 heads;		/* that ended in it so far */
 	__u32 charged_from;	/* the first request of this skb that may have a charge */

@@ -37,17 +37,21 @@ struct krl_llm_alike {
 static __always_inline __u32 krl_llm_alike_count(const char *bytes, __u32 max, const struct krl_http_window *w, __u32 at,
 						 __u32 len)
 {
+	const char *words;
 	__u64 differ;
-	__u32 i;
+	__u32 i, k, n;
 
-	for (i = 0; i < max; i += 8) {
+	for (i = 0; i < max; i += KRL_BODY_WORDS * 8) {
 		if (i >= len)
 			break;
-		differ = krl_body_word(w, at + i) ^ krl_load_word(bytes + i);
-		if (len - i < 8)
-			differ = krl_word_first(differ, len - i);
-		if (differ)
-			return i + krl_word_before(krl_word_set(differ));
+		words = krl_body_words(w, at + i);
+		for (k = 0; k < KRL_BODY_WORDS; k++) {
+			differ = krl_load_word(words + k * 8) ^ krl_load_word(bytes + i + k * 8);
+			if (!differ)
+				continue;
+			n = i + k * 8 + krl_word_before(krl_word_set(differ));
+			return n < len ? n : len;
+		}
 	}
 	return len;
 }

@@ -24,25 +24,37 @@ static __always_inline int krl_llm_escapes(__u64 word)
 	return c == 'n' || c == '"' || c == '\\' || c == '/' || c == 't' || c == 'r' || c == 'b' || c == 'f';
 }
 
+/* Tops of the bytes of @word that a plain text ends at, or has its escapes at. */
+static __always_inline __u64 krl_llm_stops(__u64 word)
+{
+	return krl_word_quoted(word) | krl_word_of(word, '\\');
+}
+
 /* The quote that ends the text from @at to @end of @w. 0: it is not there, or the text is no plain one. */
 static __always_inline __u32 krl_llm_quote(const struct krl_http_window *w, __u32 at, __u32 end)
 {
-	__u32 n, i;
-	__u64 word;
+	const char *words;
+	__u64 found;
+	__u32 i, k;
+	__u8 c;
 
 	for (i = 0; i < KRL_HTTP_WINDOW_BYTES / 8; i++) {
 		if (at >= end)
 			break;
-		word = krl_body_word(w, at);
-		n = krl_word_before(krl_json_quotes(word) | krl_word_below(word, ' '));
-		at += n;
-		if (n == 8)
+		words = krl_body_words(w, at);
+		found = 0;
+		for (k = 0; k < KRL_BODY_WORDS && !found; k++) {
+			found = krl_llm_stops(krl_load_word(words + k * 8));
+			at += krl_word_before(found);
+		}
+		if (!found)
 			continue;
 		if (at >= end)
 			break;
-		if ((__u8)(word >> n * 8) == '"')
+		c = *krl_body_words(w, at);
+		if (c == '"')
 			return at;
-		if ((__u8)(word >> n * 8) != '\\')
+		if (c != '\\')
 			break;
 		at += 2;
 	}
@@ -121,38 +133,50 @@ static __always_inline __u32 krl_llm_lines(struct krl_llm_usage *u, const struct
 	return 0;
 }
 
-/* Does an event's data begin at the next byte? It is read faster if the window has all of it. */
+/* Does an event's data begin at the next byte, or perhaps the line that has them? They are read faster if the window has
+ * all of them. */
 static __always_inline int krl_llm_usage_begins(const struct krl_llm_usage *u)
 {
-	return u->form == KRL_LLM_EVENTS && !u->line && u->sse.state == KRL_SSE_DATA && u->json.state == KRL_JSON_START;
+	return u->form == KRL_LLM_EVENTS && !u->line && u->json.state == KRL_JSON_START &&
+	       (u->sse.state == KRL_SSE_DATA || u->sse.state <= KRL_SSE_CR);
+}
+
+/* The data of an event begin at @at of @w. Returns how many bytes of them are known from the event before, or 0. */
+static __always_inline __u32 krl_llm_known(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	__u32 did = krl_llm_alike_begin(&u->alike, &u->state, w, at, end);
+
+	if (did && u->value == KRL_LLM_CONTENT && u->json.state == KRL_JSON_VALUE)
+		did += krl_llm_piece(u, w, at + did, end);
+	return did;
 }
 
 /* One step over bytes of the body, in @w from @at on, before @end, of which there are some. Returns how many, which may
  * be none. */
 KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http_window *w, __u32 at, __u32 end)
 {
-	__u32 did, n = 0, i;
+	__u32 did, n = 0, ahead = 0, i;
 
 	if (!u || !w || at >= end)
 		return 0;
 	if (u->form == KRL_LLM_UNKNOWN && krl_llm_form_of(u, krl_body_word(w, at)))
 		return 1;
-	if (u->form == KRL_LLM_EVENTS) {
-		if (krl_llm_usage_begins(u)) {
-			did = krl_llm_alike_begin(&u->alike, &u->state, w, at, end);
-			if (did && u->value == KRL_LLM_CONTENT && u->json.state == KRL_JSON_VALUE)
-				did += krl_llm_piece(u, w, at + did, end);
+	if (u->form == KRL_LLM_EVENTS && !u->line) {
+		ahead = krl_sse_data(&u->sse, w, at, end);
+		at += ahead;
+		if (at >= end)
+			return ahead;
+		if (u->sse.state == KRL_SSE_DATA && u->json.state == KRL_JSON_START) {
+			did = krl_llm_known(u, w, at, end);
 			if (did)
-				return did;
+				return ahead + did;
 		}
-		if (!u->line) {
-			did = krl_llm_lines(u, w, at, end);
-			if (!u->line)
-				return did & 0xffff;
-		}
-		if (end - at > u->line)
-			end = at + u->line;
+		did = krl_llm_lines(u, w, at, end) & 0xffff;
+		if (!u->line)
+			return ahead + did;
 	}
+	if (u->form == KRL_LLM_EVENTS && end - at > u->line)
+		end = at + u->line;
 	for (i = 0; i < KRL_LLM_STEPS; i++) {
 		if (at + n >= end)
 			break;
@@ -165,11 +189,10 @@ KRL_GLOBAL int krl_llm_usage_step(struct krl_llm_usage *u, const struct krl_http
 		/* Behind the text krl_llm_piece() goes on. */
 		krl_llm_alike_keep(&u->alike, &u->state, did & 0xffff, at + n < end && !u->has_content);
 	}
-	did = n;
-	u->line -= u->form == KRL_LLM_EVENTS ? did : 0;
+	u->line -= u->form == KRL_LLM_EVENTS ? n : 0;
 	if (u->alike.end_maybe && !u->line)
 		krl_llm_piece_ended(u);
-	return did;
+	return ahead + n;
 }
 
 #endif

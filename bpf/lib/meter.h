@@ -16,7 +16,7 @@ static __always_inline void krl_meter_begin(struct krl_llm *llm, const struct kr
 	llm->answer = r->answered - 1;
 	llm->metered = r->status < 300 && !(r->http.flags & KRL_HTTP_CODED);
 	llm->gap = 0;
-	llm->checked = 0;
+	llm->unchecked = 1;
 	llm->cuts = llm->metered && krl_charge_cuts(cookie, llm->answer);
 	__builtin_memset(&llm->usage, 0, sizeof(llm->usage));
 }
@@ -25,12 +25,22 @@ static __always_inline void krl_meter_begin(struct krl_llm *llm, const struct kr
 static __always_inline int krl_meter_cuts(struct krl_llm *llm, const struct krl_reply *r, __u64 cookie)
 {
 	const struct krl_llm_usage *u = &llm->usage;
+	int ahead;
 
-	if (!llm->cuts || u->content_events == llm->checked || u->form != KRL_LLM_EVENTS || u->sse.state > KRL_SSE_CR ||
+	if (!llm->cuts || u->content_events < llm->unchecked || u->form != KRL_LLM_EVENTS || u->sse.state > KRL_SSE_CR ||
 	    u->sse.has_data || (r->http.state != KRL_HTTP_CHUNK_START && r->skip < KRL_METER_REST / 2))
 		return 0;
-	llm->checked = u->content_events;
-	return krl_charge_exceeded(cookie, llm->answer, llm);
+	ahead = krl_charge_ahead(cookie, llm->answer, llm);
+	/* A server that tells what it used so far tells more than a token at a time. */
+	llm->unchecked = u->content_events + 1 + (u->counts.seen ? 0 : ahead);
+	return ahead < 0;
+}
+
+/* More is written, later than what was written before: meanwhile others may have used what was left of a budget. */
+static __always_inline void krl_meter_goes_on(struct krl_llm *llm)
+{
+	if (llm->unchecked > llm->usage.content_events + 1)
+		llm->unchecked = llm->usage.content_events + 1;
 }
 
 /* How much is known of what the answer used, of which @whole tells whether it came to its end. */

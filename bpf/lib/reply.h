@@ -293,6 +293,17 @@ static __always_inline __u32 krl_reply_chunk(struct krl_reply *r, __u64 word)
 	return i + 2;
 }
 
+/* The end of a chunk's data and the line of the next one's size, all in @word. Returns how many bytes, or 0. */
+static __always_inline __u32 krl_reply_next_chunk(struct krl_reply *r, __u64 word)
+{
+	__u32 n;
+
+	if (r->http.state != KRL_HTTP_CHUNK_DATA_CR || (word & 0xffff) != KRL_CRLF)
+		return 0;
+	n = krl_reply_chunk(r, word >> 16);
+	return n ? n + 2 : 0;
+}
+
 /* Eight bytes and more are there, from @word at @data on. Returns how many of them are stepped over, 0: one is to be
  * looked at alone. */
 static __always_inline __u32 krl_reply_words(struct krl_reply *r, __u64 word, const char *data, const char *end)

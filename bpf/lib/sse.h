@@ -99,22 +99,30 @@ static __always_inline __u32 krl_sse_rest(struct krl_sse *s, const struct krl_ht
 	return at - start;
 }
 
+/* A line begins at @at of @w, before @end. Returns 6 where data do, and @s is at them; else 0, with @s as it was. */
+static __always_inline __u32 krl_sse_data(struct krl_sse *s, const struct krl_http_window *w, __u32 at, __u32 end)
+{
+	const __u64 data = KRL_W('d', 'a', 't', 'a', ':', ' ', 0, 0);
+
+	if (s->state > KRL_SSE_CR || end - at < 6 || krl_word_first(krl_body_word(w, at), 6) != data)
+		return 0;
+	s->has_data = 1;
+	s->state = KRL_SSE_DATA;
+	return 6;
+}
+
 /* One step over bytes of @w from @at on, before @end. Returns how many, and the event times KRL_BODY_EVENT; 0: the byte
  * at @at is wanted, and @w does not hold it. */
 KRL_GLOBAL int krl_sse_step(struct krl_sse *s, const struct krl_http_window *w, __u32 at, __u32 end)
 {
-	const __u64 data = KRL_W('d', 'a', 't', 'a', ':', ' ', 0, 0);
 	__u64 word;
 	int event;
 
 	if (!s || !w || at >= end)
 		return 0;
-	word = krl_body_word(w, at);
-	if (s->state <= KRL_SSE_CR && end - at >= 6 && krl_word_first(word, 6) == data) {
-		s->has_data = 1;
-		s->state = KRL_SSE_DATA;
+	if (krl_sse_data(s, w, at, end))
 		return 6;
-	}
+	word = krl_body_word(w, at);
 	if (s->state == KRL_SSE_BLANK) {
 		s->state = KRL_SSE_DATA;
 		if ((__u8)word == ' ')

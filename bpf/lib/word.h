@@ -61,6 +61,13 @@ static __always_inline __u64 krl_word_below(__u64 word, __u64 least)
 	return (word - KRL_WORD_ONES * least) & ~word & KRL_WORD_TOPS;
 }
 
+/* Bit 7 of each byte of @word that is a quote or below the blank; above the first as krl_word_of(). */
+static __always_inline __u64 krl_word_quoted(__u64 word)
+{
+	/* This makes the quote the blank, and what is below the blank stays there. */
+	return krl_word_below(word ^ KRL_WORD_ONES * ('"' ^ ' '), ' ' + 1);
+}
+
 /* Bit 7 of each byte of @word that is not 0. */
 static __always_inline __u64 krl_word_set(__u64 word)
 {

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 10
+#define KRL_ABI_VERSION 11
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */

@@ -86,6 +86,20 @@ def cut_by_running_totals(env):
 
 
 @case
+def cut_at_the_same_event(env):
+    """Whether the server writes its events one by one, or all of them at once."""
+    Models(env)
+    env.limit(rules=[budget("100/hour", who=EACH_USER, onExhausted="Cut")])
+    found = {}
+    for user, join in ("alice", 0), ("bob", 2):
+        answer = ask(env, "chat", asked("chat", stream=True, prompt=5), f"x-user-id: {user}",
+                     *fields(usage="none", join=join))
+        expect("error" in answer.events()[-1], f"the last event of {user}'s")
+        found[user] = pieces("chat", answer.events()[:-1])
+    equal(found["bob"], found["alice"], "events that bring text, of all written at once")
+
+
+@case
 def the_packages_tell_the_error(env):
     Models(env)
     env.limit(rules=[budget("100/hour", onExhausted="Cut")])

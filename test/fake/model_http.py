@@ -49,8 +49,10 @@ class Answer:
         if framing == "chunked":
             pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces if piece] + [b"0\r\n\r\n"]
         out = [self._head(framing, keeps), *pieces]
-        if options.get("join", 0):
-            out[:2] = [b"".join(out[:2])]
+        join = options.get("join", 0)
+        if join:
+            first = out[:2] if join == 1 else out
+            out[:len(first)] = [b"".join(first)]
         return out
 
     def _head(self, framing, keeps):

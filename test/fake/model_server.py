@@ -22,7 +22,7 @@ and max_tokens or 7 for the answer.
     x-fake-encoding   gzip; accepted: gzip if the request takes it
     x-fake-write      send, more (MSG_MORE), writev, sendfile
     x-fake-write-bytes  at most so many a write, or in a buffer of writev
-    x-fake-join       1: the head in the first write of the body, else in its own
+    x-fake-join       1: the head in the first write of the body, else in its own; 2: all in one write
     x-fake-delay-ms   before each piece
     x-fake-hold       first, middle, last: the pieces from there on wait for the command "release"
 

@@ -11,6 +11,11 @@
 /* test-run takes no packet that is longer than a page without some room. */
 enum { MAX_PACKET = 3000, REPEAT = 20000 };
 
+/* About 40 tokens. */
+#define LONG_TEXT                                                                                          \
+	" A token bucket holds at most a given number of tokens, and each request takes some of them. When it " \
+	"is empty, requests wait or are refused, until an interval passes and the bucket is filled again.\\n\\n"
+
 static const char *directory;
 static struct bpf_object *object;
 
@@ -64,8 +69,8 @@ static void a_request_is_read_in_any_cut(void **state)
 	}
 }
 
-/* A stream of @events events of a chat, and the usage. Returns its length. */
-static size_t chat_stream(char *to, size_t size, unsigned int events)
+/* @events events of a chat that bring @text. Returns their length. */
+static size_t chat_events(char *to, size_t size, unsigned int events, const char *text)
 {
 	size_t len = 0;
 	unsigned int i;
@@ -73,8 +78,17 @@ static size_t chat_stream(char *to, size_t size, unsigned int events)
 	for (i = 0; i < events; i++)
 		len += snprintf(to + len, size - len,
 				"data: {\"id\":\"chatcmpl-0123456789abcdef\",\"object\":\"chat.completion.chunk\",\"created\":"
-				"1700000000,\"model\":\"qwen3\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word%u\"},"
-				"\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n", i);
+				"1700000000,\"model\":\"qwen3\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s%u\"},"
+				"\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n", text, i);
+	assert_true(len < size);
+	return len;
+}
+
+/* A stream of @events events of a chat, and the usage. Returns its length. */
+static size_t chat_stream(char *to, size_t size, unsigned int events)
+{
+	size_t len = chat_events(to, size, events, " word");
+
 	len += snprintf(to + len, size - len,
 			"data: {\"id\":\"chatcmpl-0123456789abcdef\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,"
 			"\"completion_tokens\":%u,\"total_tokens\":%u,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n"
@@ -149,6 +163,8 @@ static void what_it_takes_is_printed(void **state)
 	print_time("events", "copy_alone", body, len, true);
 	print_time("events", "read_usage", body, len, true);
 	print_time("events without an end", "read_usage", body, len, false);
+	len = chat_events(body, sizeof(body), 6, LONG_TEXT);
+	print_time("events of 40 tokens", "read_usage", body, len, false);
 }
 
 static int load(void **state)
