@@ -22,29 +22,25 @@ sys.stdin.readline()
 class Peer:
     """Number @number, 0 and up: it has address, and server is where it reaches the case's own namespace."""
 
-    def __init__(self, env, number):
+    def __init__(self, env, number, ipv6=False):
         if not shutil.which("ip"):
             raise Skip("ip(8) is missing")
         self.env = env
-        self.server, self.address = f"10.8.{number}.1", f"10.8.{number}.2"
+        self.server, self.address = (f"fd00:8:{number}::1", f"fd00:8:{number}::2") if ipv6 else \
+            (f"10.8.{number}.1", f"10.8.{number}.2")
+        bits, flags = ("64", " nodad") if ipv6 else ("24", "")
         self.process = subprocess.Popen([sys.executable, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         env.processes.append(self.process)
         equal(self.process.stdout.readline(), b"ready\n", "what the peer says")
         pid = str(self.process.pid)
-        self._ip(f"link add krl{number} type veth peer name eth0 netns {pid}", f"addr add {self.server}/24 dev krl{number}",
+        self._ip(f"link add krl{number} type veth peer name eth0 netns {pid}", f"addr add {self.server}/{bits} dev krl{number}{flags}",
                  f"link set krl{number} up")
         with isolation.Inside(self.process.pid):
-            self._ip(f"addr add {self.address}/24 dev eth0", "link set eth0 up")
+            self._ip(f"addr add {self.address}/{bits} dev eth0{flags}", "link set eth0 up")
 
     def _ip(self, *commands):
         for args in commands:
             equal(self.env.run(["ip", *args.split()]).stderr, "", f"what ip {args} says")
-
-    def take_address(self, address):
-        """As well as the one that it has; it is reached from the case's namespace by that."""
-        with isolation.Inside(self.process.pid):
-            self._ip(f"addr add {address}/32 dev eth0")
-        self._ip(f"route replace {address}/32 via {self.address}")
 
     def connect(self, **options):
         with isolation.Inside(self.process.pid):

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which pod connects: decided by its address, which the API server tells."""
 
+import json
+import os
+
 from client import equal, expect, expect_compact, get
-from harness import PORT, case, wait_for
+from harness import PORT, case, need_ipv6, wait_for
+from http2 import Client, request
 from kube import Cluster, namespace, pod, ratelimit
 from peers import Peer
 
@@ -300,3 +304,76 @@ def peers_of_connections(env):
     equal([dials(web) for _ in range(3)], [True, True, False], "connections of the first pod")
     equal([dials(nobody) for _ in range(5)], [True] * 5, "connections of nobody")
     equal([dials(database) for _ in range(2)], [True, True], "connections of the second pod, in its first tier")
+
+
+@case
+def peers_over_ipv6(env):
+    """The second address of a pod of two families, written in another way than the kernel does."""
+    need_ipv6()
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit", endpoints=[{"ip": "::", "port": PORT}], rules=[
+        {"name": "each", "limit": "2/day", "clientSelectors": [{"from": {"type": "Distinct", "by": "Pod"}}]},
+        {"name": "others", "limit": "100/day"}]))
+    peer, nobody = Peer(env, 0, ipv6=True), Peer(env, 1, ipv6=True)
+    env.server(host="::")
+    cluster.api.put(pod("web-1", "10.8.0.2", "fd00:0008:0::0:2"))
+    ready(cluster, env)
+    equal([peer.admitted(3), nobody.admitted(3)], [2, 3], "requests admitted of the pod, and of nobody")
+
+
+@case
+def peers_over_http2(env):
+    """Where heads are not read, who connects is known all the same."""
+    cluster = Cluster(env)
+    limit(cluster, {"from": {"podSelector": {"matchLabels": {"app": "web"}}}})
+    web, other = Peer(env, 0), Peer(env, 1)
+    server = env.server("strict", program="http2_server", host="0.0.0.0")
+    cluster.api.put(pod("web-1", web.address, labels={"app": "web"}))
+    ready(cluster, env)
+    for peer, streams in ((web, (1, 3)), (other, (1, 3, 5))):
+        conn = Client(peer.connect())
+        for stream in streams:
+            conn.ask(stream)
+        if peer is web:
+            conn.send(request(5))
+            conn.refused(3)
+    equal(env.reasons().get("http2_unseen", 0), 0, "requests that a rule did not apply to")
+    equal(env.settled(server).events("bad"), [], "what the server took for an error")
+
+
+@case
+def peers_are_checked(env):
+    """`kmesh-rl check --pod` finds the very bucket."""
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit", endpoints=ANY, rules=[
+        {"name": "each", "limit": "3/day", "clientSelectors": [{"from": {"type": "Distinct", "by": "Workload"}}]}]))
+    peer = Peer(env, 0)
+    env.server(host="0.0.0.0")
+    web = pod("web-5c9d8-a", peer.address, owner=("ReplicaSet", "web-5c9d8"), labels={"pod-template-hash": "5c9d8"})
+    cluster.api.put(web)
+    ready(cluster, env)
+    wait_for("the pod is known", lambda: peer.admitted(1) and env.buckets()["items"])
+    wanted = [row["availableTokens"] for row in env.buckets()["items"] if row["value"] == "workload=default/Deployment/web"]
+    file, limits = os.path.join(env.root, "pod.json"), os.path.join(env.root, "limit.json")
+    env.publish(file, json.dumps(web))
+    env.publish(limits, json.dumps(cluster.api.kinds["ratelimits"].objects["default", "limit"]))
+    result = env.tool("check", "-f", limits, "--pod", file, "--live", "-o", "json")
+    equal(result.returncode, 0, f"exit status of check ({result.stderr})")
+    item = json.loads(result.stdout)["items"][0]
+    equal([item["bucket"], [item["availableTokens"]]], ["workload=default/Deployment/web", wanted], "what check says")
+
+
+@case
+def peers_of_one_namespace(env):
+    """With --namespace, Pods of that one are asked for, and no Namespaces."""
+    cluster = Cluster(env)
+    limit(cluster, {"from": {"podSelector": {}}}, {"from": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}, ns="team")
+    env.server(host="0.0.0.0")
+    here, away = Peer(env, 0), Peer(env, 1)
+    cluster.api.put(pod("web-1", here.address, namespace="team"))
+    cluster.api.put(pod("web-2", away.address))
+    cluster.agent("limit", flags=("--namespace", "team"))
+    wait_for("Pods are read", lambda: cluster.api.count("watch", "pods"))
+    equal([here.admitted(3), away.admitted(3)], [2, 3], "requests admitted of a pod of the namespace, and of another")
+    equal({path.split("?")[0] for verb, plural, path, _ in cluster.api.requests if plural in ("pods", "namespaces")},
+          {"/api/v1/namespaces/team/pods"}, "paths asked for")
