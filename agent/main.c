@@ -35,6 +35,7 @@ struct agent {
 	struct krl_store *store;
 	struct krl_directory *directory;	/* or: */
 	struct krl_kubernetes *kubernetes;
+	struct krl_peers *peers;		/* of the latter */
 	struct krl_control *control;
 	struct krl_control_agent about;		/* for the control socket */
 	struct krl_diags errors, notes;		/* of the last reading */
@@ -86,7 +87,14 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	int err;
 
 	plan->before = &a->applied;
+	krl_peers_want(a->peers, plan, true);
 	err = krl_datapath_reconcile(a->datapath, plan, &done, &error);
+	if (!err)
+		krl_peers_want(a->peers, plan, false);
+	if (!err && krl_peers_error(a->peers)) {
+		err = krl_peers_error(a->peers);
+		snprintf(error.text, sizeof(error.text), "writing which pods there are: %s", strerror(-err));
+	}
 	if (err) {
 		krl_log_error("not in the kernel", "error", "%s", error.text);
 		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
@@ -215,6 +223,7 @@ static int open_source(struct agent *a, struct krl_error *ret_error)
 		err = krl_directory_open(&a->loop, a->options.directory, apply, a, &a->directory);
 		return err ? set_error(ret_error, err, "watching", a->options.directory) : 0;
 	}
+	a->options.kubernetes.peers = a->peers;
 	err = krl_kubernetes_open(&a->loop, &a->options.kubernetes, a->store, apply, a, &a->kubernetes, error);
 	if (err)
 		snprintf(ret_error->text, sizeof(ret_error->text), "%s", error);
@@ -237,10 +246,13 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	if (err)
 		return set_error(ret_error, err, "clock", a->options.clock);
 	a->store = krl_store_new();
-	if (!a->store) {
+	a->peers = krl_peers_new();
+	if (!a->store || !a->peers) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;
 	}
+	if (a->options.directory)
+		krl_store_set_podless(a->store);
 	err = open_source(a, ret_error);
 	if (err)
 		return err;
@@ -256,6 +268,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
 		return err;
+	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, a);
 	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
@@ -277,6 +290,7 @@ static void stop(struct agent *a)
 	krl_shadow_log_close(a->shadow_log);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
+	krl_peers_free(a->peers);
 	krl_diags_clear(&a->errors);
 	krl_diags_clear(&a->notes);
 	krl_plan_clear(&a->applied);

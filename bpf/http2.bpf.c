@@ -29,7 +29,7 @@ static __always_inline int krl_h2_judge(struct krl_h2_walking *w)
 	if (match && policy) {
 		krl_match_begin(match);
 		match->blind = 1;
-		krl_match_end(match, policy);
+		krl_peer_match_end(match, policy);
 		if (policy->of_head)
 			krl_count(KRL_REASON_HTTP2_UNSEEN);
 	}

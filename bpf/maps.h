@@ -91,6 +91,23 @@ KRL_EXTERN struct {
 	__type(value, struct krl_policy);
 } krl_policies SEC(".maps");
 
+/* The pods that have addresses, and which selectors each meets; written by the agent. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_PEERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u8[16]);
+	__type(value, struct krl_peer);
+} krl_peers SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_PEER_MEETS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_peer_meets);
+	__type(value, __u8);
+} krl_peer_meets SEC(".maps");
+
 /* The requests of connections to endpoints with selectors, by socket cookie. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "agent/policy/compile.h"
+#include "agent/policy/peers.h"
 
 #define KRL_ERROR_BYTES 512
 
@@ -50,6 +51,9 @@ struct krl_reconcile_result {
  * than rows); what was done until then stays and is consistent. */
 int krl_datapath_reconcile(struct krl_datapath *datapath, const struct krl_plan *plan,
 			   struct krl_reconcile_result *ret_result, struct krl_error *ret_error);
+
+/* Writes which pods there are into krl_peers and krl_peer_meets; its ctx is the struct krl_datapath. */
+extern const struct krl_peers_sink krl_datapath_peers;
 
 /* The AF_UNIX pairs through which whole answers leave, and what the kernel asks of the agent: on
  * @loop until krl_responders_close, which leaves the kernel to its compact answers. */

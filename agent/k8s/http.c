@@ -264,7 +264,7 @@ static int add_field(struct krl_http_request *r, const char *field)
 	return 0;
 }
 
-static int set_credentials(struct krl_http_request *r, char *ret_error)
+static int set_fields(struct krl_http_request *r, const char *accept, char *ret_error)
 {
 	const struct krl_k8s_config *config = r->http->config;
 	char *token = NULL, *field = NULL;
@@ -275,7 +275,12 @@ static int set_credentials(struct krl_http_request *r, char *ret_error)
 		return fail(ret_error, err, config->token_file ? config->token_file : "token");
 	if (token && asprintf(&field, "Authorization: Bearer %s", token) < 0)
 		field = NULL;
-	err = token && (!field || add_field(r, field)) ? -ENOMEM : add_field(r, "Accept: application/json");
+	err = token && (!field || add_field(r, field)) ? -ENOMEM : 0;
+	free(field);
+	if (asprintf(&field, "Accept: %s", accept ? accept : "application/json") < 0)
+		field = NULL;
+	if (!err)
+		err = field ? add_field(r, field) : -ENOMEM;
 	if (!token && config->user) {
 		curl_easy_setopt(r->easy, CURLOPT_USERNAME, config->user);
 		curl_easy_setopt(r->easy, CURLOPT_PASSWORD, config->password ? config->password : "");
@@ -394,7 +399,7 @@ int krl_http_send(struct krl_http *http, const struct krl_http_get *get, const s
 	if (!err && body && set_body(r, body))
 		err = fail(ret_error, -ENOMEM, "request");
 	if (!err)
-		err = set_credentials(r, ret_error);
+		err = set_fields(r, get->accept, ret_error);
 	if (!err && curl_multi_add_handle(http->multi, r->easy))
 		err = fail(ret_error, -ENOMEM, "request");
 	if (err) {

@@ -32,6 +32,7 @@ struct krl_http_calls {
 
 struct krl_http_get {
 	const char *path;	/* with its query */
+	const char *accept;	/* media types; NULL: JSON as it is */
 	unsigned int limit_s;	/* how long it may take in all */
 	unsigned int silence_s;	/* without a byte, after which it is given up; 0: any */
 	bool fresh;		/* on a connection of its own, since others may be dead */

@@ -17,6 +17,9 @@
 #define PAGE_OBJECTS 500
 #define LIST_S 600
 #define SILENCE_S 30
+/* kubernetes.io, "Kubernetes API Concepts", Metadata-only fetches. Servers that cannot send whole objects. */
+#define METADATA "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+#define METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 /* A body that says why a request was refused. */
 #define REFUSAL_BYTES (64 << 10)
 /* One failure is no trouble yet: the server may be starting again. */
@@ -45,7 +48,7 @@ struct krl_watch {
 	unsigned int limit;	/* objects a page */
 	unsigned int failures;	/* in a row */
 	uint64_t since_ms;	/* when the request was begun */
-	bool read, watching, moved /* by an event, in this watch */, fresh;
+	bool metadata, read, watching, moved /* by an event, in this watch */, fresh;
 	struct krl_status ended;	/* by an event of the watch itself; code 0: not */
 	const char *broken;		/* why the body cannot be read on; NULL: it can */
 	char trouble[KRL_K8S_ERROR_BYTES];
@@ -336,6 +339,8 @@ static void ask(struct krl_watch *w)
 		get.limit_s = watch_s + 2 + (watch_s < 280 ? watch_s / 10 : 28);
 		get.silence_s = 0;
 	}
+	if (w->metadata)
+		get.accept = w->watching ? METADATA : METADATA_LIST;
 	w->since_ms = uv_now(w->loop);
 	path = path_of(w, watch_s);
 	get.path = path;
@@ -349,6 +354,7 @@ static void ask(struct krl_watch *w)
 static int copy_options(struct krl_watch *w, const struct krl_watch_options *options)
 {
 	w->watch_s = options->watch_s;
+	w->metadata = options->metadata;
 	w->what = strdup(options->what);
 	if (!w->what)
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bpf/lib/identity.h"
 #include "bpf/lib/tiers.h"
 #include "explain.h"
 #include "policy.h"
@@ -35,9 +36,47 @@ static void match_model(const struct krl_policy *policy, const char *model, stru
 	krl_match_ended(&value);
 }
 
-/* Step through the head as krl_scan_step does. 0, or -EINVAL with @ret_line set. */
+/* The pods that the selector under @key means, of some rule of @target. */
+static const struct krl_from *find_from(const struct krl_target *target, __u64 key)
+{
+	size_t r, s, t;
+
+	for (r = 0; r < target->rule_count; r++)
+		for (s = 0; s < target->rules[r].selector_count; s++)
+			for (t = 0; t < target->rules[r].selectors[s].term_count; t++) {
+				const struct krl_term *term = &target->rules[r].selectors[s].terms[t];
+
+				if (term->from && term->kind == KRL_PREDICATE_PEER && term->from->key == key)
+					return term->from;
+			}
+	return NULL;
+}
+
+/* As krl_peer_match() does with what the agent wrote of @pod. */
+static void match_peer(const struct krl_pod *pod, const struct krl_policy *policy, const struct krl_target *target,
+		       struct krl_match *match)
+{
+	unsigned int i, p;
+
+	for (i = 0; i < policy->field_count; i++) {
+		const struct krl_policy_field *field = &policy->fields[i];
+
+		if (field->kind != KRL_FIELD_PEER)
+			continue;
+		if (field->distinct)
+			krl_identity_digest(match->key, field->by, pod->names[field->by], match->digests[i]);
+		for (p = field->first; p < (unsigned int)field->first + field->predicate_count; p++) {
+			const struct krl_from *from = find_from(target, policy->predicates[p].word);
+
+			if (policy->predicates[p].kind != KRL_PREDICATE_PEER || (from && krl_from_meets(from, &pod->facts)))
+				krl_match_set(match, p);
+		}
+	}
+}
+
+/* Step through the head as krl_scan_step does; @target, which may be NULL, is what the policy is of. 0, or -EINVAL with @ret_line set. */
 static int walk(const struct krl_check_request *request, const struct krl_policy *policy,
-		const __u64 key[2], struct krl_match *ret, size_t *ret_line)
+		const struct krl_target *target, const __u64 key[2], struct krl_match *ret, size_t *ret_line)
 {
 	union krl_match_went went = { 0 };
 	struct krl_http http = { 0 };
@@ -67,6 +106,8 @@ static int walk(const struct krl_check_request *request, const struct krl_policy
 	}
 	if (policy && policy->model != KRL_NO_FIELD)
 		match_model(policy, request->model, ret);
+	if (target && request->asked.pod)
+		match_peer(request->asked.pod, policy, target, ret);
 	krl_match_end(ret, policy);
 	return 0;
 }
@@ -115,6 +156,7 @@ static int note_asked(const struct krl_check_question *question, struct krl_aske
 	size_t i;
 
 	ret->method = question->method;
+	ret->pod = question->pod;
 	memcpy(ret->source, question->source, sizeof(ret->source));
 	for (c = question->target; *c; c++)
 		krl_path_byte(&path, ret->path, *c);
@@ -162,7 +204,7 @@ int krl_check_request(const struct krl_check_question *question, struct krl_chec
 	if (!err)
 		err = note_asked(question, &request->asked);
 	if (!err)
-		err = walk(request, NULL, no_key, &match, ret_line);
+		err = walk(request, NULL, NULL, no_key, &match, ret_line);
 	if (err)
 		krl_check_free(request);
 	else
@@ -354,7 +396,7 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 
 	err = j.policy ? build_policy(&j, ret_what) : -ENOMEM;
 	if (!err)
-		err = walk(request, j.policy, key, &j.match, &line);
+		err = walk(request, j.policy, target, key, &j.match, &line);
 	if (!err)
 		note_client(&j);
 	if (!err)
@@ -382,5 +424,5 @@ bool krl_check_ambiguous(const struct krl_check_request *request, const struct k
 	struct krl_match match;
 	size_t line;
 
-	return !walk(request, policy, no_key, &match, &line) && match.ambiguous;
+	return !walk(request, policy, NULL, no_key, &match, &line) && match.ambiguous;
 }

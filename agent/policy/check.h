@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "model.h"
+#include "pod.h"
 
 struct krl_check_request;
 
@@ -19,6 +20,7 @@ struct krl_check_question {
 	size_t header_count;
 	const char *model;		/* in the body, where no header names it; NULL: none */
 	__u8 source[16];		/* the client's address, IPv4 as ::ffff:a.b.c.d */
+	const struct krl_pod *pod;	/* that it is; NULL: none that is known */
 	int64_t now_s;			/* when it comes, in seconds since 1970 */
 };
 

@@ -246,6 +246,8 @@ static int compile_all(struct krl_compiler *c)
 		refuse_excess(c, refused);
 		err = krl_compiler_refuse_selectors(c, refused);
 		if (!err)
+			err = krl_compiler_refuse_from(c, refused);
+		if (!err)
 			err = drop_refused(c, refused);
 	}
 	free(refused);
@@ -253,6 +255,8 @@ static int compile_all(struct krl_compiler *c)
 		group_endpoints(c);
 	if (!err && !c->no_memory)
 		err = krl_compiler_add_policies(c);
+	if (!err && !c->no_memory)
+		err = krl_compiler_add_from(c);
 	return c->no_memory ? -ENOMEM : err;
 }
 
@@ -279,7 +283,8 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 		struct krl_diags *errors, struct krl_diags *notes)
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
-				 .retain_all = ret->retain_all, .now_s = now_s, .until_s = KRL_ZONE_NEVER };
+				 .retain_all = ret->retain_all, .podless = ret->podless, .now_s = now_s,
+				 .until_s = KRL_ZONE_NEVER };
 	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
 	int err;
@@ -316,6 +321,7 @@ void krl_plan_clear(struct krl_plan *plan)
 	for (i = 0; i < plan->policy_count; i++)
 		free(plan->policies[i].policy);
 	free(plan->policies);
+	krl_plan_clear_from(plan);
 	free(plan->rules);
 	free(plan->endpoints);
 	free(plan->retain);

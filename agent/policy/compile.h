@@ -59,6 +59,11 @@ struct krl_plan {
 	size_t endpoint_count;
 	struct krl_plan_policy *policies;
 	size_t policy_count;
+	struct krl_from **from;		/* which pods its rules ask for, each once: references */
+	size_t from_count;
+	bool asks_peers;		/* some rule asks which pod connects */
+	bool tells_peers;		/* ... and has a bucket for each */
+	bool podless;			/* nothing is known of pods: rules that ask for them are refused */
 	struct krl_plan_retain *retain;
 	size_t retain_count;
 	int64_t now_s, until_s;	/* by what time schedules were judged, and when that changes; or KRL_ZONE_NEVER */
@@ -77,7 +82,7 @@ struct krl_source_document {
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
  * endpoint here counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
  * limits of the maps are for all rules, so that nothing is refused by the time of the day. The caller releases
- * @ret with krl_plan_clear. Leaves retain and retain_all alone, and before to the caller. 0, or -ENOMEM. */
+ * @ret with krl_plan_clear. Leaves retain, retain_all and podless alone, and before to the caller. 0, or -ENOMEM. */
 int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 

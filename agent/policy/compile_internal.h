@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the files of the compiler alone: documents, rules and endpoints in compile.c, where rules count in
- * compile_place.c, their selectors in compile_policies.c. */
+ * compile_place.c, their selectors in compile_policies.c, which pods those ask for in compile_from.c. */
 #ifndef KMESH_RL_COMPILE_INTERNAL_H
 #define KMESH_RL_COMPILE_INTERNAL_H
 
@@ -51,6 +51,14 @@ void krl_compiler_refuse(struct krl_compiler *compiler, bool *refused, __u32 rul
 
 /* Refuse what has no room in the policy of some endpoint. 0, or -ENOMEM. */
 int krl_compiler_refuse_selectors(struct krl_compiler *compiler, bool *refused);
+
+/* Refuse what asks for pods where none are known, or for more than can be told apart. 0, or -ENOMEM. */
+int krl_compiler_refuse_from(struct krl_compiler *compiler, bool *refused);
+
+/* Have the plan say which pods its rules ask for. 0, or -ENOMEM. */
+int krl_compiler_add_from(struct krl_compiler *compiler);
+
+void krl_plan_clear_from(struct krl_plan *plan);
 
 /* Give the endpoints of the plan their policies. 0, or -ENOMEM. */
 int krl_compiler_add_policies(struct krl_compiler *compiler);

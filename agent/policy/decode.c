@@ -305,6 +305,16 @@ struct krl_form_spec krl_rule_form_spec(const struct krl_rule_spec *rule, enum k
 	};
 }
 
+static void free_selectors(struct krl_rule_spec *rule)
+{
+	size_t i, t;
+
+	for (i = 0; i < rule->selector_count; i++)
+		for (t = 0; t < rule->selectors[i].term_count; t++)
+			krl_from_unref(rule->selectors[i].terms[t].from);
+	free(rule->selectors);
+}
+
 void krl_target_clear(struct krl_target *target)
 {
 	size_t i;
@@ -314,7 +324,7 @@ void krl_target_clear(struct krl_target *target)
 		if (target->rules[i].shares)
 			continue;
 		free(target->rules[i].response);
-		free(target->rules[i].selectors);
+		free_selectors(&target->rules[i]);
 		krl_schedule_free(target->rules[i].schedule);
 	}
 	free(target->rules);

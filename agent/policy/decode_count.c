@@ -35,7 +35,19 @@ static bool reads_heads(const struct krl_rule_spec *rule)
 
 	for (i = 0; i < rule->selector_count; i++)
 		for (t = 0; t < rule->selectors[i].term_count; t++)
-			if (rule->selectors[i].terms[t].field != KRL_FIELD_SOURCE)
+			if (rule->selectors[i].terms[t].field != KRL_FIELD_SOURCE &&
+			    rule->selectors[i].terms[t].field != KRL_FIELD_PEER)
+				return true;
+	return false;
+}
+
+static bool asks_peers(const struct krl_rule_spec *rule)
+{
+	size_t i, t;
+
+	for (i = 0; i < rule->selector_count; i++)
+		for (t = 0; t < rule->selectors[i].term_count; t++)
+			if (rule->selectors[i].terms[t].field == KRL_FIELD_PEER)
 				return true;
 	return false;
 }
@@ -62,6 +74,8 @@ void krl_decode_check_count(struct krl_reader *reader, yaml_node_t *node, const 
 		krl_decode_refuse(reader, node, "maxConnections", "belongs to a rule that counts Connections");
 	if (rule->count == KRL_COUNT_UNSET)
 		rule->count = max_connections ? KRL_COUNT_CONNECTIONS : KRL_COUNT_REQUESTS;
+	if (limit->outbound && asks_peers(rule))
+		krl_decode_refuse(reader, node, "clientSelectors", "from is about who connects: not with direction: Outbound");
 	if (rule->count == KRL_COUNT_LLM_TOKENS) {
 		if (limit->outbound)
 			krl_decode_refuse(reader, node, "count", "LLMTokens is not possible with direction: Outbound");
@@ -77,7 +91,7 @@ void krl_decode_check_count(struct krl_reader *reader, yaml_node_t *node, const 
 			     "connections that go out are not told apart: each network namespace has a bucket");
 	else if (reads_heads(rule))
 		krl_decode_refuse(reader, node, "clientSelectors",
-			     "of a connection only sourceCIDR or sourceIP is known");
+			     "of a connection only sourceCIDR or sourceIP and from are known");
 }
 
 void krl_decode_check_direction(struct krl_reader *reader, yaml_node_t *spec, const struct krl_rate_limit *limit)

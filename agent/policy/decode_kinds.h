@@ -57,6 +57,15 @@ struct krl_schedule *krl_decode_schedule(struct krl_reader *reader, yaml_node_t 
 /* `clientSelectors` of @rule. */
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule);
 
+/* `from` of a selector, as @term, which owns what that refers to. */
+void krl_decode_from(struct krl_reader *reader, yaml_node_t *node, struct krl_term *term);
+
+/* Once it is known who @document, a RateLimit, is: have its `from` say whose pods they are about. */
+void krl_decode_settle_from(struct krl_document *document);
+
+/* A selector of labels, as Kubernetes has it, zero at first. */
+void krl_decode_label_selector(struct krl_reader *reader, yaml_node_t *node, struct krl_label_selector *ret);
+
 /* `clientIP` of a resource, zero at first. */
 void krl_decode_client_ip(struct krl_reader *reader, yaml_node_t *node, struct krl_client_ip *ret);
 

@@ -357,6 +357,7 @@ void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct 
 	bool spec = !krl_reader_lacks(reader, root, fields, "spec");
 
 	krl_reader_mapping(reader, root, fields, document);
+	krl_decode_settle_from(document);
 	krl_reader_missing(reader, root,
 			   (const char *[]){ metadata ? NULL : "metadata", spec ? NULL : "spec" }, 2);
 }

@@ -432,10 +432,19 @@ static void read_model(struct krl_reader *reader, yaml_node_t *node, void *out)
 		read_typed_value(reader, node, &t, type, read_model_value);
 }
 
+static void read_from(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct selector_reader *s = out;
+	struct krl_term *term = add_term(reader, node, s->selector, KRL_FIELD_PEER);
+
+	if (term)
+		krl_decode_from(reader, node, term);
+}
+
 static const struct krl_field selector_fields[] = {
 	{ "headers", read_headers },	{ "path", read_path },	     { "methods", read_methods },
 	{ "sourceCIDR", read_source },	{ "sourceIP", read_source }, { "model", read_model },
-	{ NULL, NULL },
+	{ "from", read_from },		{ NULL, NULL },
 };
 
 static void read_selector(struct krl_reader *reader, yaml_node_t *node, void *out)
@@ -453,7 +462,7 @@ static void read_selector(struct krl_reader *reader, yaml_node_t *node, void *ou
 	krl_reader_mapping(reader, node, selector_fields, &s);
 	if (!s.selector->term_count && reader->errors == before)
 		krl_reader_error(reader, node,
-				 "expected at least one of headers, path, methods, sourceCIDR and model");
+				 "expected at least one of headers, path, methods, sourceCIDR, model and from");
 }
 
 void krl_decode_selectors(struct krl_reader *reader, yaml_node_t *node, struct krl_rule_spec *rule)

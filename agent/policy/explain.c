@@ -141,6 +141,13 @@ static bool model_fits(const struct krl_asked *asked, const struct krl_term *ter
 	return false;
 }
 
+static bool peer_fits(const struct krl_asked *asked, const struct krl_term *term)
+{
+	if (!asked->pod || term->kind == KRL_PREDICATE_PRESENT)
+		return asked->pod;
+	return krl_from_meets(term->from, &asked->pod->facts);
+}
+
 static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 {
 	switch (term->field) {
@@ -154,6 +161,8 @@ static bool holds(const struct krl_asked *asked, const struct krl_term *term)
 		return source_fits(asked, term);
 	case KRL_FIELD_MODEL:
 		return model_fits(asked, term);
+	case KRL_FIELD_PEER:
+		return peer_fits(asked, term) != term->invert;
 	}
 	return false;
 }
@@ -247,6 +256,15 @@ static int say_model(const struct krl_asked *asked, const struct krl_term *term,
 	return err || asked->model_count ? err : krl_explain_say(text, " none");
 }
 
+static int say_peer(const struct krl_asked *asked, const struct krl_term *term, char **text)
+{
+	const char *found = asked->pod ? asked->pod->names[KRL_PEER_POD] : "none that is known";
+
+	if (term->kind == KRL_PREDICATE_PRESENT)
+		return krl_explain_say(text, "from: expected a pod, found %s", found);
+	return krl_explain_say(text, "from: expected %s pod that is selected, found %s", term->invert ? "no" : "a", found);
+}
+
 static int say(const struct krl_asked *asked, const struct krl_term *term, char **text)
 {
 	switch (term->field) {
@@ -258,6 +276,8 @@ static int say(const struct krl_asked *asked, const struct krl_term *term, char 
 		return say_source(asked, term, text);
 	case KRL_FIELD_MODEL:
 		return say_model(asked, term, text);
+	case KRL_FIELD_PEER:
+		return say_peer(asked, term, text);
 	case KRL_FIELD_PATH:
 		break;
 	}
@@ -301,6 +321,8 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
 
 	if (field->kind == KRL_FIELD_PATH)
 		return say_value("path", asked->path, asked->path_len, asked->path_long, text);
+	if (field->kind == KRL_FIELD_PEER)
+		return krl_explain_say(text, "%s=%s", field->name, asked->pod ? asked->pod->names[field->by] : "");
 	if (field->kind == KRL_FIELD_SOURCE) {
 		krl_explain_address(asked->source,
 				    __builtin_popcountll(masks[0]) + __builtin_popcountll(masks[1]),

@@ -8,6 +8,7 @@
 
 #include "bpf/lib/path.h"
 #include "model.h"
+#include "pod.h"
 
 /* Not NUL-terminated. */
 struct krl_asked_header {
@@ -26,6 +27,7 @@ struct krl_asked {
 	struct krl_asked_header *models;	/* what it says the model is, in the order in which it does */
 	size_t model_count;
 	__u8 source[16];		/* IPv4 as ::ffff:a.b.c.d */
+	const struct krl_pod *pod;	/* that asks; NULL: none that is known */
 };
 
 /* Text that grows, NULL at first; the caller frees it. 0, or -ENOMEM, and *@text is as before. */

@@ -280,6 +280,7 @@ void krl_policy_finish(const struct krl_policy_builder *b, struct krl_policy *re
 			ret->method = i;
 		if (ret->fields[i].kind == KRL_FIELD_MODEL)
 			ret->model = i;
+		ret->peers |= ret->fields[i].kind == KRL_FIELD_PEER;
 	}
 }
 

@@ -12,6 +12,9 @@
 #define SOURCE_NAME ":source"
 #define MODEL_NAME ":model"
 
+/* Of a peer, by what it is told apart. Also what people are shown. */
+static const char *const peer_names[KRL_PEER_BY_MAX] = { "from", "pod", "workload", "namespace", "serviceaccount" };
+
 static __u64 name_hash(const char *name)
 {
 	__u64 hash = KRL_NAME_HASH_START;
@@ -119,6 +122,8 @@ static size_t predicate_room(enum krl_predicate_kind kind)
 		return KRL_MAX_METHOD_PREDICATES;
 	case KRL_PREDICATE_CIDR:
 		return KRL_MAX_CIDR_PREDICATES;
+	case KRL_PREDICATE_PEER:
+		return KRL_MAX_PEER_PREDICATES;
 	default:
 		return KRL_MAX_PREDICATES;
 	}
@@ -198,6 +203,11 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 	case KRL_FIELD_MODEL:
 		name = MODEL_NAME;
 		break;
+	case KRL_FIELD_PEER:
+		ret->by = distinct ? term->by : KRL_PEER_ANY;
+		name = peer_names[ret->by];
+		strcpy(ret->name, name);
+		break;
 	case KRL_FIELD_SOURCE:
 		name = SOURCE_NAME;
 		ret->hops = hops;
@@ -233,6 +243,9 @@ static void describe_predicate(const struct krl_term *term, struct krl_predicate
 		memcpy(value, term->addr, 16);
 		memcpy(value + 16, term->mask, 16);
 		break;
+	case KRL_PREDICATE_PEER:
+		ret->word = term->from->key;
+		break;
 	case KRL_PREDICATE_PRESENT:
 		break;
 	}
@@ -247,7 +260,7 @@ int krl_policy_add_term(struct krl_policy_builder *b, const struct krl_term *ter
 	struct krl_policy_field field;
 	int at = -1, header = 0, number;
 
-	entry->of_head |= !source || b->client.hops;
+	entry->of_head |= source ? b->client.hops != 0 : term->field != KRL_FIELD_PEER;
 	*ret_what = "different headers in clientIP";
 	if (source && b->client.hops)
 		header = add_client_header(&b->policy, b->client.header);
@@ -287,7 +300,7 @@ static int adopt_field(struct krl_policy_builder *b, const struct krl_policy *fr
 	int n = 0;
 
 	*ret_what = "different headers in clientIP";
-	if (field.hops)
+	if (field.kind == KRL_FIELD_SOURCE && field.hops)
 		n = add_client_header(&b->policy, from->client_headers[field.client_header].name);
 	if (n < 0)
 		return -ENOSPC;

@@ -9,6 +9,8 @@
 
 #include <kmesh_rl/policy.h>
 
+#include "from.h"
+
 /* One thing that is looked at in a request. */
 struct krl_term {
 	enum krl_field_kind field;
@@ -20,6 +22,8 @@ struct krl_term {
 	__u16 methods;			/* a bit for each of enum krl_method */
 	__u8 addr[16], mask[16];	/* of a source: whom it is about */
 	__u8 prefix_len[2];		/* of a distinct source: bits that make a value, IPv6 and IPv4 */
+	enum krl_peer_by by;		/* of a distinct peer */
+	struct krl_from *from;		/* of a peer, a reference: with KRL_PREDICATE_PEER, which pods */
 };
 
 struct krl_selector {

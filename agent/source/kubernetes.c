@@ -8,6 +8,7 @@
 
 #include "agent/k8s/watch.h"
 #include "agent/loop/handle.h"
+#include "pods.h"
 
 /* Changes that come together are one. */
 #define SETTLE_MS 5
@@ -44,6 +45,7 @@ struct krl_kubernetes {
 	char *ns;
 	unsigned int watch_s;
 	struct follower followers[KRL_KINDS];
+	struct krl_pods *pods;
 	struct krl_statuses *statuses;	/* NULL: this node has no name */
 	uv_timer_t *settle;
 	uint64_t busy_until_ms;		/* not settled before this */
@@ -177,8 +179,14 @@ static int follow(struct krl_kubernetes *k, enum krl_kind kind)
 	return krl_watch_open(k->loop, k->http, &options, &calls, &k->followers[kind], &k->followers[kind].watch);
 }
 
+static void on_pods(void *arg)
+{
+	settle(arg);
+}
+
 static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *options)
 {
+	struct krl_pods_options pods = { .server = k->config.server, .watch_s = options->watch_s };
 	int err;
 
 	if (options->ns) {
@@ -193,6 +201,9 @@ static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *
 	err = options->node ? krl_store_set_node(k->store, options->node) : 0;
 	if (!err)
 		err = krl_http_open(k->loop, &k->config, &k->http);
+	pods.ns = k->ns;
+	if (!err)
+		err = krl_pods_open(k->loop, k->http, &pods, options->peers, on_pods, k, &k->pods);
 	if (!err && options->node) {
 		struct krl_statuses_options statuses = { options->node, options->status_s };
 
@@ -240,6 +251,7 @@ void krl_kubernetes_close(struct krl_kubernetes *k)
 		return;
 	for (kind = 0; kind < KRL_KINDS; kind++)
 		krl_watch_close(k->followers[kind].watch);
+	krl_pods_close(k->pods);
 	krl_statuses_close(k->statuses);
 	krl_http_close(k->http);
 	krl_handle_close(k->settle);
@@ -270,11 +282,14 @@ int krl_kubernetes_say(const struct krl_kubernetes *k, struct krl_diags *errors)
 		if (krl_watch_trouble(watch) || !krl_watch_is_read(watch))
 			err = -EAGAIN;
 	}
+	if (krl_pods_say(k->pods, errors))
+		err = -EAGAIN;
 	return krl_watch_is_read(limits) ? err : -ENODATA;
 }
 
 void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *outcome)
 {
+	k->no_memory |= krl_pods_follow(k->pods) != 0;
 	if (krl_watch_is_read(k->followers[KRL_KIND_RATE_LIMIT].watch))
 		krl_statuses_judge(k->statuses, outcome);
 }

@@ -7,6 +7,7 @@
 
 #include "agent/k8s/config.h"
 #include "agent/policy/diag.h"
+#include "agent/policy/peers.h"
 #include "agent/policy/store.h"
 #include "status.h"
 
@@ -18,6 +19,7 @@ struct krl_kubernetes_options {
 	const char *node;	/* name of this node; NULL: every endpoint may be here, and no status is written */
 	unsigned int watch_s;	/* a watch is asked for this long, up to twice this */
 	unsigned int status_s;	/* of a RateLimit, status and Events are written so often at most */
+	struct krl_peers *peers;	/* is told of Pods and Namespaces, as far as it needs them; outlives this */
 };
 
 struct krl_kubernetes;

@@ -4,7 +4,7 @@
 #define KMESH_RL_INCOMING_MATCH_H
 
 #include "incoming.h"
-#include "tiers.h"
+#include "peer.h"
 
 /* Have in->judge, and in->match where there are selectors, say what counts of @endpoint for in->flow, to which
  * in->endpoint is the key. Returns 0, or -1 when the selectors are gone. */
@@ -40,7 +40,7 @@ static __always_inline int krl_incoming_match(struct krl_incoming *in, const str
 	m->key[1] = config->hash_key[1];
 	__builtin_memcpy(m->source, in->flow.remote, sizeof(m->source));
 	krl_match_begin(m);
-	krl_match_end(m, ret->policy);
+	krl_peer_match_end(m, ret->policy);
 	return 0;
 }
 

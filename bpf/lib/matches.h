@@ -3,8 +3,8 @@
 #ifndef KMESH_RL_MATCHES_H
 #define KMESH_RL_MATCHES_H
 
+#include "peer.h"
 #include "scan.h"
-#include "tiers.h"
 
 /* Too large for the stack. */
 static const struct krl_match krl_new_match;
@@ -41,7 +41,7 @@ static __always_inline struct krl_match *krl_match_of(krl_bytes *bytes, const st
 static __always_inline int krl_match_judge(struct krl_match *m, const struct krl_policy *policy,
 					   const struct krl_endpoint *endpoint)
 {
-	krl_match_end(m, policy);
+	krl_peer_match_end(m, policy);
 	if (!m->ambiguous)
 		return 0;
 	krl_count(KRL_REASON_SHARED_VALUE);

@@ -18,6 +18,7 @@ enum {
 	KRL_MAX_RULE_ENTRIES = 16,
 	KRL_MAX_METHOD_PREDICATES = 64,
 	KRL_MAX_CIDR_PREDICATES = 128,
+	KRL_MAX_PEER_PREDICATES = 64,
 	KRL_MAX_ENTRY_PREDICATES = 8,
 	KRL_VALUE_BYTES = 256,		/* of a value that is selected by, and of a header's name */
 	KRL_VALUES_BYTES = 32768,	/* of all values of an endpoint */
@@ -33,6 +34,7 @@ enum krl_field_kind {
 	KRL_FIELD_METHOD,
 	KRL_FIELD_SOURCE,	/* the client's address; there may be several, of clients by different headers */
 	KRL_FIELD_MODEL,	/* of one of the model_headers, else of the body */
+	KRL_FIELD_PEER,		/* the pod that has the peer's address; there may be one for each enum krl_peer_by */
 };
 
 #define KRL_NO_FIELD 0xff
@@ -49,10 +51,13 @@ struct krl_policy_field {
 	__u16 predicate_count;
 	__u8 kind;		/* enum krl_field_kind */
 	__u8 distinct;		/* enum krl_distinct, or 0 */
-	__u8 hops;		/* of a source: which address from the right; 0: the peer */
+	union {
+		__u8 hops;	/* of a source: which address from the right; 0: the peer */
+		__u8 by;	/* of a peer: enum krl_peer_by */
+	};
 	__u8 client_header;	/* ... of which of client_headers */
 	union {
-		char name[KRL_NAME_BYTES];	/* of a header, in lower case, NUL padded */
+		char name[KRL_NAME_BYTES];	/* of a header, in lower case, NUL padded; of a peer, for people */
 		__u64 masks[2][2];	/* of a source, IPv6 and IPv4: the bits that make a value */
 	};
 };
@@ -64,6 +69,7 @@ enum krl_predicate_kind {
 	KRL_PREDICATE_PATH_PREFIX,	/* by whole segments */
 	KRL_PREDICATE_METHODS,		/* word: a bit for each of enum krl_method */
 	KRL_PREDICATE_CIDR,		/* its value: address and mask, 16 bytes each */
+	KRL_PREDICATE_PEER,		/* word: the selector of struct krl_peer_meets */
 };
 
 struct krl_predicate {
@@ -130,7 +136,8 @@ struct krl_policy {
 	__u8 of_head;		/* some entry looks at more than who the peer is */
 	__u8 model;		/* number of the field, or KRL_NO_FIELD */
 	__u8 model_header_count;
-	__u8 pad[2];
+	__u8 peers;		/* some field is KRL_FIELD_PEER */
+	__u8 pad;
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
 	struct krl_client_header client_headers[KRL_MAX_CLIENT_HEADERS];
 	struct krl_client_header model_headers[KRL_MAX_MODEL_HEADERS];

@@ -42,6 +42,23 @@ def endpoint_slice(of, *endpoints, port=harness.PORT, namespace="default", kind=
             "endpoints": list(endpoints) or [endpoint("127.0.0.1")]}
 
 
+def pod(name, *addresses, namespace="default", labels=None, account="default", owner=None, phase="Running", **spec):
+    """With @addresses of its own, on no node that is named. @owner: (kind, name) of its controller."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels or {}}
+    if owner:
+        metadata["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": owner[0], "name": owner[1], "uid": "u",
+                                        "controller": True}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+            "spec": {"serviceAccountName": account, "containers": [{"name": "main", "image": "none"}], **spec},
+            "status": {"phase": phase, **({"podIP": addresses[0], "podIPs": [{"ip": ip} for ip in addresses]}
+                                          if addresses else {})}}
+
+
+def namespace(name, **labels):
+    return {"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name, **labels}}}
+
+
 class Cluster:
     """@options: of ApiServer."""
 

@@ -19,6 +19,7 @@ import time
 import urllib.parse
 
 import apply
+import partial
 import writes
 
 PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
@@ -84,7 +85,9 @@ class ApiServer:
     of a verb go wrong."""
 
     KINDS = {"RateLimit": ("kmesh.net/v1alpha1", "ratelimits"), "Service": ("v1", "services"),
-             "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"), "Event": ("v1", "events")}
+             "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"), "Event": ("v1", "events"),
+             "Pod": ("v1", "pods"), "Namespace": ("v1", "namespaces")}
+    CLUSTER_SCOPED = {"Namespace"}
 
     def __init__(self, certs=None, token="secret", port=0, slices="discovery.k8s.io/v1", client_ca=None):
         self.lock = threading.Condition()
@@ -168,8 +171,9 @@ class ApiServer:
         kind = next(kind for kind in self.kinds.values() if kind.kind == object["kind"])
         stored = copy.deepcopy(object)
         metadata = stored["metadata"]
-        metadata.setdefault("namespace", "default")
-        key = metadata["namespace"], metadata["name"]
+        if kind.kind not in self.CLUSTER_SCOPED:
+            metadata.setdefault("namespace", "default")
+        key = metadata.get("namespace"), metadata["name"]
         with self.lock:
             before = kind.objects.get(key)
             self.version += 1
@@ -227,6 +231,8 @@ class ApiServer:
 
     def delete(self, kind_name, name, namespace="default"):
         kind = next(kind for kind in self.kinds.values() if kind.kind == kind_name)
+        if kind_name in self.CLUSTER_SCOPED:
+            namespace = None
         with self.lock:
             gone = copy.deepcopy(kind.objects.pop((namespace, name)))
             if kind.kind == "RateLimit":
@@ -376,7 +382,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
                 else:
                     page = api.pages.pop(query["continue"])
             else:
-                page = api.version, [kind.objects[key] for key in sorted(kind.objects)
+                page = api.version, [kind.objects[key] for key in sorted(kind.objects, key=str)
                                      if namespace in (None, key[0])]
             if page is None:
                 found = status(410, "Expired", "The provided continue parameter is too old to display a consistent "
@@ -397,6 +403,9 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
                                for object in objects]
                 found = {"kind": f"{kind.kind}List", "apiVersion": kind.group_version, "metadata": metadata,
                          "items": objects}
+                if partial.is_asked(self.headers, "PartialObjectMetadataList"):
+                    found.update(kind="PartialObjectMetadataList", apiVersion="meta.k8s.io/v1",
+                                 items=[partial.metadata_of(object) for object in objects])
         self.answer(found.get("code", 200), found)
 
     def watch(self, kind, namespace, query):
@@ -427,6 +436,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
         api = self.api
         at = 0
         bookmark = time.monotonic() + 1
+        metadata_alone = partial.is_asked(self.headers, "PartialObjectMetadata")
         while time.monotonic() < until:
             with api.lock:
                 at = min(at, len(api.events))
@@ -441,8 +451,8 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
             for number, plural, change, object in fresh:
                 if plural != kind.plural:
                     continue
-                if number > since and namespace in (None, object["metadata"]["namespace"]):
-                    self.event(change, object)
+                if number > since and namespace in (None, object["metadata"].get("namespace")):
+                    self.event(change, partial.metadata_of(object) if metadata_alone else object)
             if bookmarks and not fresh and time.monotonic() > bookmark:
                 # concepts, "Watch bookmarks": kind, apiVersion and metadata.resourceVersion alone.
                 bookmark = time.monotonic() + 1

@@ -253,6 +253,7 @@ static inline bool model_holds(const struct krl_term *term, const struct model_r
 		holds = term->kind == KRL_PREDICATE_PRESENT || model_within(term, source);
 		break;
 	case KRL_FIELD_MODEL:	/* these requests have no bodies */
+	case KRL_FIELD_PEER:	/* ... and are from no pod that is known */
 		break;
 	}
 	return holds != term->invert;

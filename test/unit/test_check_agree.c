@@ -35,6 +35,15 @@ static const char *const sources[] = { "10.1.2.3", "10.1.2.4", "10.1.3.3", "10.2
 
 static const char *const models[] = { "gpt-4", "gpt-4-turbo", "qwen3", "g" };
 
+/* Of namespaces alone: labels are judged by the same code on both sides. */
+static struct krl_from froms[] = { { .refs = 1, .key = 1, .ns = "n" }, { .refs = 1, .key = 2, .ns = "m" },
+				   { .refs = 1, .key = 3, .selects_namespaces = true } };
+static const struct krl_pod pods[] = {
+	{ .facts = { .ns = "n", .account = "a" }, .names = { "", "n/p", "n/Pod/p", "n", "n/a" } },
+	{ .facts = { .ns = "n", .account = "a" }, .names = { "", "n/q", "n/Pod/q", "n", "n/a" } },
+	{ .facts = { .ns = "o", .account = "a" }, .names = { "", "o/p", "o/Pod/p", "o", "o/a" } },
+};
+
 #define ANY(list) (list)[any(sizeof(list) / sizeof(*(list)))]
 
 /* A term as the decoder makes it. */
@@ -46,7 +55,9 @@ static void make_term(struct krl_term *t, bool llm)
 	};
 	int i, bits;
 
-	t->field = any(llm ? 5 : 4);
+	t->field = any(llm ? 6 : 5);
+	if (!llm && t->field == KRL_FIELD_MODEL)
+		t->field = KRL_FIELD_PEER;
 	switch (t->field) {
 	case KRL_FIELD_HEADER:
 		t->kind = ANY(kinds);
@@ -73,6 +84,13 @@ static void make_term(struct krl_term *t, bool llm)
 			  any(2)      ? KRL_PREDICATE_PREFIX : KRL_PREDICATE_EXACT;
 		if (!t->distinct)
 			strcpy(t->value, ANY(models));
+		break;
+	case KRL_FIELD_PEER:
+		t->from = &ANY(froms);
+		t->distinct = any(2);
+		t->by = t->distinct ? KRL_PEER_WORKLOAD : KRL_PEER_ANY;
+		t->kind = t->distinct && any(2) ? KRL_PREDICATE_PRESENT : KRL_PREDICATE_PEER;
+		t->invert = !t->distinct && !any(3);
 		break;
 	case KRL_FIELD_SOURCE:
 		t->kind = any(3) ? KRL_PREDICATE_CIDR : KRL_PREDICATE_PRESENT;
@@ -135,7 +153,8 @@ static void make_request(struct krl_check_request **ret)
 	const char *headers[4];
 	struct krl_check_question question = { .method = ANY(methods), .target = ANY(targets),
 					       .headers = headers, .header_count = any(5),
-					       .model = any(3) ? ANY(models) : NULL };
+					       .model = any(3) ? ANY(models) : NULL,
+					       .pod = any(3) ? &ANY(pods) : NULL };
 	size_t i, line;
 
 	krl_address_parse(ANY(sources), question.source);

@@ -284,9 +284,43 @@ static void live_without_maps_fails(void **state)
 	assert_string_equal(out, "");
 }
 
+/* With --pod, what the API server would tell of who connects. */
+static void whom_a_rule_is_for_among_pods(void **state)
+{
+	static const char text[] =
+		DOCUMENT("web", "{endpoints: [{ip: 192.0.2.1, port: 80}], rules: [{name: red, limit: 1/day, clientSelectors: "
+				"[{from: {type: Distinct, by: Workload, namespaceSelector: {matchLabels: {team: red}}}}]}, "
+				"{name: ci, limit: 2/day, clientSelectors: [{from: {serviceAccounts: [shop/ci]}}]}, "
+				"{name: rest, limit: 3/day}]}");
+	static const char pod[] = "{\"kind\": \"List\", \"items\": [{\"kind\": \"Pod\", \"metadata\": {\"name\": \"p\", "
+				  "\"namespace\": \"shop\"}, \"spec\": {\"serviceAccountName\": \"ci\"}}%s]}";
+	static const char ns[] = ", {\"kind\": \"Namespace\", \"metadata\": {\"name\": \"shop\", \"labels\": {\"team\": \"red\"}}}";
+	char file[] = "/tmp/krl-pod-XXXXXX";
+	int fd = mkstemp(file);
+
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, pod, "") > 0);
+	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "from: expected a pod that is selected, found shop/p\n"));
+	assert_non_null(strstr(out, "2      ci     yes "));
+	assert_int_equal(ftruncate(fd, 0) + lseek(fd, 0, SEEK_SET), 0);
+	assert_true(dprintf(fd, pod, ns) > 0);
+	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "workload=shop/Pod/p   meets clientSelectors[0]\n"));
+	assert_int_equal(check(text, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "from: expected a pod that is selected, found none that is known\n"));
+	assert_non_null(strstr(out, "3      rest   yes "));
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_FAILED);
+	close(fd);
+	unlink(file);
+	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(whom_a_rule_is_for_among_pods, setup, teardown),
 		cmocka_unit_test_setup_teardown(rules_come_tier_by_tier, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_has_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_endpoint_may_be_asked_for, setup, teardown),

@@ -91,7 +91,7 @@ static void what_cannot_be_done_is_refused(void **state)
 		{ RULE "maxConnections: 1\n      response: {status: 503}\n",
 		  "8:17: spec.rules[0].response: a connection that is refused is not answered" },
 		{ RULE "maxConnections: 1\n      clientSelectors: [{methods: [GET]}]\n",
-		  "8:24: spec.rules[0].clientSelectors: of a connection only sourceCIDR or sourceIP is known" },
+		  "8:24: spec.rules[0].clientSelectors: of a connection only sourceCIDR or sourceIP and from are known" },
 		{ HEAD "spec:\n  service: a\n  direction: Both\n  rules: [{limit: 1/day}]\n",
 		  "6:14: spec.direction: expected Inbound or Outbound, found \"Both\"" },
 		{ HEAD "spec:\n  service: a\n  onLimit: EPERM\n  rules: [{limit: 1/day}]\n",

@@ -221,7 +221,7 @@ static void check(const struct refusal *cases, size_t count)
 
 static void selectors_that_are_none(void **state)
 {
-#define A_TERM "expected at least one of headers, path, methods, sourceCIDR and model"
+#define A_TERM "expected at least one of headers, path, methods, sourceCIDR, model and from"
 	static const struct refusal cases[] = {
 		{ "[]", "24: @: expected at least one selector" },
 		{ "{}", "24: @: expected a list, found a mapping" },

@@ -61,7 +61,7 @@ layers='
 ^bpf/lib/                       ^(include/|bpf/lib/|bpf/maps\.h|<linux/|<bpf/bpf_)               -
 ^bpf/                           ^(include/|bpf/|<linux/|<bpf/bpf_)                              -
 ^agent/base/                    ^(agent/base/|<)                                                <(bpf|uv|yaml|jansson|kmesh_rl)
-^agent/policy/check\.c          ^(agent/(base|policy)/|bpf/lib/tiers\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
+^agent/policy/check\.c          ^(agent/(base|policy)/|bpf/lib/(tiers|identity)\.h|include/|<)                 <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/policy/                  ^(agent/(base|policy)/|bpf/lib/path\.h|include/|<)                            <(bpf/|uv\.h|sys/|fcntl\.h|unistd\.h|dirent\.h|kmesh_rl)
 ^agent/loop/                    ^(agent/loop/|<)                                                <(bpf/|yaml|jansson|kmesh_rl)
 ^agent/k8s/                     ^(agent/(base|loop|k8s)/|agent/policy/(yaml_node|yaml_stream|diag)\.h|<)  <(bpf/|kmesh_rl)

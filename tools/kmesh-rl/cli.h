@@ -24,7 +24,7 @@ struct krl_cli {
 	const char *limit;		/* of rows; NULL: not given */
 	struct krl_cli_list files;	/* of -f */
 	const char *method, *path;	/* of a request that is asked about; NULL: not given */
-	const char *model, *source, *endpoint, *at;
+	const char *model, *source, *pod, *endpoint, *at;
 	struct krl_cli_list headers;
 	bool live;
 	struct krl_cli_list words;	/* after the command */

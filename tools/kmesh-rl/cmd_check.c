@@ -13,6 +13,7 @@
 #include "agent/policy/decode_kinds.h"
 #include "check_view.h"
 #include "files.h"
+#include "pod_file.h"
 
 #define DEFAULT_METHOD "GET"
 #define MODEL_METHOD "POST"
@@ -36,6 +37,8 @@ const struct krl_cli_option krl_cli_check_options[] = {
 	  offsetof(struct krl_cli, model), NULL },
 	{ 0, "source", "ADDRESS", "where the connection comes from (" DEFAULT_SOURCE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, source), NULL },
+	{ 0, "pod", "FILE", "the pod that connects, as kubectl get pod NAME -o json has it", KRL_CLI_TEXT,
+	  offsetof(struct krl_cli, pod), NULL },
 	{ 0, "endpoint", "IP:PORT|NAME", "where it goes: an address or a service; else all",
 	  KRL_CLI_TEXT, offsetof(struct krl_cli, endpoint), NULL },
 	{ 0, "at", "TIME", "when it comes, as 2026-03-29T02:30:00+01:00; else now", KRL_CLI_TEXT,
@@ -53,6 +56,7 @@ struct check {
 	struct krl_store *store;
 	struct krl_plan plan;
 	struct krl_check_request *request;
+	struct krl_cli_pod pod;
 	/* --endpoint: an address, with the endpoint of the plan that it belongs to; else a service,
 	 * or all. */
 	bool at_address;
@@ -352,8 +356,8 @@ static enum krl_cli_exit malformed(const struct krl_cli *cli,
 }
 
 /* The request that the flags describe; the caller frees *@ret. */
-static enum krl_cli_exit ask(const struct krl_cli *cli, struct krl_check_question *ret_question,
-			     struct krl_check_request **ret)
+static enum krl_cli_exit ask(const struct krl_cli *cli, const struct krl_pod *pod,
+			     struct krl_check_question *ret_question, struct krl_check_request **ret)
 {
 	const char *source = cli->source ? cli->source : DEFAULT_SOURCE;
 	size_t line;
@@ -365,6 +369,7 @@ static enum krl_cli_exit ask(const struct krl_cli *cli, struct krl_check_questio
 		.headers = cli->headers.words,
 		.header_count = cli->headers.count,
 		.model = cli->model,
+		.pod = cli->pod ? pod : NULL,
 	};
 	if (krl_address_parse(source, ret_question->source))
 		return krl_cli_misuse("--source \"%s\": expected an IPv4 or IPv6 address", source);
@@ -388,10 +393,14 @@ enum krl_cli_exit krl_cli_check(const struct krl_cli *cli)
 		return krl_cli_misuse("check takes the documents with -f: -f %s",
 				      cli->words.words[0]);
 	status = krl_cli_require_files(&cli->files, "check");
+	if (!status && cli->pod)
+		status = krl_cli_read_pod(cli->pod, &c.pod);
 	if (!status)
-		status = ask(cli, &question, &c.request);
-	if (status)
+		status = ask(cli, &c.pod.is, &question, &c.request);
+	if (status) {
+		krl_cli_clear_pod(&c.pod);
 		return status;
+	}
 	c.store = krl_store_new();
 	status = c.store ? read_plan(&c, question.now_s) : krl_cli_fail("out of memory");
 	c.at_address = cli->endpoint && !parse_endpoint(cli->endpoint, &key);
@@ -402,5 +411,6 @@ enum krl_cli_exit krl_cli_check(const struct krl_cli *cli)
 	krl_plan_clear(&c.plan);
 	krl_store_free(c.store);
 	krl_check_free(c.request);
+	krl_cli_clear_pod(&c.pod);
 	return answered ? answered : status;
 }

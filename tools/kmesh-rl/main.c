@@ -18,7 +18,7 @@ static const struct krl_cli_command commands[] = {
 	{ "validate", "-f FILE|DIR|- ...", "check documents without applying them", krl_cli_validate,
 	  krl_cli_validate_options },
 	{ "check", "-f FILE|DIR|- ... [--method METHOD] [--path PATH] [--header 'NAME: VALUE']...\n"
-	  "                [--model NAME] [--source ADDRESS] [--endpoint IP:PORT|NAME] [--live] [-o table|json|yaml]",
+	  "                [--model NAME] [--source ADDRESS] [--pod FILE] [--endpoint IP:PORT|NAME] [--live] [-o table|json|yaml]",
 	  "show which rules a request would meet, and why", krl_cli_check, krl_cli_check_options },
 	{ "convert", "-f FILE|-", "turn rate limits of other systems into RateLimit documents", krl_cli_convert,
 	  krl_cli_convert_options },
