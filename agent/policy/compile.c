@@ -35,6 +35,8 @@ void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 {
 	if (target->port)
 		snprintf(ret, size, "%s:%u", target->service, target->port);
+	else if (*target->port_name)
+		snprintf(ret, size, "%s:%s", target->service, target->port_name);
 	else
 		snprintf(ret, size, "%s", target->service);
 }
@@ -93,12 +95,28 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 		krl_form_build_headers(&form, &rule->headers);
 }
 
+/* Say why @target has no endpoint. */
+static void note_waiting(struct krl_compiler *c, const struct krl_source_document *source,
+			 const struct krl_target *target)
+{
+	const struct krl_document *d = source->document;
+	size_t name_len = strlen(target->service);
+	char service[256];
+
+	krl_target_text(target, service, sizeof(service));
+	if (krl_compiler_lacks_port(c, source, target))
+		krl_diags_add(c->notes, source->file, d->line, 1, "RateLimit %s/%s waits: service %s has no port %s", d->ns,
+			      d->name, target->service, service + name_len + 1);
+	else
+		krl_diags_add(c->notes, source->file, d->line, 1, "RateLimit %s/%s waits: service %s has no endpoint",
+			      d->ns, d->name, service);
+}
+
 static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 {
 	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
 	size_t first, i, r;
-	char service[256];
 
 	for (i = 0; i < d->rate_limit.target_count; i++) {
 		const struct krl_target *target = &d->rate_limit.targets[i];
@@ -106,12 +124,8 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 		first = c->plan->rule_count;
 		for (r = 0; r < target->rule_count; r++)
 			add_rule(c, at, target, &target->rules[r]);
-		if (krl_compiler_place(c, source, target, first) || !*target->service)
-			continue;
-		krl_target_text(target, service, sizeof(service));
-		krl_diags_add(c->notes, source->file, d->line, 1,
-			      "RateLimit %s/%s waits: service %s has no endpoint", d->ns, d->name,
-			      service);
+		if (!krl_compiler_place(c, source, target, first) && *target->service)
+			note_waiting(c, source, target);
 	}
 }
 

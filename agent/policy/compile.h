@@ -18,7 +18,7 @@
 struct krl_plan_rule {
 	char ns[64];
 	char name[256];
-	char service[256];	/* "NAME", or "NAME:PORT" of one port; "" for a target by address */
+	char service[256];	/* "NAME", or "NAME:PORT" of one port, by number or name; "" for a target by address */
 	char rule[64];
 	char limit[KRL_LIMIT_TEXT_BYTES];
 	struct krl_settings settings;
