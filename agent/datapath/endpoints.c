@@ -37,7 +37,15 @@ static bool is_read(const struct krl_plan *plan, const struct krl_rule_info *inf
 }
 
 /* Rows of documents that are refused now stay as they are. What could not even be named may be any RateLimit
- * of before this agent, and a Service or an EndpointSlice of any that it has. */
+ * of before this agent. */
+bool krl_pass_is_retained(const struct krl_pass *p, __u32 row)
+{
+	const struct krl_rule_info *info = &p->dp->infos[row];
+
+	return is_refused(p->plan, info) || (p->plan->retain_all && !is_read(p->plan, info));
+}
+
+/* What could not even be named may be a Service or an EndpointSlice of any RateLimit, too. */
 static void mark_retained(struct krl_pass *p)
 {
 	const struct krl_rule_info *info;
@@ -50,8 +58,7 @@ static void mark_retained(struct krl_pass *p)
 		if (p->keep[row])
 			p->partial[row] = p->plan->retain_all && *info->service;
 		else
-			p->retained[row] = is_refused(p->plan, info) ||
-					   (p->plan->retain_all && !is_read(p->plan, info));
+			p->retained[row] = krl_pass_is_retained(p, row);
 		p->keep[row] |= p->retained[row];
 		p->retaining |= p->retained[row] || p->partial[row];
 	}

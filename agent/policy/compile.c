@@ -143,15 +143,29 @@ void krl_compiler_refuse(struct krl_compiler *c, bool *refused, __u32 rule, cons
 		      source->document->ns, source->document->name, why);
 }
 
+/* Find out which rules count on no endpoint. */
+static void mark_idle(struct krl_compiler *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->plan->rule_count; i++)
+		c->plan->rules[i].idle = true;
+	for (i = 0; i < c->placement_count; i++)
+		c->plan->rules[c->placements[i].rule].idle = false;
+}
+
 /* What goes past a limit of the maps is refused, RateLimits that sort later first. */
 static void refuse_excess(struct krl_compiler *c, bool *refused)
 {
-	size_t i, run = 0, concurrent = 0, endpoints = 0;
+	size_t i, run = 0, concurrent = 0, endpoints = 0, rows = 0;
 	char why[64];
 
 	snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
-	for (i = KRL_MAX_RULES; i < c->plan->rule_count; i++)
-		krl_compiler_refuse(c, refused, i, why);
+	for (i = 0; i < c->plan->rule_count; i++) {
+		rows += !c->plan->rules[i].idle;
+		if (!c->plan->rules[i].idle && rows > KRL_MAX_RULES)
+			krl_compiler_refuse(c, refused, i, why);
+	}
 	for (i = 0; i < c->placement_count; i++) {
 		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
 					 sizeof(c->placements[i].key));
@@ -257,6 +271,7 @@ static int compile_all(struct krl_compiler *c)
 			compile_rate_limit(c, i);
 	krl_compiler_spread(c);
 	if (!c->no_memory) {
+		mark_idle(c);
 		refuse_excess(c, refused);
 		err = krl_compiler_refuse_selectors(c, refused);
 		if (!err)

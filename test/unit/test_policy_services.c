@@ -76,6 +76,29 @@ static void what_is_dialled_is_the_port_of_the_service(void **state)
 	endpoint_of("2001:db8::1", 80);
 }
 
+/* 65 services with 64 rules each, of which none has an endpoint here, and one that has. */
+static void rules_without_endpoints_take_no_rows(void **state)
+{
+	static char text[1 << 18];
+	size_t len, i, r;
+
+	len = snprintf(text, sizeof(text), "{apiVersion: kmesh.net/v1alpha1, kind: RateLimit, metadata: {name: a}, "
+					   "spec: {services: [");
+	for (i = 0; i < 65; i++) {
+		len += snprintf(text + len, sizeof(text) - len, "{name: t%zu, rules: [", i);
+		for (r = 0; r < 64; r++)
+			len += snprintf(text + len, sizeof(text) - len, "{limit: 1/day},");
+		len += snprintf(text + len, sizeof(text) - len, "]},");
+	}
+	snprintf(text + len, sizeof(text) - len, "]}}\n---\n" REFS("{kind: Service, name: s}") ITS_SLICE);
+	compile(text);
+	assert_int_equal(plan.rule_count, 65 * 64 + 1);
+	assert_true(plan.rules[0].idle);
+	assert_true(plan.rules[65 * 64 - 1].idle);
+	assert_false(plan.rules[65 * 64].idle);
+	assert_int_equal(plan.endpoint_count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -86,6 +109,7 @@ int main(void)
 		cmocka_unit_test_teardown(each_reference_is_a_target_of_its_own, teardown),
 		cmocka_unit_test_teardown(a_port_that_the_service_lacks_is_noted, teardown),
 		cmocka_unit_test_teardown(what_is_dialled_is_the_port_of_the_service, teardown),
+		cmocka_unit_test_teardown(rules_without_endpoints_take_no_rows, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
