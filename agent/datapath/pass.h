@@ -21,6 +21,8 @@ struct krl_pass {
 	bool retaining;			/* there is any of the two */
 	bool enlists;			/* some endpoint's servers are followed that were not */
 	bool recounts;			/* some endpoint with maxConnections has other rules than before */
+	struct krl_known_endpoint *known;	/* the endpoints as they are written */
+	size_t known_count;
 	struct krl_reconcile_result result;
 };
 
@@ -49,8 +51,8 @@ void krl_pass_ports(struct krl_pass *pass);
 /* Enrol the connections to the endpoints that were open before those were there. 0, or -errno. */
 int krl_pass_join(struct krl_pass *pass);
 
-/* Have @form in the kernel; @ret_key is where. 0, or -errno. */
-int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);
+/* Have @form in the kernel; @ret_key is where. @before: where one is for sure, 0: nowhere. 0, or -errno. */
+int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 before, __u64 *ret_key);
 
 /* Remove the forms that no rule has any more. */
 void krl_pass_drop_forms(struct krl_pass *pass);

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "guard.h"
+#include "known.h"
 #include "pass.h"
 #include "recount.h"
 #include "walk.h"
@@ -27,7 +28,7 @@ static bool is_used(const struct krl_pass *p, const struct krl_bucket_key *bucke
 
 	memcpy(key.addr, bucket->addr, sizeof(key.addr));
 	for (key.hook = 0; key.hook < KRL_HOOK_MAX; key.hook++) {
-		if (bpf_map_lookup_elem(fd, &key, &value))
+		if (!krl_known_find(p->dp, &key) || bpf_map_lookup_elem(fd, &key, &value))
 			continue;
 		for (i = 0; i < value.rule_count; i++)
 			if (value.rules[i].id == bucket->rule_id)

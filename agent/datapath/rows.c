@@ -167,17 +167,17 @@ static __u32 take_row(struct krl_pass *p, struct row_search *s)
 	return KRL_PASS_NO_ROW;
 }
 
-/* What the row of rule @n of the plan is to be, but for its id. */
-static int value_of(struct krl_pass *p, size_t n, struct krl_rule *ret)
+/* What the row of rule @n of the plan is to be, but for its id; it is like @before. */
+static int value_of(struct krl_pass *p, size_t n, const struct krl_rule *before, struct krl_rule *ret)
 {
 	const struct krl_plan_rule *rule = &p->plan->rules[n];
 	int err;
 
 	*ret = (struct krl_rule){ .settings = rule->settings, .flags = rule->flags, .status = rule->status,
 				  .reserve_default = rule->reserve_default, .reserve_max = rule->reserve_max };
-	err = krl_pass_form(p, &rule->form, &ret->form);
+	err = krl_pass_form(p, &rule->form, before->form, &ret->form);
 	if (!err && rule->headers.piece_count)
-		err = krl_pass_form(p, &rule->headers, &ret->headers);
+		err = krl_pass_form(p, &rule->headers, before->headers, &ret->headers);
 	if (!err && rule->flags & KRL_RULE_LLM)
 		err = krl_pass_cost(p, &rule->cost, &ret->cost);
 	return err;
@@ -192,7 +192,7 @@ static int fill_row(struct krl_pass *p, size_t n, __u32 row)
 
 	p->slots[n] = row;
 	p->keep[row] = true;
-	err = value_of(p, n, &value);
+	err = value_of(p, n, &p->dp->rules[row], &value);
 	value.id = p->dp->last_rule_id + 1;
 	if (!err)
 		err = clear_row(p, row, rule);
@@ -223,7 +223,7 @@ static int keep_row(struct krl_pass *p, size_t n, const struct row_index *index)
 		return fill_row(p, n, row);
 	}
 	p->keep[row] = true;
-	err = value_of(p, n, &value);
+	err = value_of(p, n, &p->dp->rules[row], &value);
 	if (err)
 		return err;
 	value.id = p->dp->rules[row].id;
