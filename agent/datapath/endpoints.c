@@ -7,6 +7,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/vec.h"
+#include "known.h"
 #include "pass.h"
 
 static bool is_named(const struct krl_rule_info *info, const char *ns, const char *name)
@@ -37,7 +39,15 @@ static bool is_read(const struct krl_plan *plan, const struct krl_rule_info *inf
 }
 
 /* Rows of documents that are refused now stay as they are. What could not even be named may be any RateLimit
- * of before this agent, and a Service or an EndpointSlice of any that it has. */
+ * of before this agent. */
+bool krl_pass_is_retained(const struct krl_pass *p, __u32 row)
+{
+	const struct krl_rule_info *info = &p->dp->infos[row];
+
+	return is_refused(p->plan, info) || (p->plan->retain_all && !is_read(p->plan, info));
+}
+
+/* What could not even be named may be a Service or an EndpointSlice of any RateLimit, too. */
 static void mark_retained(struct krl_pass *p)
 {
 	const struct krl_rule_info *info;
@@ -50,8 +60,7 @@ static void mark_retained(struct krl_pass *p)
 		if (p->keep[row])
 			p->partial[row] = p->plan->retain_all && *info->service;
 		else
-			p->retained[row] = is_refused(p->plan, info) ||
-					   (p->plan->retain_all && !is_read(p->plan, info));
+			p->retained[row] = krl_pass_is_retained(p, row);
 		p->keep[row] |= p->retained[row];
 		p->retaining |= p->retained[row] || p->partial[row];
 	}
@@ -205,14 +214,36 @@ static void append_covering(const struct krl_pass *p, const struct krl_endpoint_
 	}
 }
 
+/* Remember that @key holds @value, which it holds already where that is no other than @before. */
+static int write_value(struct krl_pass *p, const struct krl_endpoint_key *key, const struct krl_known_endpoint *before,
+		       const struct krl_endpoint *value)
+{
+	struct krl_known_endpoint *known = krl_vec_add(&p->known, &p->known_count);
+
+	if (!known)
+		return -ENOMEM;
+	*known = krl_known_of(key, value);
+	if (before && before->digest == known->digest)
+		return 0;
+	p->recounts |= (value->flags | (before ? before->flags : 0)) & KRL_ENDPOINT_CONCURRENT;
+	if (before)
+		p->result.endpoints_changed++;
+	else
+		p->result.endpoints_added++;
+	return bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_endpoints), key, value, BPF_ANY);
+}
+
 static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *endpoint)
 {
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	const struct krl_known_endpoint *before = krl_known_find(p->dp, &endpoint->key);
 	struct draft draft = { .value = { .flags = endpoint->flags, .policy = endpoint->policy } };
-	struct krl_endpoint old = {};
-	bool there = !bpf_map_lookup_elem(fd, &endpoint->key, &old);
+	struct krl_endpoint old = { .flags = before ? before->flags : 0 };
 	__u32 i;
 	int err;
+
+	if (before && p->retaining &&
+	    bpf_map_lookup_elem(bpf_map__fd(p->dp->skel->maps.krl_endpoints), &endpoint->key, &old))
+		return -errno;
 
 	for (i = 0; i < endpoint->rule_count; i++) {
 		__u32 slot = p->slots[endpoint->rules[i]];
@@ -226,72 +257,68 @@ static int write_endpoint(struct krl_pass *p, const struct krl_plan_endpoint *en
 	if (p->retaining)
 		append_covering(p, &endpoint->key, &draft);
 	err = join(p, &old, &draft);
-	if (err)
-		return err;
-	if (there && !memcmp(&old, &draft.value, sizeof(old)))
-		return 0;
-	p->recounts |= (draft.value.flags | old.flags) & KRL_ENDPOINT_CONCURRENT;
-	if (there)
-		p->result.endpoints_changed++;
-	else
-		p->result.endpoints_added++;
-	return bpf_map_update_elem(fd, &endpoint->key, &draft.value, BPF_ANY);
+	return err ? err : write_value(p, &endpoint->key, before, &draft.value);
 }
 
 /* An endpoint that the plan no longer has keeps what is retained, or goes. */
-static int drop_endpoint(struct krl_pass *p, const struct krl_endpoint_key *key)
+static int drop_endpoint(struct krl_pass *p, const struct krl_known_endpoint *known)
 {
 	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
+	const struct krl_endpoint_key *key = &known->key;
+	struct krl_endpoint old = {};
 	struct draft draft = {};
-	struct krl_endpoint old;
 	int err;
 
-	if (bpf_map_lookup_elem(fd, key, &old))
+	if (p->retaining && bpf_map_lookup_elem(fd, key, &old))
 		return 0;
 	append_retained(p, key, &old, &draft);
 	if (!draft.value.rule_count) {
-		p->recounts |= old.flags & KRL_ENDPOINT_CONCURRENT;
+		p->recounts |= known->flags & KRL_ENDPOINT_CONCURRENT;
 		p->result.endpoints_removed++;
 		return bpf_map_delete_elem(fd, key);
 	}
 	append_covering(p, key, &draft);
 	err = join(p, &old, &draft);
-	if (err)
-		return err;
-	if (!memcmp(&old, &draft.value, sizeof(old)))
-		return 0;
-	p->recounts |= old.flags & KRL_ENDPOINT_CONCURRENT;
-	p->result.endpoints_changed++;
-	return bpf_map_update_elem(fd, key, &draft.value, BPF_EXIST);
+	return err ? err : write_value(p, key, known, &draft.value);
 }
 
 static int drop_endpoints(struct krl_pass *p)
 {
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints), err = 0;
-	struct krl_endpoint_key *found, *at = NULL;
-	size_t count = 0, i;
+	size_t i;
+	int err = 0;
 
-	found = calloc(KRL_MAX_ENDPOINTS, sizeof(*found));
-	if (!found)
-		return -ENOMEM;
-	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &found[count]))
-		at = &found[count++];
-	for (i = 0; !err && i < count; i++)
-		if (!find_endpoint(p->plan, &found[i]))
-			err = drop_endpoint(p, &found[i]);
-	free(found);
+	for (i = 0; !err && i < p->dp->known_count; i++)
+		if (!find_endpoint(p->plan, &p->dp->known[i].key))
+			err = drop_endpoint(p, &p->dp->known[i]);
 	return err;
 }
 
-int krl_pass_endpoints(struct krl_pass *p)
+static int write_all(struct krl_pass *p)
 {
 	int err = 0;
 	size_t i;
 
-	mark_retained(p);
 	for (i = 0; !err && i < p->plan->policy_count; i++)
 		err = krl_pass_policy(p, p->plan->policies[i].key, p->plan->policies[i].policy);
 	for (i = 0; !err && i < p->plan->endpoint_count; i++)
 		err = write_endpoint(p, &p->plan->endpoints[i]);
 	return err ? err : drop_endpoints(p);
+}
+
+int krl_pass_endpoints(struct krl_pass *p)
+{
+	int err = krl_known_read(p->dp);
+
+	if (err)
+		return err;
+	mark_retained(p);
+	err = write_all(p);
+	if (!err) {
+		krl_known_replace(p->dp, p->known, p->known_count);
+		return 0;
+	}
+	/* Half of it may be written. */
+	free(p->known);
+	krl_known_doubt(p->dp);
+	return err;
 }

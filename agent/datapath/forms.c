@@ -10,12 +10,12 @@
 #include "agent/policy/form.h"
 #include "pass.h"
 
-int krl_pass_form(struct krl_pass *p, const struct krl_form *form, __u64 *ret_key)
+int krl_pass_form(struct krl_pass *p, const struct krl_form *form, __u64 before, __u64 *ret_key)
 {
 	__u64 key = krl_form_key(form);
 
-	if (bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_forms), &key, form, BPF_NOEXIST) &&
-	    errno != EEXIST)
+	if (key != before &&
+	    bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_forms), &key, form, BPF_NOEXIST) && errno != EEXIST)
 		return -errno;
 	*ret_key = key;
 	return 0;

@@ -36,6 +36,8 @@ struct krl_stale {
 	size_t count;
 };
 
+struct krl_known_endpoint;
+
 struct krl_datapath {
 	struct kmesh_rl *skel;
 	struct kmesh_rl *late[KRL_LATE_COUNT];	/* of one program each, or NULL; the maps are those of skel */
@@ -47,6 +49,9 @@ struct krl_datapath {
 	__u64 *served_ports;		/* krl_served_ports, mapped */
 	struct krl_rule_info *infos;	/* what krl_rule_info holds, row by row */
 	struct krl_stale stale_forms, stale_policies, stale_costs;
+	struct krl_known_endpoint *known;	/* sorted by key, see known.h; owned */
+	size_t known_count;
+	bool knows;			/* ... that is what krl_endpoints holds */
 	int lock_fd;			/* the pin directory, flocked */
 	int cgroup_fd;			/* what the programs are attached to */
 	__u32 last_rule_id;
@@ -83,10 +88,10 @@ int krl_senders_open(struct krl_datapath *dp);
  * LLMTokens. 0, or -errno. */
 int krl_llm_open(struct krl_datapath *dp);
 
-/* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook. */
+/* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook; as far as it is known. */
 void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS]);
 
-/* Does krl_endpoints have one whose open connections count? */
+/* Does krl_endpoints have one whose open connections count? As far as it is known. */
 bool krl_endpoints_hold(const struct krl_datapath *dp);
 
 /* Has this process the capabilities that are needed? 0, -EPERM with those that are missing, or -errno. */

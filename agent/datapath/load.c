@@ -18,6 +18,7 @@
 
 #include "agent/base/log.h"
 #include "guard.h"
+#include "known.h"
 #include "internal.h"
 #include "late.h"
 
@@ -218,6 +219,8 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 		err = map_rows(dp, ret_error);
 	if (!err)
 		err = adopt_rules(dp, options->bpffs, ret_error);
+	if (!err && krl_known_read(dp))
+		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
 	if (!err)
@@ -258,6 +261,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 	free(dp->stale_forms.keys);
 	free(dp->stale_policies.keys);
 	free(dp->stale_costs.keys);
+	free(dp->known);
 	free(dp);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One reconciliation, shared by its files: rows in reconcile.c, endpoints in endpoints.c, their selectors in
+/* One reconciliation, shared by its files: rows in rows.c, endpoints in endpoints.c, their selectors in
  * policies.c, the texts of answers in forms.c, what answers of model servers cost in costs.c and used in llm.c, open
  * connections in join.c and walk.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
@@ -9,16 +9,20 @@
 
 #include "internal.h"
 
+#define KRL_PASS_NO_ROW UINT32_MAX
+
 struct krl_pass {
 	struct krl_datapath *dp;
 	const struct krl_plan *plan;
-	__u32 *slots;			/* of each rule of the plan that is in force */
+	__u32 *slots;			/* of each rule of the plan that is in force, or KRL_PASS_NO_ROW */
 	bool keep[KRL_MAX_RULES];	/* rows that stay */
 	bool retained[KRL_MAX_RULES];	/* ... though the plan does not have them */
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
 	bool enlists;			/* some endpoint's servers are followed that were not */
 	bool recounts;			/* some endpoint with maxConnections has other rules than before */
+	struct krl_known_endpoint *known;	/* the endpoints as they are written */
+	size_t known_count;
 	struct krl_reconcile_result result;
 };
 
@@ -27,6 +31,15 @@ static inline bool krl_pass_is_rule(const struct krl_rule_info *info, const stru
 	return !strcmp(info->rule, rule->rule) && !strcmp(info->name, rule->name) &&
 	       !strcmp(info->ns, rule->ns) && !strcmp(info->service, rule->service);
 }
+
+/* Have the rules of the plan in rows. 0, or -errno. */
+int krl_pass_rules(struct krl_pass *pass, struct krl_error *ret_error);
+
+/* Free the rows that nothing refers to any more. */
+void krl_pass_drop_rules(struct krl_pass *pass);
+
+/* Does @row, which is none of the plan's, stay? */
+bool krl_pass_is_retained(const struct krl_pass *pass, __u32 row);
 
 /* Once the rows of the plan are written: mark what stays without it, and make the endpoints refer to both.
  * 0, or -errno. */
@@ -38,8 +51,8 @@ void krl_pass_ports(struct krl_pass *pass);
 /* Enrol the connections to the endpoints that were open before those were there. 0, or -errno. */
 int krl_pass_join(struct krl_pass *pass);
 
-/* Have @form in the kernel; @ret_key is where. 0, or -errno. */
-int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 *ret_key);
+/* Have @form in the kernel; @ret_key is where. @before: where one is for sure, 0: nowhere. 0, or -errno. */
+int krl_pass_form(struct krl_pass *pass, const struct krl_form *form, __u64 before, __u64 *ret_key);
 
 /* Remove the forms that no rule has any more. */
 void krl_pass_drop_forms(struct krl_pass *pass);

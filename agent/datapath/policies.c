@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/policy/policy.h"
+#include "known.h"
 #include "pass.h"
 
 int krl_pass_policy(struct krl_pass *p, __u64 key, const struct krl_policy *policy)
@@ -78,19 +79,15 @@ bool krl_pass_asks_model(struct krl_pass *p, __u64 key)
 
 void krl_pass_drop_policies(struct krl_pass *p)
 {
-	int fd = bpf_map__fd(p->dp->skel->maps.krl_endpoints);
-	__u64 *used = calloc(KRL_MAX_ENDPOINTS, sizeof(*used));
-	struct krl_endpoint_key key, *at = NULL;
-	struct krl_endpoint value;
-	size_t count = 0;
+	const struct krl_datapath *dp = p->dp;
+	__u64 *used = calloc(dp->known_count + 1, sizeof(*used));
+	size_t count = 0, i;
 
 	if (!used)
 		return;
-	while (count < KRL_MAX_ENDPOINTS && !bpf_map_get_next_key(fd, at, &key)) {
-		at = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &value) && value.policy)
-			used[count++] = value.policy;
-	}
+	for (i = 0; i < dp->known_count; i++)
+		if (dp->known[i].policy)
+			used[count++] = dp->known[i].policy;
 	krl_contents_drop(bpf_map__fd(p->dp->skel->maps.krl_policies), used, count, &p->dp->stale_policies);
 	free(used);
 }

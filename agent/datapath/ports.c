@@ -2,30 +2,25 @@
 /* What programs need to know of krl_endpoints as a whole: the ports that some rule is for. */
 #include <string.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
+#include "known.h"
 #include "pass.h"
 
 void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS])
 {
-	int fd = bpf_map__fd(dp->skel->maps.krl_endpoints);
-	struct krl_endpoint_key key, *at = NULL;
+	const struct krl_known_endpoint *at;
 
 	memset(ret, 0, KRL_PORT_WORDS * sizeof(*ret));
-	for (; !bpf_map_get_next_key(fd, at, &key); at = &key)
-		if (hooks >> key.hook & 1)
-			ret[key.port / 64] |= 1ULL << key.port % 64;
+	for (at = dp->known; at < dp->known + dp->known_count; at++)
+		if (hooks >> at->key.hook & 1)
+			ret[at->key.port / 64] |= 1ULL << at->key.port % 64;
 }
 
 bool krl_endpoints_hold(const struct krl_datapath *dp)
 {
-	int fd = bpf_map__fd(dp->skel->maps.krl_endpoints);
-	struct krl_endpoint_key key, *at = NULL;
-	struct krl_endpoint endpoint;
+	const struct krl_known_endpoint *at;
 
-	for (; !bpf_map_get_next_key(fd, at, &key); at = &key)
-		if (!bpf_map_lookup_elem(fd, &key, &endpoint) && endpoint.flags & KRL_ENDPOINT_CONCURRENT)
+	for (at = dp->known; at < dp->known + dp->known_count; at++)
+		if (at->flags & KRL_ENDPOINT_CONCURRENT)
 			return true;
 	return false;
 }

@@ -47,15 +47,19 @@ static void add(char list[KRL_SUMMARY_BYTES], const char *part)
 	snprintf(list + len, KRL_SUMMARY_BYTES - len, "%s%s", len ? ", " : "", part);
 }
 
-static void add_service(char list[KRL_SUMMARY_BYTES], const json_t *target)
+/* The service under @key of @target, with its port, number or name, under @port_key. */
+static void add_service(char list[KRL_SUMMARY_BYTES], const json_t *target, const char *key, const char *port_key)
 {
-	long long port = number_of(target, "port");
+	const char *name = text_of(target, key), *port_name = text_of(target, port_key);
+	long long port = number_of(target, port_key);
 	char part[KRL_SUMMARY_BYTES];
 
-	if (port && *text_of(target, "service"))
-		snprintf(part, sizeof(part), "%s:%lld", text_of(target, "service"), port);
+	if (port && *name)
+		snprintf(part, sizeof(part), "%s:%lld", name, port);
+	else if (*port_name && *name)
+		snprintf(part, sizeof(part), "%s:%s", name, port_name);
 	else
-		snprintf(part, sizeof(part), "%s", text_of(target, "service"));
+		snprintf(part, sizeof(part), "%s", name);
 	add(list, part);
 }
 
@@ -66,9 +70,11 @@ void krl_summary_service(const json_t *spec, char ret[KRL_SUMMARY_BYTES])
 	size_t i;
 
 	*ret = '\0';
-	add_service(ret, spec);
+	add_service(ret, spec, "service", "port");
 	json_array_foreach(json_object_get(spec, "services"), i, item)
-		add_service(ret, item);
+		add_service(ret, item, "name", "port");
+	json_array_foreach(json_object_get(spec, "targetRefs"), i, item)
+		add_service(ret, item, "name", "sectionName");
 	json_array_foreach(json_object_get(spec, "endpoints"), i, item) {
 		const char *ip = text_of(item, "ip");
 		bool v6 = strchr(ip, ':');

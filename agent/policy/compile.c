@@ -35,6 +35,8 @@ void krl_target_text(const struct krl_target *target, char *ret, size_t size)
 {
 	if (target->port)
 		snprintf(ret, size, "%s:%u", target->service, target->port);
+	else if (*target->port_name)
+		snprintf(ret, size, "%s:%s", target->service, target->port_name);
 	else
 		snprintf(ret, size, "%s", target->service);
 }
@@ -93,12 +95,28 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 		krl_form_build_headers(&form, &rule->headers);
 }
 
+/* Say why @target has no endpoint. */
+static void note_waiting(struct krl_compiler *c, const struct krl_source_document *source,
+			 const struct krl_target *target)
+{
+	const struct krl_document *d = source->document;
+	size_t name_len = strlen(target->service);
+	char service[256];
+
+	krl_target_text(target, service, sizeof(service));
+	if (krl_compiler_lacks_port(c, source, target))
+		krl_diags_add(c->notes, source->file, d->line, 1, "RateLimit %s/%s waits: service %s has no port %s", d->ns,
+			      d->name, target->service, service + name_len + 1);
+	else
+		krl_diags_add(c->notes, source->file, d->line, 1, "RateLimit %s/%s waits: service %s has no endpoint",
+			      d->ns, d->name, service);
+}
+
 static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 {
 	const struct krl_source_document *source = &c->documents[at];
 	const struct krl_document *d = source->document;
 	size_t first, i, r;
-	char service[256];
 
 	for (i = 0; i < d->rate_limit.target_count; i++) {
 		const struct krl_target *target = &d->rate_limit.targets[i];
@@ -106,12 +124,8 @@ static void compile_rate_limit(struct krl_compiler *c, __u32 at)
 		first = c->plan->rule_count;
 		for (r = 0; r < target->rule_count; r++)
 			add_rule(c, at, target, &target->rules[r]);
-		if (krl_compiler_place(c, source, target, first) || !*target->service)
-			continue;
-		krl_target_text(target, service, sizeof(service));
-		krl_diags_add(c->notes, source->file, d->line, 1,
-			      "RateLimit %s/%s waits: service %s has no endpoint", d->ns, d->name,
-			      service);
+		if (!krl_compiler_place(c, source, target, first) && *target->service)
+			note_waiting(c, source, target);
 	}
 }
 
@@ -129,15 +143,29 @@ void krl_compiler_refuse(struct krl_compiler *c, bool *refused, __u32 rule, cons
 		      source->document->ns, source->document->name, why);
 }
 
+/* Find out which rules count on no endpoint. */
+static void mark_idle(struct krl_compiler *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->plan->rule_count; i++)
+		c->plan->rules[i].idle = true;
+	for (i = 0; i < c->placement_count; i++)
+		c->plan->rules[c->placements[i].rule].idle = false;
+}
+
 /* What goes past a limit of the maps is refused, RateLimits that sort later first. */
 static void refuse_excess(struct krl_compiler *c, bool *refused)
 {
-	size_t i, run = 0, concurrent = 0, endpoints = 0;
+	size_t i, run = 0, concurrent = 0, endpoints = 0, rows = 0;
 	char why[64];
 
 	snprintf(why, sizeof(why), "more than %d rules in all", KRL_MAX_RULES);
-	for (i = KRL_MAX_RULES; i < c->plan->rule_count; i++)
-		krl_compiler_refuse(c, refused, i, why);
+	for (i = 0; i < c->plan->rule_count; i++) {
+		rows += !c->plan->rules[i].idle;
+		if (!c->plan->rules[i].idle && rows > KRL_MAX_RULES)
+			krl_compiler_refuse(c, refused, i, why);
+	}
 	for (i = 0; i < c->placement_count; i++) {
 		bool same = i && !memcmp(&c->placements[i].key, &c->placements[i - 1].key,
 					 sizeof(c->placements[i].key));
@@ -243,6 +271,7 @@ static int compile_all(struct krl_compiler *c)
 			compile_rate_limit(c, i);
 	krl_compiler_spread(c);
 	if (!c->no_memory) {
+		mark_idle(c);
 		refuse_excess(c, refused);
 		err = krl_compiler_refuse_selectors(c, refused);
 		if (!err)

@@ -18,7 +18,7 @@
 struct krl_plan_rule {
 	char ns[64];
 	char name[256];
-	char service[256];	/* "NAME", or "NAME:PORT" of one port; "" for a target by address */
+	char service[256];	/* "NAME", or "NAME:PORT" of one port, by number or name; "" for a target by address */
 	char rule[64];
 	char limit[KRL_LIMIT_TEXT_BYTES];
 	struct krl_settings settings;
@@ -29,6 +29,7 @@ struct krl_plan_rule {
 	struct krl_cost cost;		/* of KRL_RULE_LLM */
 	__u64 reserve_default, reserve_max;	/* of KRL_RULE_RESERVE, as in krl_rule */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
+	bool idle;		/* its service has no endpoint here: it needs no row, and may keep one that it has */
 };
 
 struct krl_plan_endpoint {
@@ -80,7 +81,7 @@ struct krl_source_document {
 
 /* Compile @documents, in any order; their order does not matter. A RateLimit that is in force twice,
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
- * endpoint here counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
+ * endpoint anywhere counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
  * limits of the maps are for all rules, so that nothing is refused by the time of the day. The caller releases
  * @ret with krl_plan_clear. Leaves retain, retain_all and podless alone, and before to the caller. 0, or -ENOMEM. */
 int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,

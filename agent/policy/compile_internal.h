@@ -42,6 +42,10 @@ int krl_compiler_sort_slices(struct krl_compiler *compiler);
 size_t krl_compiler_place(struct krl_compiler *compiler, const struct krl_source_document *source,
 			  const struct krl_target *target, size_t first);
 
+/* Is there no port in the Service of @target that it is about, though the Service is known? */
+bool krl_compiler_lacks_port(const struct krl_compiler *compiler, const struct krl_source_document *source,
+			     const struct krl_target *target);
+
 /* Have the rules of wildcards count on the endpoints that those cover; then the placements are sorted by endpoint and
  * rule. Without memory, no_memory is set. */
 void krl_compiler_spread(struct krl_compiler *compiler);

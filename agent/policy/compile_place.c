@@ -35,15 +35,23 @@ static bool port_matches(const struct krl_service_port *service_port, const stru
 	return service_port->target_port == port->port;
 }
 
+/* Is the port @number, called @name, of those of its service that @target is about? */
+static bool is_meant(const struct krl_target *target, __u16 number, const char *name)
+{
+	if (target->port)
+		return target->port == number;
+	return !*target->port_name || !strcmp(target->port_name, name);
+}
+
 static bool port_wanted(const struct krl_target *target, const struct krl_service *service,
 			const struct krl_slice_port *port)
 {
 	size_t i;
 
 	if (!service)
-		return !target->port || target->port == port->port;
+		return is_meant(target, port->port, port->name);
 	for (i = 0; i < service->port_count; i++)
-		if ((!target->port || target->port == service->ports[i].port) &&
+		if (is_meant(target, service->ports[i].port, service->ports[i].name) &&
 		    port_matches(&service->ports[i], port))
 			return true;
 	return false;
@@ -164,7 +172,7 @@ static size_t place_cluster_ips(struct krl_compiler *c, const struct krl_rate_li
 	size_t a, p, found = 0;
 
 	for (p = 0; p < service->port_count; p++) {
-		if (target->port && target->port != service->ports[p].port)
+		if (!is_meant(target, service->ports[p].port, service->ports[p].name))
 			continue;
 		for (a = 0; a < service->addr_count; a++, found++)
 			place_rules(c, limit, target, service->addrs[a], service->ports[p].port, first);
@@ -198,6 +206,20 @@ static size_t place_service(struct krl_compiler *c, const struct krl_source_docu
 		}
 	}
 	return found;
+}
+
+bool krl_compiler_lacks_port(const struct krl_compiler *c, const struct krl_source_document *source,
+			     const struct krl_target *target)
+{
+	const struct krl_service *service = find_service(c, source->document->ns, target->service);
+	size_t i;
+
+	if (!service)
+		return false;
+	for (i = 0; i < service->port_count; i++)
+		if (is_meant(target, service->ports[i].port, service->ports[i].name))
+			return false;
+	return target->port || *target->port_name;
 }
 
 size_t krl_compiler_place(struct krl_compiler *c, const struct krl_source_document *source,

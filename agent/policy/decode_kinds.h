@@ -10,6 +10,29 @@ void krl_decode_metadata(struct krl_reader *reader, yaml_node_t *node, void *doc
 
 void krl_decode_rate_limit(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 
+/* A target while it is read: spec itself, or an item of spec.services. */
+struct krl_target_reader {
+	struct krl_document *document;
+	struct krl_target *target;
+	bool service, services, refs, endpoints, port, rules;	/* is there such a field? */
+	enum krl_mode mode;	/* of spec */
+};
+
+/* Fields of a target: krl_field_fn, whose @out is a krl_target_reader. The lists append to the targets of its document. */
+void krl_decode_service_name(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_target_port(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_services(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_target_refs(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_endpoints(struct krl_reader *reader, yaml_node_t *node, void *out);
+void krl_decode_target_rules(struct krl_reader *reader, yaml_node_t *node, void *out);
+
+/* Complain where service and port of @target, which was read from @node, are too long together. */
+void krl_decode_check_port(struct krl_reader *reader, yaml_node_t *node, const struct krl_target *target);
+
+/* Once the fields of @spec are read: give its own target, which is taken over, to the document, or its rules to each of
+ * the references. */
+void krl_decode_add_single(struct krl_reader *reader, yaml_node_t *spec, struct krl_target_reader *t);
+
 /* The list @node of rules of @limit, whose style and direction are read, appended to those of @target. */
 void krl_decode_rules(struct krl_reader *reader, yaml_node_t *node, const struct krl_rate_limit *limit,
 		      struct krl_target *target);
@@ -77,9 +100,7 @@ size_t krl_token_len(const char *text);
 
 enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node);
 
-/* Fields of the resource that are not enforced yet are refused, never passed over in silence: a
- * krl_field_fn that ignores @out, and one for a field of which only @value is supported so far. */
-void krl_decode_unsupported(struct krl_reader *reader, yaml_node_t *node, void *out);
+/* A field of which only @value is supported so far is refused with any other, never passed over in silence. */
 void krl_decode_only(struct krl_reader *reader, yaml_node_t *node, const char *value);
 
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);

@@ -14,6 +14,9 @@
 #include "schedule.h"
 #include "selector.h"
 
+/* Names of ports, and of Services in Kubernetes, are DNS labels. */
+#define KRL_PORT_NAME_BYTES 64
+
 enum krl_kind { KRL_KIND_RATE_LIMIT, KRL_KIND_SERVICE, KRL_KIND_SLICE };
 #define KRL_KINDS (KRL_KIND_SLICE + 1)
 
@@ -48,8 +51,9 @@ struct krl_rule_spec {
 
 /* What a group of rules protects: a service by name, or addresses. */
 struct krl_target {
-	char service[250];		/* "" with addresses; ":65535" after it fits the ABI */
-	__u16 port;			/* of the service; 0: all of them */
+	char service[250];		/* "" with addresses; with the port after it, it fits the ABI */
+	__u16 port;			/* of the service; 0: what port_name says */
+	char port_name[KRL_PORT_NAME_BYTES];	/* "": all of them */
 	struct krl_endpoint_key *endpoints;
 	size_t endpoint_count;
 	struct krl_rule_spec *rules;
@@ -83,8 +87,8 @@ struct krl_rate_limit {
 };
 
 struct krl_service_port {
-	char name[64];
-	char target_name[64];	/* "" when the target is a number */
+	char name[KRL_PORT_NAME_BYTES];
+	char target_name[KRL_PORT_NAME_BYTES];	/* "" when the target is a number */
 	__u16 port;
 	__u16 target_port;
 };
@@ -97,7 +101,7 @@ struct krl_service {
 };
 
 struct krl_slice_port {
-	char name[64];
+	char name[KRL_PORT_NAME_BYTES];
 	__u16 port;
 };
 

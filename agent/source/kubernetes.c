@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/k8s/watch.h"
 #include "agent/loop/handle.h"
@@ -12,8 +13,10 @@
 
 /* Changes that come together are one. */
 #define SETTLE_MS 5
-/* Of its time, the agent spends at most one part in this many on following changes. */
+/* Of its time, the agent spends at most one part in this many on following changes that do not end; what comes after a
+ * rest of BURST_MS is followed at once for a part of that. */
 #define BUSY_SHARE 4
+#define BURST_MS 1000
 #define REST_MAX_MS 1000
 
 struct resource {
@@ -48,7 +51,7 @@ struct krl_kubernetes {
 	struct krl_pods *pods;
 	struct krl_statuses *statuses;	/* NULL: this node has no name */
 	uv_timer_t *settle;
-	uint64_t busy_until_ms;		/* not settled before this */
+	uint64_t paid_ms;		/* by when what was spent is within the share */
 	bool no_memory;			/* something is missing of what was told of */
 	krl_kubernetes_fn changed;
 	void *arg;
@@ -81,16 +84,32 @@ static uint64_t now_ms(void)
 	return uv_hrtime() / 1000000;
 }
 
+/* What others do on this CPU meanwhile does not count. */
+static uint64_t spent_us(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+	return spent.tv_sec * 1000000ULL + spent.tv_nsec / 1000;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void on_settled(uv_timer_t *timer)
 {
 	struct krl_kubernetes *k = timer->data;
-	uint64_t before_ms = now_ms(), rest_ms;
+	uint64_t before_us = spent_us(), latest_ms;
 
 	follow_services(k);
 	krl_store_take_changed(k->store);
 	k->changed(k->arg);
-	rest_ms = (now_ms() - before_ms) * (BUSY_SHARE - 1);
-	k->busy_until_ms = now_ms() + (rest_ms < REST_MAX_MS ? rest_ms : REST_MAX_MS);
+	latest_ms = now_ms() + BURST_MS + REST_MAX_MS;
+	k->paid_ms = larger(k->paid_ms, now_ms()) + (spent_us() - before_us) * BUSY_SHARE / 1000;
+	if (k->paid_ms > latest_ms)
+		k->paid_ms = latest_ms;
 }
 
 /* Not started again while it runs: what changes all the time is followed all the same. */
@@ -100,8 +119,8 @@ static void settle(struct krl_kubernetes *k)
 
 	if (uv_is_active((uv_handle_t *)k->settle))
 		return;
-	if (k->busy_until_ms > now + wait_ms)
-		wait_ms = k->busy_until_ms - now;
+	if (k->paid_ms > now + BURST_MS + wait_ms)
+		wait_ms = k->paid_ms - now - BURST_MS;
 	uv_update_time(k->loop);
 	uv_timer_start(k->settle, on_settled, wait_ms, 0);
 }

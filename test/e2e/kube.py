@@ -15,7 +15,7 @@ LIMIT = "3/day"
 
 def ratelimit(name="limit", namespace="default", limit=LIMIT, at=harness.PORT, **spec):
     """On port @at of the loopback address, where @spec names no target."""
-    if not set(spec) & {"service", "services", "endpoints"}:
+    if not set(spec) & {"service", "services", "targetRefs", "endpoints"}:
         spec["endpoints"] = [{"ip": "127.0.0.1", "port": at}]
     if "services" not in spec:
         spec.setdefault("rules", [{"name": "all", "limit": limit}])

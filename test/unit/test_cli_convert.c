@@ -7,12 +7,13 @@
 	"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n"                   \
 	"metadata: {name: web}\nspec:\n  targetRef: {kind: Service, name: web}\n  rateLimit:\n"      \
 	"    " scope ":\n      rules:\n" rules
+#define REF(name) "  - group: \"\"\n    kind: Service\n    name: " name "\n"
 #define LEFT_OUT ", the rule is left out\n"
 
 static void a_policy_becomes_a_rate_limit(void **state)
 {
 	convert(POLICY("local", "        - limit: {requests: 100, unit: Minute}\n"));
-	assert_string_equal(out, HEAD("web") "spec:\n  service: web\n  rules:\n  - name: rule-0\n"
+	assert_string_equal(out, HEAD("web") "spec:\n  targetRefs:\n" REF("web") "  rules:\n  - name: rule-0\n"
 					     "    limit:\n      requests: 100\n      unit: Minute\n");
 	assert_string_equal(err, "");
 }
@@ -161,16 +162,20 @@ static void only_services_are_targets(void **state)
 	refs "\n  retry: {numRetries: 3}\n"                                                          \
 	"  rateLimit: {local: {rules: [{limit: {requests: 1, unit: Second}}]}}\n"
 
-	convert(TARGETS("[{kind: Service, name: a}, {kind: Service, name: b}]"));
-	contains(out, "  namespace: shop\nspec:\n  services:\n  - name: a\n    rules:\n");
-	contains(out, "  - name: b\n    rules:\n");
+	convert(TARGETS("[{kind: Service, name: a}, {group: \"\", kind: Service, name: b}, {kind: Service, name: a}]"));
+	contains(out, "  namespace: shop\nspec:\n  targetRefs:\n" REF("a") REF("b") "  rules:\n  - name: rule-0\n");
 	assert_string_equal(err, "in:5:3: spec.retry: has no counterpart\n");
 	convert(TARGETS("[{kind: Service, name: a}, {kind: HTTPRoute, name: b}]"));
 	contains(out, "spec:\n  service: FILL-IN\n  rules:\n");
 	contains(err, "in:4:42: spec.targetRefs[1]: HTTPRoute b is no Service, spec.service is to be filled in\n");
-	convert(TARGETS("[{kind: Service, name: a, sectionName: http}]"));
+	convert(TARGETS("[{group: serving.knative.dev, kind: Service, name: a}]"));
 	contains(out, "spec:\n  service: FILL-IN\n  rules:\n");
-	contains(err, "spec.targetRefs[0].sectionName: has no counterpart, spec.service is to be filled in\n");
+	convert(TARGETS("[{kind: Service, name: a, sectionName: http}]"));
+	contains(out, "spec:\n  targetRefs:\n" REF("a") "    sectionName: http\n  rules:\n");
+	assert_string_equal(err, "in:5:3: spec.retry: has no counterpart\n");
+	convert(TARGETS("[{kind: Service, name: a, weight: 1}]"));
+	contains(out, "spec:\n  service: FILL-IN\n  rules:\n");
+	contains(err, "spec.targetRefs[0].weight: has no counterpart, spec.service is to be filled in\n");
 }
 
 static void the_type_chooses_between_local_and_global(void **state)
@@ -201,7 +206,7 @@ static void a_rate_limit_filter_has_the_same_rules(void **state)
 	contains(err, "in:5:3: spec: there is no target, spec.service is to be filled in\n");
 	convert("kind: RateLimitFilter\nmetadata: {name: users}\nspec:\n"
 		"  targetRef: {kind: Service, name: web}\n  rules: [{limit: {requests: 3, unit: Hour}}]\n");
-	contains(out, "  service: web\n");
+	contains(out, "spec:\n  targetRefs:\n" REF("web"));
 	assert_string_equal(err, "");
 }
 
@@ -274,7 +279,7 @@ static void names_and_values_stay_what_they_are(void **state)
 		"{name: b, value: \"null\"}, {name: c, value: \"0x10\"}]}]\n"
 		"      limit: {requests: 1, unit: Day}\n");
 	contains(out, "  name: a-b.c\n");
-	contains(out, "  service: \"true\"\n");
+	contains(out, REF("\"true\""));
 	contains(out, "        value: 'x: \"y\" # z'\n");
 	contains(out, "        value: \"null\"\n");
 	contains(out, "        value: \"0x10\"\n");

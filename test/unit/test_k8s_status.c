@@ -48,8 +48,11 @@ static void a_service_is_named_with_its_port(void **state)
 {
 	check_summary(krl_summary_service, "{'service': 'web'}", "web");
 	check_summary(krl_summary_service, "{'service': 'web', 'port': 80}", "web:80");
-	check_summary(krl_summary_service, "{'services': [{'service': 'a'}, {'service': 'b', 'port': 1}, {'service': 'a'}]}",
+	check_summary(krl_summary_service, "{'services': [{'name': 'a'}, {'name': 'b', 'port': 1}, {'name': 'a'}]}",
 		      "a, b:1");
+	check_summary(krl_summary_service, "{'service': 'web', 'port': 'http'}", "web:http");
+	check_summary(krl_summary_service,
+		      "{'targetRefs': [{'name': 'a'}, {'kind': 'Service', 'name': 'b', 'sectionName': 'http'}]}", "a, b:http");
 	check_summary(krl_summary_service, "{'endpoints': [{'ip': '10.0.0.1', 'port': 80}, {'ip': '::1', 'port': 80}]}",
 		      "10.0.0.1:80, [::1]:80");
 	check_summary(krl_summary_service, "{'service': 7, 'services': 'x', 'endpoints': [5, {'port': 80}]}", "");

@@ -8,6 +8,7 @@
 #define AN_INTERVAL                                                                                \
 	"expected an integer from 1 to 9223372036854775807 (nanoseconds) or a duration such as 500ms, 1s or " \
 	"1h30m, found "
+#define A_PORT "expected an integer from 1 to 65535 or the name of a port, found "
 #define INT_16 "expected an integer from 1 to 65535, found "
 #define NAME "expected a name of lower case letters, digits, '-' and '.', found "
 
@@ -108,9 +109,9 @@ static void targets_that_are_none(void **state)
 {
 	static const struct refusal cases[] = {
 		{ SPEC "failurePolicy: Open\n",
-		  "5:3: spec: one of service, services and endpoints is missing" },
+		  "5:3: spec: one of service, services, targetRefs and endpoints is missing" },
 		{ SPEC "service: a\n  endpoints: [{ip: \"::\", port: 1}]\n",
-		  "5:3: spec: only one of service, services and endpoints may be given" },
+		  "5:3: spec: only one of service, services, targetRefs and endpoints may be given" },
 		{ SPEC "services: [{name: a, rules: [{limit: 1/day}]}]\n",
 		  "5:3: spec: rules belongs into each of services" },
 		{ HEAD "spec: {port: 1, services: [{name: a, rules: [{limit: 1/day}]}]}\n",
@@ -130,8 +131,11 @@ static void targets_that_are_none(void **state)
 		{ SPEC "service: [a]\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found a list" },
 		{ SPEC "service: null\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found \"null\"" },
 		{ SPEC "service: ~\n", "6:12: spec.service: expected a string of 1 to 249 bytes, found \"~\"" },
-		{ SPEC "service: a\n  port: 65536\n", "7:9: spec.port: " INT_16 "\"65536\"" },
-		{ SPEC "service: a\n  port: http\n", "7:9: spec.port: " INT_16 "\"http\"" },
+		{ SPEC "service: a\n  port: 65536\n", "7:9: spec.port: " A_PORT "\"65536\"" },
+		{ SPEC "service: a\n  port: \"80\"\n", "7:9: spec.port: " A_PORT "\"80\"" },
+		{ SPEC "service: a\n  port: -http\n", "7:9: spec.port: " A_PORT "\"-http\"" },
+		{ SPEC "service: a\n  port: null\n", "7:9: spec.port: " A_PORT "\"null\"" },
+		{ SPEC "service: a\n  port: [80]\n", "7:9: spec.port: " A_PORT "a list" },
 		{ SPEC "endpoints: []\n", "6:14: spec.endpoints: expected at least one endpoint" },
 		{ SPEC "endpoints: [{port: 1}]\n", "6:15: spec.endpoints[0]: ip is missing" },
 		{ SPEC "endpoints: [{ip: 127.0.0.1}]\n", "6:15: spec.endpoints[0]: port is missing" },
@@ -158,7 +162,6 @@ static void what_is_not_enforced_yet_is_refused_by_name(void **state)
 		  "8:13: spec.rules[0].mode: expected Enforce or Shadow, found \"shadow\"" },
 		{ RULE "limit: 1/day\n      scope: Cluster\n",
 		  "8:14: spec.rules[0].scope: only Node is supported yet, found \"Cluster\"" },
-		{ SPEC "targetRefs: []\n", "6:15: spec.targetRefs: not supported yet" },
 		{ SPEC "service: a\n  ruleMatch: first\n",
 		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
 	};

@@ -39,7 +39,7 @@ struct krl_convert_rule {
 struct krl_convert_limit {
 	const char *name;	/* any text: what Kubernetes does not allow becomes '-' */
 	const char *ns;		/* NULL: not given */
-	json_t *services;	/* names, a borrowed array; NULL or empty: to be filled in */
+	json_t *targets;	/* names of services, or targetRefs, a borrowed array; NULL or empty: to be filled in */
 	unsigned int port;	/* 0: all */
 	const char *rule_match; /* NULL: as the default, which is First */
 	bool headers;		/* every answer tells of the limit, in Envoy's style */
@@ -184,7 +184,7 @@ void krl_convert_strings(struct krl_conversion *c, const char *text, size_t len)
 void krl_convert_local_ratelimit(struct krl_conversion *c, yaml_node_t *config,
 				 const struct krl_convert_limit *target);
 
-/* The services that targetRef and targetRefs of the mapping @spec name, an array that the caller
+/* What targetRef and targetRefs of the mapping @spec refer to, as targetRefs in an array that the caller
  * releases; empty, with lines that say why, when the user has to fill one in. */
 json_t *krl_convert_targets(struct krl_conversion *c, yaml_node_t *spec);
 

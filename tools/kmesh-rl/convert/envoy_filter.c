@@ -140,7 +140,7 @@ static void read_match(struct krl_conversion *c, yaml_node_t *match,
 				 "requests are counted where they are answered, spec.service is to "
 				 "be filled in");
 		krl_convert_leave(c, inner);
-		limit->services = NULL;
+		limit->targets = NULL;
 	}
 	for (i = 0; i < sizeof(narrowing) / sizeof(*narrowing); i++) {
 		node = follow(c, match, narrowing[i]);
@@ -152,7 +152,7 @@ static void read_match(struct krl_conversion *c, yaml_node_t *match,
 			"has no counterpart, spec.service is to be filled in, and a port or "
 			"path if it has others");
 		krl_convert_leave(c, inner);
-		limit->services = NULL;
+		limit->targets = NULL;
 	}
 	krl_convert_leave(c, len);
 }
@@ -234,7 +234,7 @@ void krl_convert_envoy_filter(struct krl_conversion *c, yaml_node_t *root)
 	len = krl_convert_enter(c, "spec");
 	krl_convert_fields(c, spec, names, false, v);
 	learn_headers(c, spec);
-	limit.services = read_workload(c, spec);
+	limit.targets = read_workload(c, spec);
 	krl_convert_enter(c, "configPatches");
 	for (i = 0; i < krl_convert_count(c, v[2]); i++) {
 		item = krl_convert_enter_item(c, i);
@@ -242,5 +242,5 @@ void krl_convert_envoy_filter(struct krl_conversion *c, yaml_node_t *root)
 		krl_convert_leave(c, item);
 	}
 	krl_convert_leave(c, len);
-	json_decref(limit.services);
+	json_decref(limit.targets);
 }

@@ -96,7 +96,7 @@ static void add_rule(struct krl_conversion *c, yaml_node_t *node, size_t at,
 	if (v[2] && settings.tokens_per_fill)
 		good &= read_cost(c, v[2], &settings);
 	krl_convert_leave(c, len);
-	note_rule(c, v[3], v[5], json_array_size(limit->services));
+	note_rule(c, v[3], v[5], json_array_size(limit->targets));
 	snprintf(name, sizeof(name), "rule-%zu", at);
 	rule = good ? krl_convert_rule_add(c, node, limit, name) : NULL;
 	if (!rule) {
@@ -233,7 +233,7 @@ static void convert_root(struct krl_conversion *c, yaml_node_t *root, bool neste
 		krl_convert_leave(c, len);
 		return;
 	}
-	limit.services = krl_convert_targets(c, spec);
+	limit.targets = krl_convert_targets(c, spec);
 	if (rate_limit) {
 		krl_convert_enter(c, "rateLimit");
 		c->left_out = "and left out";
@@ -241,7 +241,7 @@ static void convert_root(struct krl_conversion *c, yaml_node_t *root, bool neste
 	}
 	convert_rate_limit(c, rate_limit ? rate_limit : spec, &limit);
 	krl_convert_leave(c, len);
-	json_decref(limit.services);
+	json_decref(limit.targets);
 }
 
 void krl_convert_traffic_policy(struct krl_conversion *c, yaml_node_t *root)

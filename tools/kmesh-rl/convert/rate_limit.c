@@ -125,15 +125,39 @@ static json_t *metadata_json(struct krl_conversion *c, const struct krl_convert_
 	return metadata;
 }
 
+/* The name that @target, a service or a reference to one, has. */
+static json_t *name_of(const json_t *target)
+{
+	return json_incref(json_is_object(target) ? json_object_get(target, "name") : (json_t *)target);
+}
+
+/* Each with @rules. A port by its number is in no reference. */
+static json_t *services_json(struct krl_conversion *c, const struct krl_convert_limit *limit, const json_t *rules)
+{
+	json_t *services = json_array(), *service, *target;
+	size_t i;
+
+	json_array_foreach(limit->targets, i, target)
+	{
+		service = json_object();
+		krl_convert_put(c, service, "name", name_of(target));
+		krl_convert_put(c, service, "port", json_integer(limit->port));
+		krl_convert_put(c, service, "rules", json_deep_copy(rules));
+		krl_convert_push(c, services, service);
+	}
+	return services;
+}
+
 static json_t *spec_json(struct krl_conversion *c, const struct krl_convert_limit *limit)
 {
-	json_t *spec = json_object(), *rules = rules_json(c, limit), *services, *service, *name;
-	size_t count = json_array_size(limit->services), i;
+	json_t *spec = json_object(), *rules = rules_json(c, limit);
+	json_t *first = json_array_get(limit->targets, 0);
+	bool several = limit->port && json_array_size(limit->targets) > 1;
 
-	if (count < 2) {
-		name = count ? json_incref(json_array_get(limit->services, 0))
-			     : json_string(KRL_CONVERT_FILL_IN);
-		krl_convert_put(c, spec, "service", name);
+	if (json_is_object(first) && !limit->port) {
+		krl_convert_put(c, spec, "targetRefs", json_incref(limit->targets));
+	} else if (!several) {
+		krl_convert_put(c, spec, "service", first ? name_of(first) : json_string(KRL_CONVERT_FILL_IN));
 		if (limit->port)
 			krl_convert_put(c, spec, "port", json_integer(limit->port));
 	}
@@ -143,22 +167,12 @@ static json_t *spec_json(struct krl_conversion *c, const struct krl_convert_limi
 		krl_convert_put(c, spec, "responseHeaders", json_string("Always"));
 		krl_convert_put(c, spec, "headerStyle", json_string("Envoy"));
 	}
-	if (count < 2) {
+	if (several) {
+		krl_convert_put(c, spec, "services", services_json(c, limit, rules));
+		json_decref(rules);
+	} else {
 		krl_convert_put(c, spec, "rules", rules);
-		return spec;
 	}
-	services = json_array();
-	json_array_foreach(limit->services, i, name)
-	{
-		service = json_object();
-		krl_convert_put(c, service, "name", json_incref(name));
-		if (limit->port)
-			krl_convert_put(c, service, "port", json_integer(limit->port));
-		krl_convert_put(c, service, "rules", json_deep_copy(rules));
-		krl_convert_push(c, services, service);
-	}
-	json_decref(rules);
-	krl_convert_put(c, spec, "services", services);
 	return spec;
 }
 
