@@ -109,6 +109,16 @@ e2e: all $(BLOCKING) $(CLIENTS) | deps-test ## end-to-end cases on real sockets;
 	$(Q)mkdir -p $(R)
 	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
 
+KUBECTL ?= kubectl
+# The default says no before anything is built.
+e2e-kubernetes: $(if $(KUBECONFIG),all $(DEPLOY_PROGRAMS) | deps-test) ## cases against the API server of KUBECONFIG=FILE; KUBECTL, RESTART, ONLY (root)
+	$(if $(KUBECONFIG),,$(error e2e-kubernetes: there is no API server to run against: give KUBECONFIG=FILE))
+	$(Q)command -v $(KUBECTL) >/dev/null || { echo "make e2e-kubernetes: there is no $(KUBECTL): give KUBECTL=PROGRAM" >&2; exit 1; }
+	$(Q)mkdir -p $(R)
+	$(Q)$(ROOT) $(PYTHON) test/kubernetes/run.py --build $(B) --results $(R)/e2e-kubernetes --kubeconfig "$(KUBECONFIG)" \
+		--kubectl "$(KUBECTL)" $(addprefix --helm ,$(wildcard $(B)/test/deploy/programs/helm/helm)) \
+		$(if $(RESTART),--restart "$(RESTART)") $(if $(ONLY),--only $(ONLY))
+
 crds: $(TOOL) $(CRDS) ## one mind of the agent and the CustomResourceDefinition
 	$(Q)mkdir -p $(R)
 	$(Q)node $(B)/test/crds/run.mjs $(TOOL) crds/kmesh.net_ratelimits.yaml test/crds $(R)/crds \
@@ -145,4 +155,4 @@ bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over
 bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
 
-.PHONY: tests test unit prog e2e crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking
+.PHONY: tests test unit prog e2e e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking

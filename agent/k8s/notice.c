@@ -14,7 +14,8 @@ void krl_notice_add(struct krl_notice *event, const char *message, int64_t now_s
 {
 	if (!event->first_s)
 		event->first_s = now_s;
-	event->last_s = now_s;
+	/* The clock may have been set back meanwhile. */
+	event->last_s = now_s > event->last_s ? now_s : event->last_s;
 	event->pending++;
 	snprintf(event->message, sizeof(event->message), "%s", message);
 	/* It may be cut in the middle of a character. */

@@ -3,7 +3,7 @@
 namespace, a cgroup and a BPF file system directory of its own; those that are marked alone come last, one
 after another. Needs root. KRL_TIMEOUT_SCALE stretches every deadline, for machines that are slow.
 
-    run.py --build build [--only PART,...] [--jobs N] [--results FILE] [--list]
+    run.py --build build [--only PART,...] [--jobs N] [--results FILE] [--list] [--suites DIR]
 """
 
 import argparse
@@ -29,10 +29,11 @@ LOG_LINES = 25
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def load_cases():
-    """(suite, function) of every @case in test_*.py, in order."""
+def load_cases(directory):
+    """(suite, function) of every @case in test_*.py of @directory, in order."""
     cases = []
-    for path in sorted(glob.glob(os.path.join(harness.HERE, "test_*.py"))):
+    sys.path.append(directory)
+    for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
         suite = os.path.basename(path)[len("test_"):-len(".py")]
         importlib.import_module(f"test_{suite}")
         cases += [(suite, function) for function in harness.CASES]
@@ -220,10 +221,11 @@ def main():
     parser.add_argument("--jobs", type=int, default=2 * os.cpu_count(), help="cases at a time (two for each CPU)")
     parser.add_argument("--results", help="write a line for each case here")
     parser.add_argument("--list", action="store_true", help="name the cases, run none")
+    parser.add_argument("--suites", default=harness.HERE, help="the directory of the cases (this one)")
     options = parser.parse_args()
 
     parts = options.only.split(",")
-    cases = [(suite, function) for suite, function in load_cases()
+    cases = [(suite, function) for suite, function in load_cases(options.suites)
              if any(part in f"{suite}/{function.__name__}" for part in parts)]
     if options.list:
         for suite, function in cases:

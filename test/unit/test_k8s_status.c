@@ -271,6 +271,18 @@ static void an_event_is_made_once_and_counted_then(void **state)
 	json_decref(json);
 }
 
+static void an_event_does_not_go_back_in_time(void **state)
+{
+	struct krl_notice notice = { 0 };
+	json_t *json;
+
+	krl_notice_add(&notice, "first", NOW);
+	krl_notice_add(&notice, "after the clock was set back", NOW - 3600);
+	json = krl_notice_change(&notice);
+	assert_string_equal(krl_status_text(json, "lastTimestamp"), NOW_TEXT);
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_node_speaks_where_it_has_a_part),
 		cmocka_unit_test(a_status_of_wrong_types_is_none),
 		cmocka_unit_test(an_event_is_made_once_and_counted_then),
+		cmocka_unit_test(an_event_does_not_go_back_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

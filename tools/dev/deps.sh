@@ -75,6 +75,7 @@ want() { # GROUP
 		want_command nghttpd nghttp2-server
 		want_command nghttpx nghttp2-proxy
 		want_command openssl openssl
+		want_file libfaketime '/usr/lib/*/faketime/libfaketime.so.1'
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
