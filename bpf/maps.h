@@ -214,6 +214,14 @@ KRL_EXTERN struct {
 	__type(value, struct krl_llm_stats);
 } krl_llm_users SEC(".maps");
 
+/* Who was refused by a rule with values that pick a bucket. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KRL_MAX_USED);
+	__type(key, struct krl_llm_user_key);
+	__type(value, __u64);
+} krl_limited SEC(".maps");
+
 /* Whose buckets those of values are, for people. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

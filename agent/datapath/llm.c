@@ -74,5 +74,6 @@ void krl_pass_drop_used(struct krl_pass *p)
 	qsort(ids, KRL_MAX_RULES, sizeof(*ids), compare_ids);
 	drop_rows(p->dp->skel->maps.krl_llm_models, offsetof(struct krl_llm_model_key, rule_id), ids);
 	drop_rows(p->dp->skel->maps.krl_llm_users, offsetof(struct krl_llm_user_key, rule_id), ids);
+	drop_rows(p->dp->skel->maps.krl_limited, offsetof(struct krl_llm_user_key, rule_id), ids);
 	free(ids);
 }

@@ -262,6 +262,8 @@ struct krl_llm_model_key {
 	char model[KRL_MODEL_BYTES];	/* NUL padded */
 };
 
+/* Of krl_limited too: how many requests of whom a rule refused; those that were not seen for longest go when there is
+ * no room. */
 struct krl_llm_user_key {
 	__u64 descriptor[2];
 	__u32 rule_id;
