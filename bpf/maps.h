@@ -245,6 +245,13 @@ KRL_EXTERN struct {
 	__type(value, __u64);
 } krl_reasons SEC(".maps");
 
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct krl_latency);
+} krl_latency SEC(".maps");
+
 /* The enrolled sockets by cookie, and what is known of each. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);

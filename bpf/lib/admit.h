@@ -7,6 +7,7 @@
 #include "gauge.h"
 #include "judging.h"
 #include "kept.h"
+#include "latency.h"
 
 static __always_inline void krl_judge_bucket_made(void)
 {
@@ -316,11 +317,14 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 		bpf_loop(rules, krl_judge_check, judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, judging, 0);
-		if (!j->wait_ns)
+		if (!j->wait_ns) {
+			krl_latency_note(j->now_ns);
 			return 0;
+		}
 		krl_judge_undo(judging);
 	}
 	krl_judge_count_refused(j, j->n);
+	krl_latency_note(j->now_ns);
 	return -KRL_EAGAIN;
 }
 

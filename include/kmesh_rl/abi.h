@@ -37,6 +37,7 @@ enum {
 	KRL_MAX_CHARGES = 65536,	/* requests to model servers whose answers are not done, on one node */
 	KRL_MAX_USED = 16384,		/* models, and values that pick a bucket, whose tokens are counted for display */
 	KRL_MODEL_BYTES = 64,		/* of a model's name that are kept */
+	KRL_LATENCY_BUCKETS = 15,
 	KRL_MAX_COSTS = KRL_MAX_RULES,
 };
 
@@ -262,6 +263,12 @@ struct krl_llm_model_key {
 	char model[KRL_MODEL_BYTES];	/* NUL padded */
 };
 
+/* How long decisions took, of those that are looked at. Row 0 of krl_latency, per CPU. */
+struct krl_latency {
+	__u64 buckets[KRL_LATENCY_BUCKETS];
+	__u64 sum_ns;
+};
+
 /* Of krl_limited too: how many requests of whom a rule refused; those that were not seen for longest go when there is
  * no room. */
 struct krl_llm_user_key {
@@ -414,6 +421,7 @@ _Static_assert(sizeof(struct krl_rule) == 80, "ABI");
 _Static_assert(sizeof(struct krl_llm_stats) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_model_key) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_user_key) == 24, "ABI");
+_Static_assert(sizeof(struct krl_latency) == 128, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 56, "ABI");
