@@ -214,6 +214,16 @@ KRL_EXTERN struct {
 	__type(value, struct krl_llm_stats);
 } krl_llm_users SEC(".maps");
 
+/* How many tokens requests used, by operation and model. A row for all others is there from the start, for each
+ * operation. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_USAGES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_llm_model_key);
+	__type(value, struct krl_usage);
+} krl_llm_usages SEC(".maps");
+
 /* Who was refused by a rule with values that pick a bucket. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -34,7 +34,7 @@ static const char *const pinned_maps[] = {
 	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
 	"krl_programs",	 "krl_served_ports", "krl_costs",    "krl_llms",
 	"krl_charges",	 "krl_llm_stats",  "krl_llm_models", "krl_llm_users",
-	"krl_reply_programs", "krl_limited",   "krl_latency",
+	"krl_reply_programs", "krl_llm_usages", "krl_limited",   "krl_latency",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */

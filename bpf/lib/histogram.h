@@ -7,6 +7,17 @@
 
 #include "compiler.h"
 
+/* Tokens: up to 1, 4, 16, ... 67108864, as OpenTelemetry advises for gen_ai.client.token.usage. */
+KRL_GLOBAL int krl_usage_bucket(__u64 tokens)
+{
+	int i;
+
+	for (i = 0; i < KRL_USAGE_BUCKETS - 1; i++)
+		if (tokens <= 1ULL << 2 * i)
+			break;
+	return i;
+}
+
 /* Nanoseconds: up to 256, 512, ... 2097152. */
 #define KRL_LATENCY_FIRST 8
 
