@@ -67,6 +67,7 @@ layers='
 ^agent/k8s/                     ^(agent/(base|loop|k8s)/|agent/policy/(yaml_node|yaml_stream|diag)\.h|<)  <(bpf/|kmesh_rl)
 ^agent/source/                  ^(agent/(base|loop|k8s|policy|source)/|include/|<)                  <(bpf/|curl|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
+^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
 ^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
