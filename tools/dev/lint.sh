@@ -134,6 +134,14 @@ unregistered() {
 	END { flush() }' "${sources[@]}"
 }
 
+# What the agent tells, and what the document says that it does.
+metric_breaches() {
+	local told=agent/metrics/families.h said=docs/metrics.md
+	comm -3 <(sed -n 's/^\tX([A-Z_]*, [A-Z]*, "[a-z]*", "\([a-z_]*\)".*/\1/p' $told | sort) \
+		<(sed -n 's/^| `\([a-z_]*\)` | \(counter\|gauge\|histogram\|info\) .*/\1/p' $said | sort) |
+		awk -F'\t' -v told=$told -v said=$said '{ print $2 ? said ": " $2 " is not in " told : told ": " $1 " is not in " said }'
+}
+
 first_lines() { # files whose first line, or second after #!, names no licence
 	local sources
 	mapfile -t sources < <(matching '\.([ch]|py|sh|mk|mjs|ya?ml)$|(^|/)(Makefile|init|run)$')
@@ -163,5 +171,6 @@ wc -l -- "${text[@]}" | awk '$2 != "total" && $2 !~ /^crds\// && $1 > 500 { prin
 grep -nwE "TO""DO|FIX""ME|X""XX|HA""CK" -- "${text[@]}" | cut -c1-120 | rule words
 grep -nF -- "$PWD/" "${text[@]}" | cut -c1-120 | rule checkout-path
 blanks_at_the_end | rule trailing-blanks
+metric_breaches | rule metrics-in-docs
 unregistered | rule tests-in-tables
 exit $failed
