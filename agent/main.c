@@ -13,6 +13,9 @@
 #include "agent/base/log.h"
 #include "agent/control/methods.h"
 #include "agent/datapath/datapath.h"
+#include "agent/datapath/inspect.h"
+#include "agent/datapath/spent.h"
+#include "agent/metrics/server.h"
 #include "agent/policy/store.h"
 #include "agent/source/directory.h"
 #include "options.h"
@@ -37,10 +40,17 @@ struct agent {
 	struct krl_kubernetes *kubernetes;
 	struct krl_peers *peers;		/* of the latter */
 	struct krl_control *control;
+	struct krl_metrics *metrics;
 	struct krl_control_agent about;		/* for the control socket */
 	struct krl_diags errors, notes;		/* of the last reading */
 	struct krl_plan applied;		/* what is in force by it */
 	bool read;				/* the source, once */
+	bool unread;				/* ... it says less than it should */
+	bool synced;				/* what it said was enforced, once */
+	bool in_sync;				/* ... is, and it says all that it should */
+	int64_t last_sync_ms;			/* when that was last so, unless it is */
+	struct krl_timing reconciles;
+	uint64_t reconcile_failures;
 	int64_t now_s;				/* by the clock */
 	int64_t since_s, until_s;		/* when there is nothing to do without a change */
 };
@@ -134,12 +144,32 @@ static int read_source(struct agent *a)
 	return err;
 }
 
+static int64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* For metrics: it was tried, from @began_ns on. */
+static void note_applied(struct agent *a, uint64_t began_ns, bool failed, bool in_sync)
+{
+	krl_timing_add(&a->reconciles, uv_hrtime() - began_ns);
+	a->reconcile_failures += failed;
+	if (a->in_sync || in_sync)
+		a->last_sync_ms = wall_ms();
+	a->in_sync = in_sync;
+	a->synced |= in_sync;
+}
+
 /* Bring the kernel to what the source says now. What is wrong with it is logged; the rest is done. */
 static void apply(void *arg)
 {
 	struct agent *a = arg;
 	struct krl_diags errors = a->errors, notes = a->notes;
 	struct krl_plan plan = { 0 };
+	uint64_t began_ns = uv_hrtime();
 	int unread, err;
 
 	/* What fails is tried again then, without a change. */
@@ -147,6 +177,7 @@ static void apply(void *arg)
 	a->until_s = a->now_s + RETRY_S;
 	a->errors = a->notes = (struct krl_diags){ 0 };
 	unread = read_source(a);
+	a->unread = unread;
 	/* What was read before goes on by its schedules. */
 	err = a->read ? krl_store_compile(a->store, a->now_s, &plan, &a->errors, &a->notes) : unread;
 	/* A directory is read anew, of a cluster only what changed. */
@@ -163,6 +194,7 @@ static void apply(void *arg)
 		krl_kubernetes_tell(a->kubernetes, &outcome);
 	}
 	a->about.ready = !err && !unread;
+	note_applied(a, began_ns, err && a->read, a->about.ready);
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;
 	krl_plan_clear(&plan);
@@ -230,6 +262,74 @@ static int open_source(struct agent *a, struct krl_error *ret_error)
 	return err;
 }
 
+/* Limits go on without the source, so that an agent which has read it once stays ready. */
+static bool is_ready(void *ctx, char ret_why[KRL_METRICS_ERROR_BYTES])
+{
+	const struct agent *a = ctx;
+	int err = krl_inspect_programs(a->options.datapath.bpffs);
+
+	if (err)
+		snprintf(ret_why, KRL_METRICS_ERROR_BYTES, "the programs are not attached: %s", strerror(-err));
+	else if (!a->synced)
+		snprintf(ret_why, KRL_METRICS_ERROR_BYTES, "%s", a->read ? "what the source says is not in the kernel yet"
+								       : "the source was not read yet");
+	return !err && a->synced;
+}
+
+static bool run_ns(void *ctx, __u64 *ret)
+{
+	return krl_datapath_run_ns(((const struct agent *)ctx)->datapath, ret);
+}
+
+static void add_watch(void *arg, const char *resource, bool up)
+{
+	struct krl_metrics_agent *about = arg;
+
+	if (about->watch_count < KRL_METRICS_WATCHES)
+		about->watches[about->watch_count++] = (struct krl_metrics_watch){ resource, up };
+}
+
+static void tell_about(void *ctx, struct krl_metrics_agent *ret)
+{
+	const struct agent *a = ctx;
+	char why[KRL_METRICS_ERROR_BYTES];
+
+	ret->ready = is_ready(ctx, why);
+	ret->last_sync_ms = a->in_sync ? wall_ms() : a->last_sync_ms;
+	ret->refused = a->errors.count;
+	ret->reconciles = a->reconciles;
+	ret->reconcile_failures = a->reconcile_failures;
+	if (a->kubernetes)
+		krl_kubernetes_watches(a->kubernetes, add_watch, ret);
+	else
+		add_watch(ret, "directory", !a->unread);
+	krl_datapath_spent(a->datapath, &ret->spent);
+}
+
+static int open_metrics(struct agent *a, struct krl_error *ret_error)
+{
+	struct krl_metrics_options metrics = { .address = a->options.metrics,
+					       .bpffs = a->options.datapath.bpffs,
+					       .top = a->options.metrics_top,
+					       .about = tell_about,
+					       .run_ns = run_ns,
+					       .ready = is_ready,
+					       .ctx = a };
+	char error[KRL_METRICS_ERROR_BYTES];
+	int err = krl_metrics_start(&a->loop, &metrics, &a->metrics, error);
+
+	if (err)
+		snprintf(ret_error->text, sizeof(ret_error->text), "%s", error);
+	return err;
+}
+
+static int measure(struct agent *a, struct krl_error *ret_error)
+{
+	int err = krl_datapath_measure(a->datapath);
+
+	return err ? set_error(ret_error, err, "measuring programs, as asked by", "--bpf-stats") : 0;
+}
+
 /* The kernel comes last: a start that fails before it has touched nothing. */
 static int start(struct agent *a, struct krl_error *ret_error)
 {
@@ -259,11 +359,17 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	err = krl_control_start(&a->loop, &control, &a->control);
 	if (err)
 		return set_error(ret_error, err, "control socket", control.path);
+	if (a->options.metrics)
+		err = open_metrics(a, ret_error);
+	if (err)
+		return err;
 	a->unused = is_unused(a->options.datapath.bpffs);
 	err = krl_datapath_open(&a->options.datapath, &a->datapath, ret_error);
 	/* Another agent was faster, or the directory is another user's. */
 	if (err == -EBUSY || err == -EACCES)
 		a->unused = false;
+	if (!err && a->options.measure)
+		err = measure(a, ret_error);
 	if (!err)
 		err = krl_responders_open(a->datapath, &a->loop, &a->responders, ret_error);
 	if (err)
@@ -284,6 +390,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 static void stop(struct agent *a)
 {
 	krl_control_stop(a->control);
+	krl_metrics_stop(a->metrics);
 	krl_directory_close(a->directory);
 	krl_kubernetes_close(a->kubernetes);
 	krl_responders_close(a->responders);
@@ -299,6 +406,16 @@ static void stop(struct agent *a)
 	uv_close((uv_handle_t *)&a->clock, NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
+}
+
+static void log_metrics(const struct agent *a)
+{
+	char where[KRL_METRICS_ERROR_BYTES];
+
+	if (!a->metrics)
+		return;
+	krl_metrics_where(a->metrics, where, sizeof(where));
+	krl_log_info("metrics are told", "at", "%s", where);
 }
 
 static int detach(const struct krl_options *options)
@@ -333,6 +450,7 @@ int main(int argc, char **argv)
 		status = KRL_EXIT_FAILED;
 	} else {
 		krl_log_info("agent started", "source", "%s", agent.options.source);
+		log_metrics(&agent);
 		uv_run(&agent.loop, UV_RUN_DEFAULT);
 		krl_log_info("agent stopped, limits stay in force", "bpffs", "%s",
 			     agent.options.datapath.bpffs);

@@ -11,6 +11,9 @@
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
+#include "agent/metrics/server.h"
+
+#define DEFAULT_METRICS "127.0.0.1:9464"
 
 static const char usage[] =
 	"Usage: kmesh-rl-agent --source dir:PATH | --source kubernetes [OPTION]...\n"
@@ -29,6 +32,9 @@ static const char usage[] =
 	"  --bpffs DIR            where maps and links are pinned (" KRL_DEFAULT_BPFFS ")\n"
 	"  --cgroup DIR           cgroup v2 directory whose sockets are covered (the root)\n"
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
+	"  --metrics ADDRESS:PORT where /metrics, /healthz and /readyz are; off: nowhere (" DEFAULT_METRICS ")\n"
+	"  --metrics-top N        tell of the N who were limited most, 0 to 1000 (0)\n"
+	"  --bpf-stats            have the kernel measure BPF programs, at the cost of a clock's reading or two a run\n"
 	"  --clock FILE           read the time for schedules from FILE, for tests\n"
 	"  --log-level LEVEL      error, warn, info (default) or debug\n"
 	"  --log-format FORMAT    logfmt (default) or json\n"
@@ -106,15 +112,24 @@ static int check_options(const struct krl_options *options)
 	return -1;
 }
 
-static int parse_seconds(const char *text, unsigned int *ret)
+static int parse_number(const char *text, unsigned long least, unsigned long most, unsigned int *ret)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
-	if (*text < '0' || *text > '9' || *end || value < 1 || value > 3600)
+	if (*text < '0' || *text > '9' || *end || value < least || value > most)
 		return -EINVAL;
 	*ret = value;
 	return 0;
+}
+
+/* "127.0.0.1:9464", "off". */
+static int parse_metrics(const char *text, const char **ret)
+{
+	struct sockaddr_storage address;
+
+	*ret = strcmp(text, "off") ? text : NULL;
+	return *ret ? krl_metrics_address(text, &address) : 0;
 }
 
 /* "dir:PATH" or "kubernetes". */
@@ -131,7 +146,8 @@ static int parse_source(const char *text, struct krl_options *ret)
 
 int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 {
-	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, CLOCK, LEVEL, FORMAT, DETACH, VERSION, HELP };
+	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, METRICS, TOP, MEASURE, CLOCK, LEVEL,
+	       FORMAT, DETACH, VERSION, HELP };
 	static const struct option known[] = {
 		{ "source", required_argument, NULL, SOURCE },
 		{ "kubeconfig", required_argument, NULL, KUBECONFIG },
@@ -142,6 +158,9 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		{ "bpffs", required_argument, NULL, BPFFS },
 		{ "cgroup", required_argument, NULL, CGROUP },
 		{ "control-socket", required_argument, NULL, CONTROL },
+		{ "metrics", required_argument, NULL, METRICS },
+		{ "metrics-top", required_argument, NULL, TOP },
+		{ "bpf-stats", no_argument, NULL, MEASURE },
 		{ "clock", required_argument, NULL, CLOCK },
 		{ "log-level", required_argument, NULL, LEVEL },
 		{ "log-format", required_argument, NULL, FORMAT },
@@ -157,6 +176,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 	if (option >= 0)
 		return option;
 	*ret = (struct krl_options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
+				 .metrics = DEFAULT_METRICS,
 				 .kubernetes.watch_s = KRL_KUBERNETES_WATCH_S,
 				 .kubernetes.status_s = KRL_STATUS_EVERY_S,
 				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
@@ -176,11 +196,11 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 			ret->kubernetes.node = optarg;
 			break;
 		case WATCH:
-			if (parse_seconds(optarg, &ret->kubernetes.watch_s))
+			if (parse_number(optarg, 1, 3600, &ret->kubernetes.watch_s))
 				return usage_error("--watch-seconds: expected 1 to 3600, found", optarg);
 			break;
 		case STATUS:
-			if (parse_seconds(optarg, &ret->kubernetes.status_s))
+			if (parse_number(optarg, 1, 3600, &ret->kubernetes.status_s))
 				return usage_error("--status-seconds: expected 1 to 3600, found", optarg);
 			break;
 		case BPFFS:
@@ -191,6 +211,17 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 			break;
 		case CONTROL:
 			ret->control_socket = optarg;
+			break;
+		case METRICS:
+			if (parse_metrics(optarg, &ret->metrics))
+				return usage_error("--metrics: expected ADDRESS:PORT, :PORT or off, found", optarg);
+			break;
+		case TOP:
+			if (parse_number(optarg, 0, KRL_METRICS_TOP_MAX, &ret->metrics_top))
+				return usage_error("--metrics-top: expected 0 to 1000, found", optarg);
+			break;
+		case MEASURE:
+			ret->measure = true;
 			break;
 		case CLOCK:
 			ret->clock = optarg;

@@ -16,6 +16,9 @@ struct krl_options {
 	const char *directory;	/* NULL: Kubernetes */
 	struct krl_kubernetes_options kubernetes;
 	const char *control_socket;
+	const char *metrics;	/* where they are told, NULL: nowhere */
+	unsigned int metrics_top;
+	bool measure;		/* have the kernel measure programs */
 	const char *clock;	/* file with the time, NULL: the machine's */
 	struct krl_datapath_options datapath;
 	bool detach;

@@ -70,7 +70,7 @@ static __always_inline int krl_h2_act(struct krl_h2_walking *w, int event)
 		krl_h2_refuse(&conn->h2);
 		return krl_h2_hide(w->skb, s, back);
 	case KRL_H2_REFUSED:
-		krl_judge_count(conn->judge.refused_slot, 0, 1, 0);
+		krl_judge_count_refused(&conn->judge, 1);
 		return krl_h2_hide(w->skb, s, back);
 	case KRL_H2_HIDE:
 		return krl_h2_hide(w->skb, s, back);

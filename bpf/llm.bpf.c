@@ -163,8 +163,10 @@ static __always_inline int krl_llm_body_end(struct krl_judging_heads *h, struct 
 	return h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }
 
-static __always_inline void krl_llm_charge_model(struct krl_charge *charge, const struct krl_match *match)
+static __always_inline void krl_llm_charge_model(struct krl_charge *charge, const struct krl_match *match,
+						 const struct krl_llm *llm)
 {
+	charge->completion = !!(llm->request.came & KRL_LLM_HAS(KRL_LLM_PROMPTS));
 	charge->model.len = match->model_len;
 	__builtin_memcpy(charge->model.model, match->model, sizeof(match->model));
 }
@@ -178,7 +180,7 @@ static __noinline int krl_llm_charge_late(struct krl_judging_heads *h, const str
 	if (!charge)
 		return 0;
 	charge->prompt = llm->charge.prompt;
-	krl_llm_charge_model(charge, h->scanning.match);
+	krl_llm_charge_model(charge, h->scanning.match, llm);
 	return 0;
 }
 
@@ -228,7 +230,7 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 		return krl_llm_unfollowed(h);
 	if (krl_llm_is_answered(&h->scanning.conn->reply, llm))
 		return krl_llm_too_late(h);
-	krl_llm_charge_model(&llm->charge, h->scanning.match);
+	krl_llm_charge_model(&llm->charge, h->scanning.match, llm);
 	return krl_charge_keep(h->cookie, llm->number) &&
 	       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }

@@ -68,7 +68,7 @@ int krl_incoming(struct bpf_sk_lookup *ctx)
 	endpoint = krl_incoming_endpoint(in);
 	verdict = endpoint ? krl_incoming_judge(in, endpoint) : KRL_INCOMING_PASSES;
 	if (verdict == KRL_INCOMING_LIMITED && krl_incoming_settle_some(in->judge.now_ns)) {
-		krl_judge_count(in->judge.refused_slot, 0, -in->judge.n, 0);
+		krl_judge_count_refused(&in->judge, -in->judge.n);
 		endpoint = bpf_map_lookup_elem(&krl_endpoints, &in->endpoint);
 		verdict = endpoint ? krl_incoming_judge(in, endpoint) : KRL_INCOMING_PASSES;
 	}

@@ -231,6 +231,24 @@ KRL_EXTERN struct {
 	__type(value, struct krl_llm_stats);
 } krl_llm_users SEC(".maps");
 
+/* How many tokens requests used, by operation and model. A row for all others is there from the start, for each
+ * operation. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KRL_MAX_USAGES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct krl_llm_model_key);
+	__type(value, struct krl_usage);
+} krl_llm_usages SEC(".maps");
+
+/* Who was refused by a rule with values that pick a bucket. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KRL_MAX_USED);
+	__type(key, struct krl_llm_user_key);
+	__type(value, __u64);
+} krl_limited SEC(".maps");
+
 /* Whose buckets those of values are, for people. */
 KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -253,6 +271,13 @@ KRL_EXTERN struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } krl_reasons SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct krl_latency);
+} krl_latency SEC(".maps");
 
 /* The enrolled sockets by cookie, and what is known of each. */
 KRL_EXTERN struct {

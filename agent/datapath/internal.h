@@ -54,6 +54,7 @@ struct krl_datapath {
 	bool knows;			/* ... that is what krl_endpoints holds */
 	int lock_fd;			/* the pin directory, flocked */
 	int cgroup_fd;			/* what the programs are attached to */
+	int measure_fd;			/* the kernel measures programs as long as it is open, or -1 */
 	__u32 last_rule_id;
 	bool releasing;			/* connections of endpoints that are gone wait to be let go */
 	char *bpffs;

@@ -27,10 +27,25 @@ static int open_program(struct krl_datapath *dp, enum krl_late which, const stru
 	return bpf_map_update_elem(bpf_map__fd(programs), &row, &fd, BPF_ANY) ? -errno : 0;
 }
 
+/* The rows of krl_llm_usages that are for all models without one of their own. */
+static int make_rest(struct krl_datapath *dp)
+{
+	struct krl_llm_model_key key = { .len = KRL_USAGE_OTHERS };
+	const struct krl_usage none = { 0 };
+
+	for (; key.rule_id < KRL_USAGE_OPERATIONS; key.rule_id++)
+		if (bpf_map_update_elem(bpf_map__fd(dp->skel->maps.krl_llm_usages), &key, &none, BPF_NOEXIST) &&
+		    errno != EEXIST)
+			return -errno;
+	return 0;
+}
+
 int krl_llm_open(struct krl_datapath *dp)
 {
-	int err;
+	int err = make_rest(dp);
 
+	if (err)
+		return err;
 	/* First what meters: of what the other lets through. */
 	err = open_program(dp, KRL_LATE_REPLY_LLM, dp->skel->maps.krl_reply_programs, KRL_REPLY_PROGRAM_LLM);
 	return err ? err : open_program(dp, KRL_LATE_LLM, dp->skel->maps.krl_programs, KRL_PROGRAM_LLM);
@@ -74,5 +89,6 @@ void krl_pass_drop_used(struct krl_pass *p)
 	qsort(ids, KRL_MAX_RULES, sizeof(*ids), compare_ids);
 	drop_rows(p->dp->skel->maps.krl_llm_models, offsetof(struct krl_llm_model_key, rule_id), ids);
 	drop_rows(p->dp->skel->maps.krl_llm_users, offsetof(struct krl_llm_user_key, rule_id), ids);
+	drop_rows(p->dp->skel->maps.krl_limited, offsetof(struct krl_llm_user_key, rule_id), ids);
 	free(ids);
 }

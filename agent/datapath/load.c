@@ -35,7 +35,8 @@ static const char *const pinned_maps[] = {
 	"krl_dialled_ports", "krl_senders",	  "krl_receivers",  "krl_protocols",
 	"krl_programs",	 "krl_served_ports", "krl_costs",    "krl_llms",
 	"krl_charges",	 "krl_llm_stats",  "krl_llm_models", "krl_llm_users",
-	"krl_reply_programs", "krl_peers",	  "krl_peer_meets",
+	"krl_reply_programs", "krl_peers",	  "krl_peer_meets", "krl_llm_usages",
+	"krl_limited",	 "krl_latency",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */
@@ -208,6 +209,7 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 		return krl_error_set(ret_error, ENOMEM, "out of memory");
 	dp->lock_fd = -1;
 	dp->cgroup_fd = -1;
+	dp->measure_fd = -1;
 	err = krl_host_open_cgroup(options->cgroup, &dp->cgroup_fd, ret_error);
 	if (!err)
 		err = krl_host_open_bpffs(options->bpffs, &dp->lock_fd, ret_error);
@@ -256,6 +258,8 @@ void krl_datapath_close(struct krl_datapath *dp)
 		close(dp->lock_fd);
 	if (dp->cgroup_fd >= 0)
 		close(dp->cgroup_fd);
+	if (dp->measure_fd >= 0)
+		close(dp->measure_fd);
 	krl_guard_forget(dp);
 	free(dp->infos);
 	free(dp->stale_forms.keys);

@@ -239,6 +239,7 @@ static void on_bucket(void *arg, const void *key, const void *value)
 {
 	struct reader *r = arg;
 
+	r->stats.buckets++;
 	krl_stats_count_bucket(&r->stats, key, value, r->now_ns);
 }
 
@@ -246,9 +247,12 @@ static void on_overflow(void *arg, const void *key, const void *value)
 {
 	struct reader *r = arg;
 	struct krl_stats_row *row = r->by_slot[*(const __u32 *)key];
+	__u32 before = row ? row->bucket_count : 0;
 
-	if (row)
-		krl_stats_count_overflow(row, value, r->now_ns);
+	if (!row)
+		return;
+	krl_stats_count_overflow(row, value, r->now_ns);
+	r->stats.overflowing += row->bucket_count - before;
 }
 
 /* Drop what was read halfway through a change: a row whose names are of another rule, or that was

@@ -30,6 +30,8 @@ struct krl_stats {
 	struct krl_stats_row *rows;	/* sorted by namespace, name, service, rule */
 	size_t count;
 	__u64 reasons[KRL_REASON_MAX];
+	size_t buckets;			/* of all rules */
+	size_t overflowing;		/* rules whose overflow bucket is not full */
 };
 
 /* Read the maps pinned below @bpffs. Returns 0 and statistics that krl_stats_free releases, or -ENOENT

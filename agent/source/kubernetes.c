@@ -313,6 +313,18 @@ void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *out
 		krl_statuses_judge(k->statuses, outcome);
 }
 
+void krl_kubernetes_watches(const struct krl_kubernetes *k, krl_kubernetes_watch_fn fn, void *arg)
+{
+	enum krl_kind kind;
+
+	for (kind = 0; kind < KRL_KINDS; kind++) {
+		const struct krl_watch *watch = k->followers[kind].watch;
+
+		if (watch)
+			fn(arg, resources[kind].name, krl_watch_is_read(watch) && !krl_watch_trouble(watch));
+	}
+}
+
 void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk walk, void *ctx)
 {
 	krl_statuses_count(k->statuses, walk, ctx);

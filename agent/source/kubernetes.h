@@ -41,6 +41,12 @@ int krl_kubernetes_say(const struct krl_kubernetes *kubernetes, struct krl_diags
  * krl_kubernetes_say() and of the store. */
 void krl_kubernetes_tell(struct krl_kubernetes *kubernetes, const struct krl_outcome *outcome);
 
+/* Call @fn with each resource that is followed, "ratelimits", and whether all of it is known, and current as far as we
+ * know. */
+typedef void (*krl_kubernetes_watch_fn)(void *arg, const char *resource, bool up);
+
+void krl_kubernetes_watches(const struct krl_kubernetes *kubernetes, krl_kubernetes_watch_fn fn, void *arg);
+
 /* What is limited, as krl_statuses_count() has it. */
 void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk walk, void *ctx);
 

@@ -7,6 +7,7 @@
 #include "gauge.h"
 #include "judging.h"
 #include "kept.h"
+#include "latency.h"
 
 static __always_inline void krl_judge_bucket_made(void)
 {
@@ -107,6 +108,25 @@ static __always_inline void krl_judge_count(__u32 slot, __u64 allowed, __u64 lim
 		__sync_fetch_and_add(&stats->shadow_limited, shadow_limited);
 }
 
+static const __u64 krl_none_limited;
+
+/* The rule that refused in @j did so with @n requests, of whom its bucket is. */
+static __always_inline void krl_judge_count_refused(const struct krl_judge *j, __u64 n)
+{
+	__u64 *limited;
+
+	krl_judge_count(j->refused_slot, 0, n, 0);
+	if (!j->refused.descriptor[0])
+		return;
+	limited = bpf_map_lookup_elem(&krl_limited, &j->refused);
+	if (!limited) {
+		bpf_map_update_elem(&krl_limited, &j->refused, &krl_none_limited, BPF_NOEXIST);
+		limited = bpf_map_lookup_elem(&krl_limited, &j->refused);
+	}
+	if (limited)
+		__sync_fetch_and_add(limited, n);
+}
+
 /* When it pays to come again. After one fill there is room for a request; not for what an LLMTokens rule is owed. */
 static __always_inline __u64 krl_judge_wait_ns(const struct krl_judge *j, const struct krl_bucket *b,
 					       const struct krl_judged *rule)
@@ -127,6 +147,9 @@ static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct k
 	j->wait_ns = wait_ns;
 	j->remaining = tokens > 0 ? tokens : 0;
 	j->refused_slot = rule->slot;
+	j->refused.descriptor[0] = rule->key.descriptor[0];
+	j->refused.descriptor[1] = rule->key.descriptor[1];
+	j->refused.rule_id = rule->key.rule_id;
 }
 
 /* Of several rules that were taken from, the answer's header fields tell of the one with the fewest tokens. */
@@ -294,11 +317,14 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 		bpf_loop(rules, krl_judge_check, judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, judging, 0);
-		if (!j->wait_ns)
+		if (!j->wait_ns) {
+			krl_latency_note(j->now_ns);
 			return 0;
+		}
 		krl_judge_undo(judging);
 	}
-	krl_judge_count(j->refused_slot, 0, j->n, 0);
+	krl_judge_count_refused(j, j->n);
+	krl_latency_note(j->now_ns);
 	return -KRL_EAGAIN;
 }
 

@@ -7,6 +7,7 @@
 
 #include "../maps.h"
 #include "held.h"
+#include "histogram.h"
 #include "rule.h"
 
 /* A charge while it is settled, or put back. */
@@ -248,6 +249,67 @@ static __always_inline int krl_charge_cuts(__u64 cookie, __u32 number)
 	return charge && charge->cuts;
 }
 
+static const struct krl_usage krl_usage_none;
+
+static __always_inline void krl_usage_add(struct krl_usage_histogram *h, __u64 tokens)
+{
+	__u32 bucket = krl_usage_bucket(tokens);
+
+	if (bucket >= KRL_USAGE_BUCKETS)
+		return;
+	__sync_fetch_and_add(&h->buckets[bucket], 1);
+	__sync_fetch_and_add(&h->sum, tokens);
+}
+
+/* The histograms of @model, or of all others where there is no room; @model says that then. */
+static __always_inline struct krl_usage *krl_usage_of(struct krl_llm_model_key *model)
+{
+	struct krl_usage *u = bpf_map_lookup_elem(&krl_llm_usages, model);
+
+	if (u)
+		return u;
+	bpf_map_update_elem(&krl_llm_usages, model, &krl_usage_none, BPF_NOEXIST);
+	u = bpf_map_lookup_elem(&krl_llm_usages, model);
+	if (u)
+		return u;
+	model->len = KRL_USAGE_OTHERS;
+	__builtin_memset(model->model, 0, sizeof(model->model));
+	return bpf_map_lookup_elem(&krl_llm_usages, model);
+}
+
+/* Count for people how many tokens request @number of the connection @cookie used, the last that its charge is for. By
+ * its cookie, as krl_charge_cancel(). */
+KRL_GLOBAL int krl_usage_count(__u64 cookie, __u32 number)
+{
+	struct krl_charge_key key = { .cookie = cookie, .request = number };
+	struct krl_charge *charge = bpf_map_lookup_elem(&krl_charges, &key);
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+	const struct krl_llm_tokens *t;
+	struct krl_usage *u;
+
+	if (!charge || !llm)
+		return 0;
+	t = &llm->tokens;
+	charge->model.rule_id = charge->completion		? KRL_USAGE_COMPLETION
+				: t->has & KRL_LLM_HAS_OUTPUT	? KRL_USAGE_CHAT
+								: KRL_USAGE_EMBEDDINGS;
+	if (!charge->model.len)
+		charge->model.len = KRL_USAGE_OTHERS;
+	u = krl_usage_of(&charge->model);
+	if (!u)
+		return 0;
+	if (t->has & KRL_LLM_HAS_INPUT)
+		krl_usage_add(&u->of[KRL_USAGE_INPUT], t->input);
+	if (t->has & KRL_LLM_HAS_OUTPUT)
+		krl_usage_add(&u->of[KRL_USAGE_OUTPUT], t->output);
+	if (t->has & KRL_LLM_HAS_CACHED_INPUT)
+		krl_usage_add(&u->of[KRL_USAGE_CACHED_INPUT], t->cached_input);
+	if (t->has & KRL_LLM_HAS_REASONING)
+		krl_usage_add(&u->of[KRL_USAGE_REASONING], t->reasoning);
+	krl_usage_add(&u->of[KRL_USAGE_TOTAL], t->total);
+	return 0;
+}
+
 /* Settle the charge of request @number, if it has one: with llm->tokens, of which @known says how much is; without @llm,
  * nothing was used. */
 KRL_GLOBAL int krl_charge_settle(__u64 cookie, __u32 number, struct krl_llm *llm, __u32 known)
@@ -264,6 +326,8 @@ KRL_GLOBAL int krl_charge_settle(__u64 cookie, __u32 number, struct krl_llm *llm
 	if (known == KRL_LLM_UNREADABLE)
 		krl_count(KRL_REASON_LLM_UNREADABLE);
 	krl_charge_each(charge, llm ? &llm->tokens : 0, known);
+	if (llm && known <= KRL_LLM_ESTIMATED)
+		krl_usage_count(cookie, number);
 	bpf_map_delete_elem(&krl_charges, &key);
 	return 0;
 }

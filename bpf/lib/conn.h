@@ -54,6 +54,7 @@ struct krl_judge {
 	__u64 remaining;
 	__u32 refused_slot;
 	__u32 recount;		/* see held.bpf.c */
+	struct krl_llm_user_key refused;	/* whose bucket refused */
 	__u64 counts;		/* a bit for each rule that counts for them */
 	__u64 taken;		/* ... for each rule taken from */
 	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */

@@ -24,6 +24,7 @@ struct krl_charge {
 	struct krl_bucket_key keys[KRL_CHARGE_KEYS];
 	struct krl_llm_model_key model;	/* rule_id is set for each rule */
 	__u64 prompt;		/* tokens that its body was estimated at */
+	__u64 completion;	/* its body has a prompt, and no messages */
 	struct krl_cost_run run;	/* when it is settled */
 };
 

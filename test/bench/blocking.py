@@ -69,7 +69,7 @@ class Bench:
             file.write(RATE_LIMIT.format(name="part", port=PART, tokens=1000, interval="100ms"))
         self.agent = subprocess.Popen([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                                        "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
-                                       "--log-level", "warn"])
+                                       "--metrics", "off", "--log-level", "warn"])
         for _ in range(200):
             if self.tool("version").stdout.count("\n") > 1 and self.reasons():
                 return

@@ -175,7 +175,7 @@ class Bench:
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                     "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
-                    "--log-level", "warn"])
+                    "--metrics", "off", "--log-level", "warn"])
         for name, port, status, _ in CASES:
             wait_for(name, lambda port=port, status=status: status_of(port) == status)
 

@@ -45,7 +45,7 @@ function verbs(roles) {
 }
 
 // The arguments as the agent reads them, which ends before it starts.
-function args(agent, {containers: [{args: given}]}) {
+export function args(agent, {containers: [{args: given}]}) {
   const help = spawnSync(agent, ['--help'], {encoding: 'utf8'}).stdout
 
   if (!help.includes('kubernetes'))
@@ -54,12 +54,16 @@ function args(agent, {containers: [{args: given}]}) {
   return {reason: unless(done.status === 0, done.stderr)}
 }
 
-function probes(tool, {containers: [container]}) {
-  const commands = ['startupProbe', 'readinessProbe', 'livenessProbe'].map(name => container[name].exec.command)
-  const wrong = commands.filter(([program, ...words]) =>
-    program !== '/usr/bin/kmesh-rl' || spawnSync(tool, [...words, '--help']).status !== 0)
+// One is a command of kmesh-rl; the others ask where the agent listens unless it is told otherwise.
+function probes(agent, tool, {containers: [{startupProbe, readinessProbe, livenessProbe}]}) {
+  const help = spawnSync(agent, ['--help'], {encoding: 'utf8'}).stdout
+  const [program, ...words] = startupProbe.exec.command
 
-  return unless(!wrong.length, String(wrong))
+  if (program !== '/usr/bin/kmesh-rl' || spawnSync(tool, [...words, '--help']).status !== 0)
+    return String(startupProbe.exec.command)
+  for (const [{httpGet}, path] of [[readinessProbe, '/readyz'], [livenessProbe, '/healthz']])
+    if (httpGet.path !== path || !help.includes(`(${httpGet.host}:${httpGet.port})`) || !help.includes(path))
+      return `${path} is not at ${JSON.stringify(httpGet)}`
 }
 
 function versions(top, yaml) {
@@ -82,7 +86,7 @@ export function factsOf({build, top, daemonset, detach, roles, yaml}) {
     {name: 'what detaches is confined as the agent is', reason: detaching(detach.spec.template.spec, pod)},
     {name: 'the roles read, but for status and events', reason: verbs(roles)},
     {name: 'the agent takes its arguments', ...args(join(build, 'kmesh-rl-agent'), pod)},
-    {name: 'the probes are commands of kmesh-rl', reason: probes(join(build, 'kmesh-rl'), pod)},
+    {name: 'the probes ask what is there', reason: probes(join(build, 'kmesh-rl-agent'), join(build, 'kmesh-rl'), pod)},
     {name: 'chart and image are of this version', reason: versions(top, yaml)},
     {name: 'the chart has the definition by a link', reason: unless(link.endsWith('/crds/kmesh.net_ratelimits.yaml'), link)}
   ]

@@ -8,7 +8,7 @@ import {join} from 'node:path'
 import {compile as compileSchema, parseYaml, plain, readDefinition} from '../crds/apiserver.mjs'
 import {read} from '../crds/corpus.mjs'
 import {compile as compilePolicy} from './admission.mjs'
-import {factsOf} from './facts.mjs'
+import {args, factsOf} from './facts.mjs'
 import {differs, nameOf, Renderer} from './render.mjs'
 import {problemsOf} from './schemas.mjs'
 
@@ -32,11 +32,13 @@ const VARIANTS = {
 // Values that the chart takes, and some that it has to refuse with what the message has in it.
 const GOOD_VALUES = ['watchNamespace=shop', 'maxUnavailable=1', 'maxUnavailable=100%', 'logLevel=debug', 'logFormat=json',
   'image.tag=1.2.3', 'image.pullSecrets={a,b}', 'admissionPolicy=false', 'networkPolicy=false', 'priorityClassName=',
-  'tolerations=null', 'nodeSelector.disk=ssd', 'resources.limits.memory=2Gi', 'podMonitor.enabled=true,podMonitor.labels.a=b']
+  'tolerations=null', 'nodeSelector.disk=ssd', 'resources.limits.memory=2Gi', 'podMonitor.enabled=true,podMonitor.labels.a=b',
+  'metrics.top=20,metrics.measurePrograms=true']
 const BAD_VALUES = {
   'maxUnavailble=1': 'maxUnavailble', 'maxUnavailable=0': 'maxUnavailable', 'maxUnavailable=101%': 'maxUnavailable',
   'logLevel=loud': 'logLevel', 'image.pullPolicy=Sometimes': 'pullPolicy', 'resources.limits.memory=much': 'memory',
-  'watchNamespace=Not_A_Name': 'watchNamespace', 'podMonitor.interval=often': 'interval', 'admissionPolicy=1': 'admissionPolicy'
+  'watchNamespace=Not_A_Name': 'watchNamespace', 'podMonitor.interval=often': 'interval', 'admissionPolicy=1': 'admissionPolicy',
+  'metrics.top=1001': 'top'
 }
 
 async function attempt(group, name, check) {
@@ -60,6 +62,9 @@ async function checkRendered(renderer) {
     await attempt('chart', `as ${variant}`, async () => {
       const objects = renderer.kustomize(base, components)
       await checkObjects(variant, objects)
+      const {reason, verdict} = args(join(build, 'kmesh-rl-agent'),
+                                     objects.find(({kind}) => kind === 'DaemonSet').spec.template.spec)
+      report('manifest', `the agent takes its arguments, of ${variant}`, reason, verdict)
       return differs(withoutNamespace(objects), renderer.template(...flags))
     })
   await checkObjects('deploy/detach', renderer.kustomize('detach'))

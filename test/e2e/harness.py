@@ -175,6 +175,7 @@ class Env:
         self.servers = []
         self.conns = []
         self.before_agent = None    # called in its process, before it is the agent
+        self.metrics = ["--metrics", "off"]
 
     # --- the agent and the command line tool ------------------------------------------------------
 
@@ -199,7 +200,7 @@ class Env:
     def agent_args(self, control, level="debug"):
         clock = ["--clock", self.clock] if os.path.exists(self.clock) else []
         return [self.agent_path(), *self.source, "--bpffs", self.bpffs, "--cgroup", self.cgroup,
-                "--control-socket", control, "--log-level", level, *clock]
+                "--control-socket", control, "--log-level", level, *self.metrics, *clock]
 
     def start_agent(self):
         """Start the agent; it may not be ready yet."""

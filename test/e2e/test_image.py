@@ -2,6 +2,7 @@
 """What the container image holds, and the agent in it, confined and mounted to as the DaemonSet has it."""
 
 import errno
+import http.client
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import capabilities
 import isolation
 from client import equal, expect, expect_compact, get
 from documents import ratelimit
-from harness import HERE, PORT, Agent, Skip, admitted, case, wait_for
+from harness import DEADLINE_S, HERE, PORT, Agent, Skip, admitted, case, wait_for
 
 TOP = os.path.dirname(os.path.dirname(HERE))
 SCRIPT = os.path.join(TOP, "tools", "dev", "image-root.sh")
@@ -60,11 +61,13 @@ class Container:
         return self.env.run(args, preexec_fn=self.enter)
 
     def probes(self):
-        """Exit status of each of the DaemonSet's."""
+        """Whether each of the DaemonSet's says yes: the command that it runs, and what it asks over HTTP."""
         with open(capabilities.MANIFEST, encoding="utf-8") as manifest:
-            commands = {tuple(words.split(", ")) for words in re.findall(r"command: \[(.*)\]", manifest.read())}
-        return [self.run(*command, "--bpffs", self.env.bpffs, "--control-socket", "/run/kmesh-rl/agent.sock").returncode
-                for command in commands]
+            text = manifest.read()
+        commands = [words.split(", ") for words in re.findall(r"command: \[(.*)\]", text)]
+        asked = re.findall(r"httpGet: {host: (\S+), port: (\d+), path: (\S+)}", text)
+        return [not self.run(*command, "--bpffs", self.env.bpffs, "--control-socket", "/run/kmesh-rl/agent.sock").returncode
+                for command in commands] + [answers(host, int(port), path) for host, port, path in asked]
 
     def agent(self):
         log = os.path.join(self.env.root, "contained.log")
@@ -76,6 +79,17 @@ class Container:
         self.env.processes.append(process)
         self.env.agents.append(agent)
         return agent
+
+
+def answers(host, port, path):
+    conn = http.client.HTTPConnection(host, port, timeout=DEADLINE_S)
+    try:
+        conn.request("GET", path)
+        return conn.getresponse().status == 200
+    except ConnectionRefusedError:
+        return False
+    finally:
+        conn.close()
 
 
 @case
@@ -108,7 +122,7 @@ def the_agent_limits_from_within(env):
     wait_for("the limit in force", lambda: env.lists("limit"))
     equal(admitted(env, 12), 10, "requests that are admitted")
     equal(capabilities.effective(agent.process.pid), capabilities.mask(container.capabilities), "capabilities")
-    equal(container.probes(), [0, 0], "exit status of the probes")
+    equal(container.probes(), [True] * 3, "what the probes say")
     try:
         open(container.path("etc/passwd"), "w", encoding="ascii").close()
     except OSError as error:
@@ -117,4 +131,4 @@ def the_agent_limits_from_within(env):
         expect(False, "the root can be written to")
     equal(agent.terminate(), 0, "exit status of the agent")
     expect_compact(env.connect().ask(get("/without-an-agent", "X-Long: " + "a" * 64)))
-    equal(container.probes(), [1, 1], "exit status of the probes without an agent")
+    equal(container.probes(), [False] * 3, "what the probes say without an agent")

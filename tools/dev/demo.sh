@@ -83,7 +83,7 @@ EOF
 cat "$dir/config/hello.yaml"
 
 "$build/kmesh-rl-agent" --source "dir:$dir/config" --bpffs "$bpffs" --control-socket "$dir/agent.sock" \
-	--log-level warn >"$dir/agent.log" 2>&1 &
+	--metrics off --log-level warn >"$dir/agent.log" 2>&1 &
 agent=$!
 wait_for $agent "starting the agent" enforced
 

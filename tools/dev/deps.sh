@@ -51,6 +51,7 @@ want() { # GROUP
 		want_file libyaml-dev /usr/include/yaml.h
 		want_file libjansson-dev /usr/include/jansson.h
 		want_file libcurl4-openssl-dev '/usr/include/*/curl/curl.h' /usr/include/curl/curl.h
+		want_file libmicrohttpd-dev /usr/include/microhttpd.h
 		want_file tzdata /usr/share/zoneinfo/Europe/Berlin
 		want_bpftool
 		;;
@@ -76,6 +77,8 @@ want() { # GROUP
 		want_command nghttpx nghttp2-proxy
 		want_command openssl openssl
 		want_file libfaketime '/usr/lib/*/faketime/libfaketime.so.1'
+		want_command prometheus prometheus
+		want_file python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/__init__.py
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
@@ -115,7 +118,7 @@ if [ "${DEPS:-yes}" = no ] || ! command -v apt-get >/dev/null 2>&1 ||
 fi
 echo "installing:$missing"
 
-# nginx comes with a service that starts at once and on every boot. It is wanted as a program only: the
+# nginx and prometheus come with a service that starts at once and on every boot. They are wanted as programs only: the
 # first is refused by policy-rc.d, which package scripts ask, the second is undone afterwards.
 policy=/usr/sbin/policy-rc.d
 log=$(mktemp)
@@ -127,15 +130,15 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-case $missing in
-*nginx*)
-	if [ ! -e $policy ]; then
-		wrote_policy=yes
-		printf '#!/bin/sh\n[ "$1" != nginx ] || exit 101\n' | ${sudo}tee $policy >/dev/null
-		${sudo}chmod 755 $policy
-	fi
-	;;
-esac
+services=
+for service in nginx prometheus; do
+	case $missing in *" $service"*) services="$services $service" ;; esac
+done
+if [ -n "$services" ] && [ ! -e $policy ]; then
+	wrote_policy=yes
+	printf '#!/bin/sh\ncase $1 in nginx | prometheus) exit 101 ;; esac\n' | ${sudo}tee $policy >/dev/null
+	${sudo}chmod 755 $policy
+fi
 
 apt() {
 	${sudo}env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" \
@@ -151,8 +154,6 @@ apt install -y --no-install-recommends $missing ||
 	exit 1
 }
 
-case $missing in
-*nginx*)
-	${sudo}systemctl disable nginx >/dev/null 2>&1 || ${sudo}update-rc.d nginx disable >/dev/null 2>&1 || true
-	;;
-esac
+for service in $services; do
+	${sudo}systemctl disable $service >/dev/null 2>&1 || ${sudo}update-rc.d $service disable >/dev/null 2>&1 || true
+done

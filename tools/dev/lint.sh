@@ -67,6 +67,7 @@ layers='
 ^agent/k8s/                     ^(agent/(base|loop|k8s)/|agent/policy/(yaml_node|yaml_stream|diag)\.h|<)  <(bpf/|kmesh_rl)
 ^agent/source/                  ^(agent/(base|loop|k8s|policy|source)/|include/|<)                  <(bpf/|curl|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
+^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
 ^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
@@ -133,6 +134,14 @@ unregistered() {
 	END { flush() }' "${sources[@]}"
 }
 
+# What the agent tells, and what the document says that it does.
+metric_breaches() {
+	local told=agent/metrics/families.h said=docs/metrics.md
+	comm -3 <(sed -n 's/^\tX([A-Z_]*, [A-Z]*, "[a-z]*", "\([a-z_]*\)".*/\1/p' $told | sort) \
+		<(sed -n 's/^| `\([a-z_]*\)` | \(counter\|gauge\|histogram\|info\) .*/\1/p' $said | sort) |
+		awk -F'\t' -v told=$told -v said=$said '{ print $2 ? said ": " $2 " is not in " told : told ": " $1 " is not in " said }'
+}
+
 first_lines() { # files whose first line, or second after #!, names no licence
 	local sources
 	mapfile -t sources < <(matching '\.([ch]|py|sh|mk|mjs|ya?ml)$|(^|/)(Makefile|init|run)$')
@@ -162,5 +171,6 @@ wc -l -- "${text[@]}" | awk '$2 != "total" && $2 !~ /^crds\// && $1 > 500 { prin
 grep -nwE "TO""DO|FIX""ME|X""XX|HA""CK" -- "${text[@]}" | cut -c1-120 | rule words
 grep -nF -- "$PWD/" "${text[@]}" | cut -c1-120 | rule checkout-path
 blanks_at_the_end | rule trailing-blanks
+metric_breaches | rule metrics-in-docs
 unregistered | rule tests-in-tables
 exit $failed
