@@ -39,6 +39,9 @@ int krl_kubernetes_say(const struct krl_kubernetes *kubernetes, struct krl_diags
  * krl_kubernetes_say() and of the store. */
 void krl_kubernetes_tell(struct krl_kubernetes *kubernetes, const struct krl_outcome *outcome);
 
+/* What is known of a RateLimit, as krl_statuses_describe() has it. */
+json_t *krl_kubernetes_describe(const struct krl_kubernetes *kubernetes, const char *ns, const char *name);
+
 /* What is limited, as krl_statuses_count() has it. */
 void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk walk, void *ctx);
 

@@ -76,9 +76,9 @@ static void a_wide_table_adds_the_settings_and_reasons(void **state)
 
 	assert_int_equal(krl_cli_print_stats(one, true, out), 0);
 	assert_printed("NAME   NAMESPACE   SERVICE    RULE    LIMIT             AVAILABLE   TOTAL   LIMITED   "
-		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS\n"
+		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS   WINDOW   REJECTED   CALLERS\n"
 		       "web    default     frontend   burst   10 per 1 minute   -3          15      5         "
-		       "Shadow   4          20    10     1m         1           2\n"
+		       "Shadow   4          20    10     1m         1           2         2m       33.3%      <none>\n"
 		       "\nREASON   COUNT\ntls      7\n");
 	json_decref(one);
 	json_decref(stats);

@@ -69,7 +69,7 @@ layers='
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
-^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect)\.h|tools/|<) <(bpf/|kmesh_rl)
+^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect|reset)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -
 '
 

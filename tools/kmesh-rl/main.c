@@ -12,9 +12,15 @@
 static enum krl_cli_exit help(const struct krl_cli *cli);
 
 static const struct krl_cli_command commands[] = {
-	{ "get", "ratelimit-stats|ratelimit-buckets|ratelimit-tokens [NAME] [-n NAMESPACE | -A]\n"
-	  "                [--limit N] [-o table|wide|json|yaml]",
-	  "show what rate limits or their buckets have left, or what models used", krl_cli_get, krl_cli_get_options },
+	{ "get", "ratelimits|ratelimit-stats|ratelimit-buckets|ratelimit-tokens [NAME]\n"
+	  "                [-n NAMESPACE | -A] [--limit N] [-o table|wide|json|yaml] [-w [--interval SECONDS]]",
+	  "show rate limits, what they or their buckets have left, or what models used", krl_cli_get, krl_cli_get_options },
+	{ "describe", "ratelimit NAME [-n NAMESPACE] [-o text|json|yaml]",
+	  "show all that is known of a rate limit", krl_cli_describe, krl_cli_describe_options },
+	{ "top", "[-n NAMESPACE] [--sort COLUMN] [--interval SECONDS]",
+	  "show what rate limits do now, in a table that fills the terminal", krl_cli_top, krl_cli_top_options },
+	{ "reset", "NAME [-n NAMESPACE] [--rule RULE] [--descriptor VALUE] [-o text|json|yaml]",
+	  "fill the buckets of a rate limit", krl_cli_reset, krl_cli_reset_options },
 	{ "validate", "-f FILE|DIR|- ...", "check documents without applying them", krl_cli_validate,
 	  krl_cli_validate_options },
 	{ "check", "-f FILE|DIR|- ... [--method METHOD] [--path PATH] [--header 'NAME: VALUE']...\n"
