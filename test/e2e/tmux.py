@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 
+from client import Failure
 from harness import DEADLINE_S, Skip, wait_for
 
 
@@ -16,19 +17,20 @@ class Terminal:
             raise Skip("tmux is not installed")
         env.count += 1
         self.socket = os.path.join(env.root, f"tmux{env.count}")
-        variables = dict(os.environ, TERM="xterm-256color", LC_ALL="C.UTF-8", HOME=env.root, **dict(environment))
-        variables.pop("TMUX", None)
+        self.variables = dict(os.environ, TERM="xterm-256color", LC_ALL="C.UTF-8", HOME=env.root, **dict(environment))
+        self.variables.pop("TMUX", None)
         # In the foreground, so that it ends with the case.
-        self.server = subprocess.Popen(["tmux", "-S", self.socket, "-f", "/dev/null", "-D"], env=variables,
+        self.server = subprocess.Popen(["tmux", "-S", self.socket, "-f", "/dev/null", "-D"], env=self.variables,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         env.processes.append(self.server)
         wait_for("tmux listens", lambda: os.path.exists(self.socket))
+        self.last = []
         self.call("set-option", "-g", "remain-on-exit", "on")
         self.call("new-session", "-d", "-x", str(width), "-y", str(height), *args)
 
     def call(self, *args):
-        result = subprocess.run(["tmux", "-S", self.socket, *args], capture_output=True, text=True, timeout=DEADLINE_S,
-                                check=True)
+        result = subprocess.run(["tmux", "-S", self.socket, *args], env=self.variables, capture_output=True, text=True,
+                                timeout=DEADLINE_S, check=True)
         return result.stdout
 
     def lines(self, colours=False):
@@ -44,9 +46,18 @@ class Terminal:
     def shows(self, what, probe, colours=False):
         """The screen, once @probe is true of its lines."""
         def look():
-            lines = self.lines(colours)
-            return lines if probe(lines) else None
-        return wait_for(what, look)
+            self.last = self.lines(colours)
+            return self.last if probe(self.last) else None
+        try:
+            return wait_for(what, look)
+        except Failure as failure:
+            raise Failure(f"{failure}, the screen shows: {' / '.join(line for line in self.last if line)}") from failure
+
+    def ended(self):
+        """The exit status of the program, once it has one."""
+        def look():
+            return self.call("display-message", "-p", "#{?pane_dead,dead #{pane_dead_status},}").split()
+        return int(wait_for("the program ends", look)[1])
 
     def close(self):
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=DEADLINE_S, check=False)

@@ -16,10 +16,6 @@
 #define INTERVAL_S_MIN 0.1
 #define INTERVAL_S_MAX 3600
 
-const struct krl_cli_option krl_cli_no_options[] = {
-	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
-};
-
 static void print_error(const char *fmt, va_list args)
 {
 	/* What is printed already comes first, also when both go to one place. */

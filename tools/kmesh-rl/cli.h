@@ -42,17 +42,34 @@ struct krl_cli_command {
 	const char *help;
 	enum krl_cli_exit (*run)(const struct krl_cli *cli);
 	const struct krl_cli_option *options;
+	const char *subjects;		/* what its first word may be, separated by spaces; NULL: none of a few */
+	bool names;			/* the word after that, or the first one, is the name of a rate limit */
 };
+
+extern const struct krl_cli_command krl_cli_commands[];
+extern const struct krl_cli_option krl_cli_global_options[];	/* before or after any command */
+extern const struct krl_cli_option krl_cli_lead_options[];	/* before any command alone */
+
+/* NULL: there is none. */
+const struct krl_cli_command *krl_cli_find_command(const char *name);
+
+/* Say which one may have been meant, on stderr. */
+enum krl_cli_exit krl_cli_unknown_command(const char *name);
+
+void krl_cli_print_overview(FILE *out);
+void krl_cli_print_help(const struct krl_cli_command *command);
 
 extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[], krl_cli_describe_options[],
 	krl_cli_diagnose_options[], krl_cli_get_options[], krl_cli_reset_options[], krl_cli_top_options[], krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
 enum krl_cli_exit krl_cli_check(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_completion(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_describe(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_help(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_reset(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_top(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);
