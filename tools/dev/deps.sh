@@ -75,6 +75,11 @@ want() { # GROUP
 		want_command nghttpd nghttp2-server
 		want_command nghttpx nghttp2-proxy
 		want_command openssl openssl
+		want_command tmux tmux
+		want_command zsh zsh
+		want_command fish fish
+		want_command man man-db
+		want_command groff groff-base
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
