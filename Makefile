@@ -81,10 +81,27 @@ demo: all | deps-demo ## 15 requests against a limit of 10/minute, on loopback
 run: all ## the agent in the foreground on deploy/examples/local
 	$(Q)$(ROOT) $(AGENT) --source dir:deploy/examples/local
 
+# Of what the programs say with --help.
+MAN := $(B)/man/kmesh-rl.1 $(B)/man/kmesh-rl-agent.8
+$(B)/man/kmesh-rl.1: $(TOOL) tools/dev/man.sh
+$(B)/man/kmesh-rl-agent.8: $(AGENT) tools/dev/man.sh
+$(MAN):
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)tools/dev/man.sh $< > $@
+
+man: $(MAN) ## the man pages of both binaries
+
 PREFIX ?= /usr/local
-install: all ## install both binaries below PREFIX (/usr/local)
+install: all man ## install both binaries, man pages and completions below PREFIX (/usr/local)
 	install -D -m 0755 $(AGENT) $(DESTDIR)$(PREFIX)/sbin/kmesh-rl-agent
 	install -D -m 0755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/kmesh-rl
+	install -D -m 0644 $(B)/man/kmesh-rl.1 $(DESTDIR)$(PREFIX)/share/man/man1/kmesh-rl.1
+	install -D -m 0644 $(B)/man/kmesh-rl-agent.8 $(DESTDIR)$(PREFIX)/share/man/man8/kmesh-rl-agent.8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(TOOL) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kmesh-rl
+	$(TOOL) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kmesh-rl
+	$(TOOL) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmesh-rl.fish
 
 IMAGE ?= kmesh-rl:$(VERSION)
 BUILDAH ?= buildah
@@ -102,4 +119,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile tools/dev/deps.mk test/test.mk
 
-.PHONY: all demo run install image lint clean help
+.PHONY: all demo run man install image lint clean help

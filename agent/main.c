@@ -197,6 +197,9 @@ static void apply(void *arg)
 	note_applied(a, began_ns, err && a->read, a->about.ready);
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;
+	a->about.notes = &a->notes;
+	a->about.plan = &a->applied;
+	a->about.store = a->read ? a->store : NULL;
 	krl_plan_clear(&plan);
 	krl_diags_clear(&errors);
 	krl_diags_clear(&notes);
@@ -330,6 +333,13 @@ static int measure(struct agent *a, struct krl_error *ret_error)
 	return err ? set_error(ret_error, err, "measuring programs, as asked by", "--bpf-stats") : 0;
 }
 
+static json_t *known(void *ctx, const char *ns, const char *name)
+{
+	const struct agent *a = ctx;
+
+	return a->kubernetes ? krl_kubernetes_describe(a->kubernetes, ns, name) : NULL;
+}
+
 /* The kernel comes last: a start that fails before it has touched nothing. */
 static int start(struct agent *a, struct krl_error *ret_error)
 {
@@ -342,6 +352,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	uv_signal_start(&a->sigint, on_signal, SIGINT);
 	a->about.bpffs = a->options.datapath.bpffs;
 	a->about.source = a->options.source;
+	a->about.known = known;
+	a->about.known_ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)
 		return set_error(ret_error, err, "clock", a->options.clock);

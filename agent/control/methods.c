@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "limits.h"
 #include "methods.h"
 
 static json_t *text_json(const char *text)
@@ -34,13 +35,25 @@ json_t *krl_tokens_json(const struct krl_llm_stats *used)
 			 "debited", (json_int_t)used->debited);
 }
 
+/* In ns, how long an empty bucket takes to be full again; NULL where time does not fill it. */
+static json_t *window_json(const struct krl_stats_row *row)
+{
+	const struct krl_settings *s = &row->settings;
+	__u64 fills;
+
+	if (row->flags & KRL_RULE_CONCURRENT || !s->max_tokens || !s->tokens_per_fill || !s->fill_interval_ns)
+		return NULL;
+	fills = (s->max_tokens - 1) / s->tokens_per_fill + 1;
+	return json_integer(fills > INT64_MAX / s->fill_interval_ns ? INT64_MAX : (json_int_t)(fills * s->fill_interval_ns));
+}
+
 static json_t *row_json(const struct krl_stats_row *row)
 {
 	json_t *tokens = row->flags & KRL_RULE_LLM ? krl_tokens_json(&row->used) : NULL;
 
 	if (row->flags & KRL_RULE_LLM && !tokens)
 		return NULL;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o*}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o*, s:o*, s:o*}",
 			 "namespace", text_json(row->info.ns),
 			 "name", text_json(row->info.name),
 			 "service", text_json(row->info.service),
@@ -56,6 +69,8 @@ static json_t *row_json(const struct krl_stats_row *row)
 			 "shadowLimitedRequests", (json_int_t)row->shadow_limited,
 			 "endpoints", (int)row->endpoint_count,
 			 "buckets", (int)row->bucket_count,
+			 "window", window_json(row),
+			 "rejectedRatio", row->total ? json_real((double)row->limited / row->total) : NULL,
 			 "tokens", tokens);
 }
 
@@ -124,6 +139,18 @@ static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTR
 	return 0;
 }
 
+static int answer_limits(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	json_t *result = krl_limits_json(ctx);
+
+	if (!result) {
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	*ret_result = result;
+	return 0;
+}
+
 static int answer_version(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	const struct krl_control_agent *agent = ctx;
@@ -143,6 +170,7 @@ static int answer_version(void *ctx, json_t **ret_result, char ret_error[KRL_CON
 }
 
 const struct krl_control_method krl_control_agent_methods[] = {
+	{ "ratelimits", answer_limits },
 	{ "stats", answer_stats },
 	{ "version", answer_version },
 	{ NULL, NULL },

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "agent/datapath/stats.h"
+#include "agent/policy/store.h"
 #include "server.h"
 
 /* The context of krl_control_agent_methods; the agent keeps it true while it runs. */
@@ -17,15 +18,23 @@ struct krl_control_agent {
 	bool ready;			/* limits are enforced as the source says */
 	const char *const *errors;	/* the last refused documents and failures, newest last */
 	size_t error_count;
+	const struct krl_diags *notes;	/* who waits for what; may be NULL */
+	const struct krl_store *store;	/* what was read; NULL: nothing yet */
+	const struct krl_plan *plan;	/* what is in force of it */
+	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
+	 * says of it; NULL: nothing. May be NULL. */
+	json_t *(*known)(void *ctx, const char *ns, const char *name);
+	void *known_ctx;
 };
 
-/* "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
+/* "ratelimits": krl_limits_json. "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
  * "errors": [...]}. */
 extern const struct krl_control_method krl_control_agent_methods[];
 
 /* {"items": [{"namespace", "name", "service", "rule", "limit", "maxTokens", "tokensPerFill",
  * "fillInterval" (ns), "availableTokens", "totalRequests", "rateLimitedRequests", "endpoints",
- * "buckets"}], "reasons": {name: count}}, and of a rule that counts LLMTokens "tokens": krl_tokens_json. Returns a value
+ * "buckets", "window" (ns in which an empty bucket is full again; not with maxConnections), "rejectedRatio" (of 1, once there
+ * was a request)}], "reasons": {name: count}}, and of a rule that counts LLMTokens "tokens": krl_tokens_json. Returns a value
  * that the caller releases, or NULL without memory. Bytes of names that are not UTF-8 become '?'. */
 json_t *krl_stats_json(const struct krl_stats *stats);
 

@@ -79,6 +79,9 @@ int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error);
 int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error);
 void krl_links_close(struct krl_datapath *dp);
 
+/* Pin the program that fills buckets by hand in place of that of the agent before. As krl_links_attach(). */
+int krl_links_pin_reset(struct krl_datapath *dp, struct krl_error *ret_error);
+
 /* Remove the pins of links below @bpffs, and with the last holder the links. */
 void krl_links_unpin(const char *bpffs);
 

@@ -99,6 +99,18 @@ int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error)
 	return err;
 }
 
+int krl_links_pin_reset(struct krl_datapath *dp, struct krl_error *ret_error)
+{
+	char path[PATH_MAX];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", dp->bpffs, KRL_PIN_RESET);
+	/* That of the agent before. */
+	unlink(path);
+	err = bpf_obj_pin(bpf_program__fd(dp->skel->progs.krl_reset), path);
+	return err ? krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err)) : 0;
+}
+
 void krl_links_close(struct krl_datapath *dp)
 {
 	enum krl_link which;

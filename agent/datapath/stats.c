@@ -326,6 +326,17 @@ int krl_stats_read(const char *bpffs, struct krl_stats *ret)
 	return 0;
 }
 
+void krl_stats_choose(struct krl_stats *stats, const char *ns, const char *name)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < stats->count; i++)
+		if ((!ns || !strcmp(ns, stats->rows[i].info.ns)) &&
+		    (!name || !strcmp(name, stats->rows[i].info.name)))
+			stats->rows[kept++] = stats->rows[i];
+	stats->count = kept;
+}
+
 void krl_stats_free(struct krl_stats *stats)
 {
 	free(stats->rows);

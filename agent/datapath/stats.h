@@ -39,6 +39,9 @@ struct krl_stats {
  * kernel said. A rule that comes or goes meanwhile may be left out. */
 int krl_stats_read(const char *bpffs, struct krl_stats *ret);
 
+/* Leave the rules of RateLimits in namespace @ns (NULL: any) that are called @name (NULL: any). */
+void krl_stats_choose(struct krl_stats *stats, const char *ns, const char *name);
+
 /* Accepts statistics that are all zero. */
 void krl_stats_free(struct krl_stats *stats);
 

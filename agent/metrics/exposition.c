@@ -141,7 +141,7 @@ void krl_exposition_begin(struct krl_exposition *e, enum krl_metric metric)
 		add_line(e, "# UNIT ", family->name, len, family->unit);
 }
 
-static void add_labels(struct krl_exposition *e, const struct krl_label *labels, const char *bound)
+static void add_labels(struct krl_exposition *e, const struct krl_metrics_label *labels, const char *bound)
 {
 	const char *before = "{";
 
@@ -163,7 +163,7 @@ static void add_labels(struct krl_exposition *e, const struct krl_label *labels,
 	add_text(e, *before == ',' ? "} " : " ");
 }
 
-static void add_sample(struct krl_exposition *e, const char *suffix, const struct krl_label *labels, const char *bound,
+static void add_sample(struct krl_exposition *e, const char *suffix, const struct krl_metrics_label *labels, const char *bound,
 		       const char *value)
 {
 	add_text(e, krl_metric_families[e->metric].name);
@@ -173,7 +173,7 @@ static void add_sample(struct krl_exposition *e, const char *suffix, const struc
 	add_text(e, "\n");
 }
 
-void krl_exposition_number(struct krl_exposition *e, const struct krl_label *labels, int64_t value)
+void krl_exposition_number(struct krl_exposition *e, const struct krl_metrics_label *labels, int64_t value)
 {
 	char text[32];
 
@@ -181,7 +181,7 @@ void krl_exposition_number(struct krl_exposition *e, const struct krl_label *lab
 	add_sample(e, "", labels, NULL, text);
 }
 
-void krl_exposition_count(struct krl_exposition *e, const struct krl_label *labels, uint64_t value)
+void krl_exposition_count(struct krl_exposition *e, const struct krl_metrics_label *labels, uint64_t value)
 {
 	char text[32];
 
@@ -194,7 +194,7 @@ static void seconds(uint64_t ns, char *ret, size_t size)
 	snprintf(ret, size, "%llu.%09llu", (unsigned long long)(ns / NS_PER_S), (unsigned long long)(ns % NS_PER_S));
 }
 
-void krl_exposition_seconds(struct krl_exposition *e, const struct krl_label *labels, uint64_t ns)
+void krl_exposition_seconds(struct krl_exposition *e, const struct krl_metrics_label *labels, uint64_t ns)
 {
 	char text[40];
 
@@ -202,7 +202,7 @@ void krl_exposition_seconds(struct krl_exposition *e, const struct krl_label *la
 	add_sample(e, "", labels, NULL, text);
 }
 
-void krl_exposition_ratio(struct krl_exposition *e, const struct krl_label *labels, double value)
+void krl_exposition_ratio(struct krl_exposition *e, const struct krl_metrics_label *labels, double value)
 {
 	char text[40];
 
@@ -210,7 +210,7 @@ void krl_exposition_ratio(struct krl_exposition *e, const struct krl_label *labe
 	add_sample(e, "", labels, NULL, text);
 }
 
-void krl_exposition_histogram(struct krl_exposition *e, const struct krl_label *labels, const char *const *bounds,
+void krl_exposition_histogram(struct krl_exposition *e, const struct krl_metrics_label *labels, const char *const *bounds,
 			      const uint64_t *buckets, size_t count, uint64_t sum)
 {
 	uint64_t so_far = 0;

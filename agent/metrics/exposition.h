@@ -15,7 +15,7 @@ enum krl_exposition_format { KRL_EXPOSITION_TEXT, KRL_EXPOSITION_OPEN_METRICS, K
 /* Of values that clients choose; longer ones are cut. */
 #define KRL_EXPOSITION_CUT_BYTES 128
 
-struct krl_label {
+struct krl_metrics_label {
 	const char *name, *value;	/* NULL as a name ends the labels */
 };
 
@@ -32,14 +32,14 @@ struct krl_exposition {
 void krl_exposition_begin(struct krl_exposition *e, enum krl_metric metric);
 
 /* @labels may be NULL. Bytes of a value that are not UTF-8 become '?'. */
-void krl_exposition_number(struct krl_exposition *e, const struct krl_label *labels, int64_t value);
-void krl_exposition_count(struct krl_exposition *e, const struct krl_label *labels, uint64_t value);
-void krl_exposition_seconds(struct krl_exposition *e, const struct krl_label *labels, uint64_t ns);
-void krl_exposition_ratio(struct krl_exposition *e, const struct krl_label *labels, double value);
+void krl_exposition_number(struct krl_exposition *e, const struct krl_metrics_label *labels, int64_t value);
+void krl_exposition_count(struct krl_exposition *e, const struct krl_metrics_label *labels, uint64_t value);
+void krl_exposition_seconds(struct krl_exposition *e, const struct krl_metrics_label *labels, uint64_t ns);
+void krl_exposition_ratio(struct krl_exposition *e, const struct krl_metrics_label *labels, double value);
 
 /* A histogram with @count buckets, of which @bounds has the highest value as it is to be written; that of the last is
  * infinity. @buckets do not contain each other. In nanoseconds where the unit is seconds. */
-void krl_exposition_histogram(struct krl_exposition *e, const struct krl_label *labels, const char *const *bounds,
+void krl_exposition_histogram(struct krl_exposition *e, const struct krl_metrics_label *labels, const char *const *bounds,
 			      const uint64_t *buckets, size_t count, uint64_t sum);
 
 /* The text is complete. */

@@ -9,7 +9,7 @@
 
 /* A rule's labels, and room for two more. */
 struct labels {
-	struct krl_label of[7];
+	struct krl_metrics_label of[7];
 };
 
 #define OF_RULE 4
@@ -34,7 +34,7 @@ static void write_requests(const struct krl_stats *stats, struct krl_exposition 
 	for (i = 0; i < stats->count; i++) {
 		row = &stats->rows[i];
 		labels = labels_of(row);
-		labels.of[OF_RULE] = (struct krl_label){ "decision", "allowed" };
+		labels.of[OF_RULE] = (struct krl_metrics_label){ "decision", "allowed" };
 		krl_exposition_count(e, labels.of, row->total - row->limited - row->shadow_limited);
 		labels.of[OF_RULE].value = "limited";
 		krl_exposition_count(e, labels.of, row->limited);
@@ -117,7 +117,7 @@ static void write_limited(const struct krl_tally *tally, struct krl_exposition *
 	krl_exposition_begin(e, KRL_METRIC_LIMITED);
 	for (i = 0; i < count; i++) {
 		labels = labels_of(users[i].rule);
-		labels.of[OF_RULE] = (struct krl_label){ "user", users[i].name };
+		labels.of[OF_RULE] = (struct krl_metrics_label){ "user", users[i].name };
 		krl_exposition_count(e, labels.of, users[i].count);
 	}
 	free(users);
@@ -135,7 +135,7 @@ static void write_answers(const struct krl_stats *stats, struct krl_exposition *
 			continue;
 		used = &stats->rows[i].used;
 		labels = labels_of(&stats->rows[i]);
-		labels.of[OF_RULE] = (struct krl_label){ "usage", "told" };
+		labels.of[OF_RULE] = (struct krl_metrics_label){ "usage", "told" };
 		krl_exposition_count(e, labels.of, used->requests - used->estimated - used->unreadable);
 		labels.of[OF_RULE].value = "estimated";
 		krl_exposition_count(e, labels.of, used->estimated);
@@ -163,8 +163,8 @@ static void write_tokens(const struct krl_stats_row *rule, const char *model, co
 	struct labels labels = labels_of(rule);
 	size_t i;
 
-	labels.of[OF_RULE] = (struct krl_label){ "type", NULL };
-	labels.of[OF_RULE + 1] = (struct krl_label){ "model", model };
+	labels.of[OF_RULE] = (struct krl_metrics_label){ "type", NULL };
+	labels.of[OF_RULE + 1] = (struct krl_metrics_label){ "model", model };
 	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
 		labels.of[OF_RULE].value = counts[i].type;
 		krl_exposition_count(e, labels.of, counts[i].tokens);

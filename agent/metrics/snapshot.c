@@ -41,7 +41,7 @@ static void write_reasons(const struct krl_stats *stats, struct krl_exposition *
 		KRL_REASONS(X)
 #undef X
 	};
-	struct krl_label labels[] = { { "reason", NULL }, { NULL, NULL } };
+	struct krl_metrics_label labels[] = { { "reason", NULL }, { NULL, NULL } };
 	size_t i;
 
 	krl_exposition_begin(e, KRL_METRIC_REASONS);
@@ -70,8 +70,8 @@ static void write_latency(const struct krl_latency *latency, struct krl_expositi
 static void write_node(const struct krl_snapshot *s, struct krl_exposition *e)
 {
 	krl_exposition_begin(e, KRL_METRIC_CONNECTIONS);
-	krl_exposition_count(e, (const struct krl_label[]){ { "direction", "inbound" }, { 0 } }, s->tally.inbound);
-	krl_exposition_count(e, (const struct krl_label[]){ { "direction", "outbound" }, { 0 } }, s->tally.outbound);
+	krl_exposition_count(e, (const struct krl_metrics_label[]){ { "direction", "inbound" }, { 0 } }, s->tally.inbound);
+	krl_exposition_count(e, (const struct krl_metrics_label[]){ { "direction", "outbound" }, { 0 } }, s->tally.outbound);
 	gauge(e, KRL_METRIC_CONNECTIONS_MAX, KRL_MAX_CONNS);
 	gauge(e, KRL_METRIC_RULES, s->stats.count);
 	gauge(e, KRL_METRIC_RULES_MAX, KRL_MAX_RULES);
@@ -82,7 +82,7 @@ static void write_node(const struct krl_snapshot *s, struct krl_exposition *e)
 
 static void write_programs(const struct krl_spent *spent, struct krl_exposition *e)
 {
-	struct krl_label labels[] = { { "program", NULL }, { NULL, NULL } };
+	struct krl_metrics_label labels[] = { { "program", NULL }, { NULL, NULL } };
 	size_t i;
 
 	if (!spent->measured)
@@ -101,7 +101,7 @@ static void write_programs(const struct krl_spent *spent, struct krl_exposition 
 
 static void write_maps(const struct krl_spent *spent, struct krl_exposition *e)
 {
-	struct krl_label labels[] = { { "map", NULL }, { NULL, NULL } };
+	struct krl_metrics_label labels[] = { { "map", NULL }, { NULL, NULL } };
 	size_t i;
 
 	krl_exposition_begin(e, KRL_METRIC_MAP_MEMORY);
@@ -117,14 +117,14 @@ static void write_overhead(const struct krl_overhead *overhead, struct krl_expos
 	if (!overhead->last.at_ns || overhead->agent < 0)
 		return;
 	krl_exposition_begin(e, KRL_METRIC_CPU_OVERHEAD);
-	krl_exposition_ratio(e, (const struct krl_label[]){ { "part", "agent" }, { 0 } }, overhead->agent);
+	krl_exposition_ratio(e, (const struct krl_metrics_label[]){ { "part", "agent" }, { 0 } }, overhead->agent);
 	if (overhead->programs >= 0)
-		krl_exposition_ratio(e, (const struct krl_label[]){ { "part", "programs" }, { 0 } }, overhead->programs);
+		krl_exposition_ratio(e, (const struct krl_metrics_label[]){ { "part", "programs" }, { 0 } }, overhead->programs);
 }
 
 static void write_watches(const struct krl_metrics_agent *agent, struct krl_exposition *e)
 {
-	struct krl_label labels[] = { { "resource", NULL }, { NULL, NULL } };
+	struct krl_metrics_label labels[] = { { "resource", NULL }, { NULL, NULL } };
 	size_t i;
 
 	krl_exposition_begin(e, KRL_METRIC_WATCH_UP);
@@ -157,7 +157,7 @@ static void write_agent(const struct krl_metrics_agent *agent, struct krl_exposi
 	gauge(e, KRL_METRIC_REFUSED, agent->refused);
 	snprintf(abi, sizeof(abi), "%d", KRL_ABI_VERSION);
 	krl_exposition_begin(e, KRL_METRIC_BUILD);
-	krl_exposition_count(e, (const struct krl_label[]){ { "version", KRL_VERSION }, { "abi", abi }, { 0 } }, 1);
+	krl_exposition_count(e, (const struct krl_metrics_label[]){ { "version", KRL_VERSION }, { "abi", abi }, { 0 } }, 1);
 	krl_exposition_begin(e, KRL_METRIC_PROCESS_CPU);
 	krl_exposition_seconds(e, NULL, agent->process.cpu_ns);
 	gauge(e, KRL_METRIC_PROCESS_MEMORY, agent->process.resident_bytes);

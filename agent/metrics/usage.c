@@ -55,7 +55,7 @@ static void write_row(const struct krl_tally *tally, size_t at, struct krl_expos
 	const struct krl_tally_usage *row = &tally->usages[at];
 	struct krl_usage usage = row->usage;
 	char model[KRL_MODEL_BYTES + 1] = "";
-	struct krl_label labels[] = {
+	struct krl_metrics_label labels[] = {
 		{ "gen_ai_operation_name", operations[row->key.rule_id] },
 		{ "gen_ai_request_model", row->key.len == KRL_USAGE_OTHERS ? KRL_METRICS_OTHERS : model },
 		{ "gen_ai_token_type", NULL },

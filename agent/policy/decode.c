@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent/base/clock.h"
 #include "decode_kinds.h"
 #include "yaml_stream.h"
 
@@ -68,11 +69,21 @@ static void read_namespace(struct krl_reader *reader, yaml_node_t *node, void *o
 	read_dns_name(reader, node, sizeof(document->ns), document->ns);
 }
 
+/* Only for people: what is no time, as the null of `kubectl create --dry-run`, is none. */
+static void read_created(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_document *document = out;
+	const char *text = krl_node_text(node);
+
+	if (text)
+		krl_time_parse(text, &document->created_s);
+}
+
 /* What the API server adds to metadata is not ours to judge. */
 static const struct krl_field metadata_fields[] = {
 	{ "name", read_name },	   { "namespace", read_namespace }, { "labels", NULL },
 	{ "annotations", NULL },   { "uid", NULL },		    { "resourceVersion", NULL },
-	{ "generation", NULL },	   { "creationTimestamp", NULL },   { "managedFields", NULL },
+	{ "generation", NULL },	   { "creationTimestamp", read_created }, { "managedFields", NULL },
 	{ "ownerReferences", NULL }, { "finalizers", NULL },	    { "deletionTimestamp", NULL },
 	{ "generateName", NULL },  { "selfLink", NULL },	    { "deletionGracePeriodSeconds", NULL },
 	{ NULL, NULL },
@@ -172,6 +183,8 @@ static int decode_kind(struct krl_reader *reader, yaml_node_t *root, size_t at, 
 	entry->named = *document->name != '\0';
 	memcpy(entry->ns, document->ns, sizeof(entry->ns));
 	memcpy(entry->name, document->name, sizeof(entry->name));
+	entry->created_s = document->created_s;
+	entry->refused = reader->errors;
 	if (reader->errors)
 		krl_document_free(document);
 	else
@@ -196,6 +209,8 @@ static int decode_one(struct krl_reader *reader, yaml_node_t *root, struct krl_d
 	entry = krl_vec_add(&file->documents, &file->count);
 	if (!entry)
 		return -ENOMEM;
+	entry->line = root->start_mark.line + 1;
+	entry->refused = true;
 	return at == KIND_COUNT ? 0 : decode_kind(reader, root, at, entry);
 }
 

@@ -16,6 +16,9 @@ struct krl_decoded {
 	bool named;			/* the identity of a refused one is known */
 	char ns[64];
 	char name[256];
+	size_t line;			/* where it begins in its file, from 1; 0: of an object */
+	int64_t created_s;		/* as in krl_document */
+	bool refused;			/* what it says: document is NULL, or what it was before */
 	/* Of a store: what the document was when it last went past no bound, and whether it does now. */
 	struct krl_document *before;
 	bool over;

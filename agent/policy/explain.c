@@ -14,7 +14,7 @@
 #define IPV6_BITS 128
 #define MAPPED_BITS 96
 
-static const char *const methods[KRL_METHOD_MAX] = {
+const char *const krl_explain_methods[KRL_METHOD_MAX] = {
 	[KRL_METHOD_GET] = "GET",
 	[KRL_METHOD_HEAD] = "HEAD",
 	[KRL_METHOD_POST] = "POST",
@@ -73,6 +73,14 @@ void krl_explain_address(const __u8 addr[16], unsigned int bits, char ret[KRL_AD
 		 is_ipv4(addr) && bits >= MAPPED_BITS ? bits - MAPPED_BITS : bits);
 }
 
+void krl_explain_endpoint(const struct krl_endpoint_key *key, char ret[KRL_ENDPOINT_BYTES])
+{
+	char address[KRL_ADDRESS_TEXT_BYTES];
+
+	krl_explain_address(key->addr, IPV6_BITS, address);
+	snprintf(ret, KRL_ENDPOINT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, key->port);
+}
+
 static bool is_called(const struct krl_asked_header *header, const char *name)
 {
 	return header->name_len == strlen(name) &&
@@ -116,7 +124,7 @@ static bool method_fits(const struct krl_asked *asked, const struct krl_term *te
 	unsigned int i;
 
 	for (i = KRL_METHOD_GET; i < KRL_METHOD_MAX; i++)
-		if (!strcasecmp(asked->method, methods[i]))
+		if (!strcasecmp(asked->method, krl_explain_methods[i]))
 			return term->methods >> i & 1;
 	return false;
 }
@@ -223,7 +231,7 @@ static int say_method(const struct krl_asked *asked, const struct krl_term *term
 
 	for (i = KRL_METHOD_GET; i < KRL_METHOD_MAX && !err; i++)
 		if (term->methods >> i & 1)
-			err = krl_explain_say(text, "%s %s", said++ ? " or" : "", methods[i]);
+			err = krl_explain_say(text, "%s %s", said++ ? " or" : "", krl_explain_methods[i]);
 	return err ? err : krl_explain_say(text, ", found %s", asked->method);
 }
 

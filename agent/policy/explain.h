@@ -49,9 +49,21 @@ int krl_explain_value(const struct krl_asked *asked, const struct krl_policy_fie
  * in quotes. 0, or -ENOMEM. */
 int krl_explain_kept(const struct krl_kept *kept, char **text);
 
+/* Append to *@text whom @selector is about: `header x-user-type = "premium", header x-user-id distinct`. 0, or
+ * -ENOMEM. */
+int krl_explain_selector(const struct krl_selector *selector, char **text);
+
+/* By enum krl_method; that of KRL_METHOD_OTHER is NULL. */
+extern const char *const krl_explain_methods[];
+
 #define KRL_ADDRESS_TEXT_BYTES 64
 
 /* The first @bits of @addr, 0 to 128: "10.0.0.0/8", "2001:db8::1". */
 void krl_explain_address(const __u8 addr[16], unsigned int bits, char ret[KRL_ADDRESS_TEXT_BYTES]);
+
+#define KRL_ENDPOINT_BYTES 80
+
+/* "10.0.0.1:80", "[::1]:80". */
+void krl_explain_endpoint(const struct krl_endpoint_key *key, char ret[KRL_ENDPOINT_BYTES]);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <kmesh_rl/abi.h>
 #include <kmesh_rl/cost.h>
@@ -122,6 +123,7 @@ struct krl_document {
 	char ns[64];
 	char name[256];
 	size_t line;		/* where it begins in its file, from 1 */
+	int64_t created_s;	/* by its metadata, in seconds since 1970; 0: they do not say */
 	union {
 		struct krl_rate_limit rate_limit;
 		struct krl_service service;

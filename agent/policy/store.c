@@ -90,6 +90,7 @@ static int keep_previous(struct krl_decoded_file *old, struct krl_decoded_file *
 			if (!entry)
 				return -ENOMEM;
 			*entry = old->documents[i];
+			entry->refused = true;
 		}
 		entry->document = document;
 		entry->before = old->documents[i].before;

@@ -63,6 +63,25 @@ void krl_store_complain(const struct krl_store *store, struct krl_diags *errors)
 /* Documents in force, and those that the last reading refused. */
 void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused);
 
+/* A RateLimit that was read. Strings and the document are the store's, until the next reading. */
+struct krl_store_limit {
+	const char *ns, *name;
+	const char *file;	/* NULL: it is an object of an API server */
+	size_t line, end_line;	/* where it begins in the file, and where another document does after it */
+	int64_t created_s;	/* as in krl_document */
+	bool refused;		/* what it says now; document is what it was before */
+	bool over;		/* ... since it goes past a bound beside the others */
+	const struct krl_document *document;	/* in force; NULL: nothing of it is */
+};
+
+/* All that have a name, sorted by namespace and name; of several of one name that which counts. The caller frees @ret.
+ * 0, or -ENOMEM. */
+int krl_store_limits(const struct krl_store *store, struct krl_store_limit **ret, size_t *ret_count);
+
+/* What @line, one of the errors or notes of the store or the compiler, says of @limit: with its place, where it is of a
+ * file. NULL: it is about something else. */
+const char *krl_store_said(const struct krl_store_limit *limit, const char *line);
+
 /* krl_compile() over what is in force, with retain and retain_all filled in. */
 int krl_store_compile(struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,
 		      struct krl_diags *notes);

@@ -325,6 +325,11 @@ void krl_kubernetes_watches(const struct krl_kubernetes *k, krl_kubernetes_watch
 	}
 }
 
+json_t *krl_kubernetes_describe(const struct krl_kubernetes *k, const char *ns, const char *name)
+{
+	return krl_statuses_describe(k->statuses, ns, name);
+}
+
 void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk walk, void *ctx)
 {
 	krl_statuses_count(k->statuses, walk, ctx);

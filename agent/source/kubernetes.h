@@ -47,6 +47,9 @@ typedef void (*krl_kubernetes_watch_fn)(void *arg, const char *resource, bool up
 
 void krl_kubernetes_watches(const struct krl_kubernetes *kubernetes, krl_kubernetes_watch_fn fn, void *arg);
 
+/* What is known of a RateLimit, as krl_statuses_describe() has it. */
+json_t *krl_kubernetes_describe(const struct krl_kubernetes *kubernetes, const char *ns, const char *name);
+
 /* What is limited, as krl_statuses_count() has it. */
 void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk walk, void *ctx);
 

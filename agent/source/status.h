@@ -51,6 +51,10 @@ bool krl_statuses_put(struct krl_statuses *statuses, const json_t *object);
 void krl_statuses_remove(struct krl_statuses *statuses, const json_t *object);
 void krl_statuses_listed(struct krl_statuses *statuses);
 
+/* {"events": [{"type", "reason", "message", "count", "firstTimestamp", "lastTimestamp"}]} that this agent told of the
+ * RateLimit @ns/@name. The caller lets go of it; NULL: it is not known, or without memory. */
+json_t *krl_statuses_describe(const struct krl_statuses *statuses, const char *ns, const char *name);
+
 /* All that were put until now were part of @outcome, which is not needed after. */
 void krl_statuses_judge(struct krl_statuses *statuses, const struct krl_outcome *outcome);
 

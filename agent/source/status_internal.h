@@ -12,6 +12,13 @@
 
 enum krl_told { KRL_TOLD_REFUSED, KRL_TOLD_PROGRAMMED, KRL_TOLD_STARTED, KRL_TOLD_ENDED, KRL_TOLD_KINDS };
 
+/* How it is called in an Event. */
+struct krl_told_as {
+	const char *type, *reason;
+};
+
+extern const struct krl_told_as krl_status_told_as[];
+
 /* What a request writes, and on what rights it depends. */
 enum krl_lane { KRL_LANE_STATUS, KRL_LANE_EVENTS, KRL_LANES };
 

@@ -22,9 +22,7 @@
 /* Of every_ms, the part within which those who would write the same begin. */
 #define SPREAD 5
 
-static const struct {
-	const char *type, *reason;
-} told[KRL_TOLD_KINDS] = {
+const struct krl_told_as krl_status_told_as[KRL_TOLD_KINDS] = {
 	[KRL_TOLD_REFUSED] = { "Warning", "Refused" },
 	[KRL_TOLD_PROGRAMMED] = { "Normal", "Programmed" },
 	[KRL_TOLD_STARTED] = { "Normal", "LimitingStarted" },
@@ -337,7 +335,7 @@ static void send_status(struct krl_statuses *s, struct krl_status_entry *e, json
 static void send_event(struct krl_statuses *s, struct krl_status_entry *e, enum krl_told kind)
 {
 	struct krl_notice_of of = { .ns = e->ns, .name = e->name, .uid = e->uid, .node = s->node,
-				   .type = told[kind].type, .reason = told[kind].reason };
+				   .type = krl_status_told_as[kind].type, .reason = krl_status_told_as[kind].reason };
 	struct krl_notice *event = &e->told[kind];
 	bool is_new = !event->count;
 	json_t *json = is_new ? krl_notice_make(event, &of, uv_hrtime() ^ (uint64_t)random_number() << 32)

@@ -271,6 +271,36 @@ static __always_inline int krl_bucket_bury(struct krl_bucket *b, const struct kr
 	return 0;
 }
 
+/* Fill @b, out of debt too, as if it were new: its next fill is one interval from now. What is taken meanwhile is taken; one
+ * that is buried is full, and stays. The time moves on in any case, so that who took without comparing does not put back
+ * what was counted as room here. Never lifts the bucket above max_tokens. Returns 0 with the tokens that were added, or
+ * -KRL_EAGAIN when other CPUs were adding all the time, or one of them has stalled. */
+static __always_inline int krl_bucket_reset(struct krl_bucket *b, const struct krl_settings *s, __u64 now_ns,
+					    __u64 *ret_added)
+{
+	__u64 last, next, room;
+	__s64 tokens;
+	int i;
+
+	now_ns = krl_bucket_clock(now_ns);
+	for (i = 0; i < KRL_BUCKET_TRIES; i++) {
+		last = KRL_READ_ONCE(b->last_topup_ns);
+		if (last & KRL_BUCKET_FLAGS) {
+			krl_bucket_refill(b, s, now_ns);
+			continue;
+		}
+		next = now_ns > last ? now_ns : last < KRL_BUCKET_TIME_MAX ? last + 1 : last;
+		if (__sync_val_compare_and_swap(&b->last_topup_ns, last, next | KRL_BUCKET_ADDING) != last)
+			continue;
+		tokens = KRL_READ_ONCE(b->tokens);
+		room = tokens <= KRL_BUCKET_BURIED_MAX ? 0 : krl_bucket_room(s, tokens);
+		krl_bucket_add(b, room);
+		*ret_added = room;
+		return 0;
+	}
+	return -KRL_EAGAIN;
+}
+
 /* ns until the next fill, from @now_ns; at least 1, at most fill_interval_ns. */
 static __always_inline __u64 krl_bucket_next_fill_ns(const struct krl_bucket *b,
 						     const struct krl_settings *s, __u64 now_ns)

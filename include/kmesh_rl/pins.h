@@ -6,6 +6,7 @@
 #define KRL_DEFAULT_BPFFS "/sys/fs/bpf/kmesh-rl"
 #define KRL_DEFAULT_CONTROL_SOCKET "/run/kmesh-rl/agent.sock"
 
+#define KRL_PIN_RESET "krl_reset"	/* a program, for a test run */
 #define KRL_PIN_SOCKOPS_LINK "link_sockops"
 #define KRL_PIN_CONNECT4_LINK "link_connect4"
 #define KRL_PIN_CONNECT6_LINK "link_connect6"

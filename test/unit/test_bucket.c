@@ -276,6 +276,53 @@ static void only_a_full_bucket_is_buried_and_then_gives_nothing(void **state)
 	assert_true(krl_bucket_is_buried(&b));
 }
 
+static void a_reset_fills_out_of_debt_and_begins_anew(void **state)
+{
+	struct krl_bucket b = krl_bucket_full(&ten_per_s, 0);
+	__u64 added = 99;
+
+	assert_int_equal(krl_bucket_reset(&b, &ten_per_s, 100 * MS, &added), 0);
+	assert_int_equal(added, 0);
+	take_all(&b, &ten_per_s, 200 * MS);
+	krl_bucket_debit(&b, &ten_per_s, 300 * MS, 1000);
+	assert_int_equal(krl_bucket_reset(&b, &ten_per_s, 900 * MS, &added), 0);
+	assert_int_equal(added, 1010);
+	assert_int_equal(take_all(&b, &ten_per_s, 1800 * MS), 10);
+	assert_int_equal(take_all(&b, &ten_per_s, 1900 * MS), 10);
+}
+
+static void a_reset_moves_the_time_on_whatever_the_clock_says(void **state)
+{
+	struct krl_settings largest = { BIG, BIG, 1 };
+	struct krl_bucket b = krl_bucket_full(&largest, 7 * S);
+	__u64 added;
+
+	b.tokens = -KRL_BUCKET_DEBT_MAX;
+	assert_int_equal(krl_bucket_reset(&b, &largest, 5 * S, &added), 0);
+	assert_int_equal(krl_bucket_last_topup(&b), 7 * S + 1);
+	assert_int_equal(b.tokens, BIG);
+	assert_true(added == (__u64)BIG + KRL_BUCKET_DEBT_MAX);
+	assert_int_equal(krl_bucket_reset(&b, &largest, UINT64_MAX, &added), 0);
+	assert_int_equal(krl_bucket_reset(&b, &largest, UINT64_MAX, &added), 0);
+	assert_int_equal(b.last_topup_ns, KRL_BUCKET_TIME_MAX);
+}
+
+static void a_reset_leaves_what_is_buried_and_waits_for_who_adds(void **state)
+{
+	struct krl_bucket b = krl_bucket_full(&ten_per_s, 0);
+	__u64 added;
+
+	assert_int_equal(krl_bucket_bury(&b, &ten_per_s, 0), 0);
+	assert_int_equal(krl_bucket_reset(&b, &ten_per_s, 0, &added), 0);
+	assert_int_equal(added, 0);
+	assert_true(krl_bucket_is_buried(&b));
+	b = (struct krl_bucket){ .last_topup_ns = 5 * S | KRL_BUCKET_ADDING, .tokens = 3 };
+	assert_int_equal(krl_bucket_reset(&b, &ten_per_s, 5 * S, &added), -KRL_EAGAIN);
+	b = (struct krl_bucket){ .last_topup_ns = 5 * S | KRL_BUCKET_FROZEN, .tokens = 3 };
+	assert_int_equal(krl_bucket_reset(&b, &ten_per_s, 6 * S, &added), 0);
+	assert_int_equal(b.tokens, 10);
+}
+
 static void a_bucket_above_smaller_settings_is_full(void **state)
 {
 	const struct krl_settings large = { .max_tokens = 10, .tokens_per_fill = 1, .fill_interval_ns = 100 };
@@ -313,6 +360,9 @@ int main(void)
 		cmocka_unit_test(a_frozen_bucket_is_refilled_by_whoever_comes_next),
 		cmocka_unit_test(beside_a_stalled_adder_the_tokens_that_are_there_are_given),
 		cmocka_unit_test(only_a_full_bucket_is_buried_and_then_gives_nothing),
+		cmocka_unit_test(a_reset_fills_out_of_debt_and_begins_anew),
+		cmocka_unit_test(a_reset_moves_the_time_on_whatever_the_clock_says),
+		cmocka_unit_test(a_reset_leaves_what_is_buried_and_waits_for_who_adds),
 		cmocka_unit_test(a_bucket_above_smaller_settings_is_full),
 	};
 

@@ -27,6 +27,7 @@ struct hammer {
 	_Atomic int started;
 	void *(*taker)(void *taker);
 	void (*meanwhile)(struct hammer *h);
+	uint64_t added, resets;
 };
 
 struct taker {
@@ -154,6 +155,33 @@ static void what_is_given_back_is_admitted_once(void **state)
 	assert_true((int64_t)admitted + h.b.tokens <= TAKES);
 }
 
+/* Reset again and again, by a clock that stands still. */
+static void reset_all_the_time(struct hammer *h)
+{
+	__u64 added;
+
+	while (h->takes_done < THREADS * TAKES) {
+		if (!krl_bucket_reset(&h->b, &h->s[0], 0, &added)) {
+			h->added += added;
+			h->resets++;
+		}
+		sched_yield();
+	}
+}
+
+static void resets_add_what_they_say_and_at_most_max_each(void **state)
+{
+	struct hammer h = new_hammer((struct krl_settings){ 100, 7, INT64_MAX });
+	uint64_t admitted;
+
+	h.meanwhile = reset_all_the_time;
+	admitted = hammer(&h, 1, NULL);
+	assert_true(admitted > 100);
+	assert_true(admitted <= 100 * (h.resets + 1));
+	/* Who took without comparing may have lost what was not put back. */
+	assert_true((int64_t)admitted + h.b.tokens <= (int64_t)(100 + h.added));
+}
+
 /* Tick from 0 to TICKS, evenly over the takes. */
 static void tick(struct hammer *h)
 {
@@ -275,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_frozen_clock_admits_exactly_max),
 		cmocka_unit_test(a_frozen_clock_never_divides_the_largest_bucket_twice),
 		cmocka_unit_test(what_is_given_back_is_admitted_once),
+		cmocka_unit_test(resets_add_what_they_say_and_at_most_max_each),
 		cmocka_unit_test(a_clock_that_advances_keeps_the_bound_in_every_window),
 		cmocka_unit_test(a_clock_that_jumps_back_keeps_the_bound),
 		cmocka_unit_test(

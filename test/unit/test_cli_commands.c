@@ -194,7 +194,7 @@ static void resources_are_suggested(void **state)
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-stat", NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: get \"ratelimit-stat\": did you mean \"ratelimit-stats\"?\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "pods", NULL), KRL_CLI_USAGE);
-	assert_string_equal(err, "Error: get \"pods\": expected ratelimit-stats, ratelimit-buckets or ratelimit-tokens\n");
+	assert_string_equal(err, "Error: get \"pods\": expected ratelimits, ratelimit-stats, ratelimit-buckets or ratelimit-tokens\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-bucket", NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: get \"ratelimit-bucket\": did you mean \"ratelimit-buckets\"?\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, NULL, NULL), KRL_CLI_USAGE);

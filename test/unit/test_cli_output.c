@@ -76,9 +76,9 @@ static void a_wide_table_adds_the_settings_and_reasons(void **state)
 
 	assert_int_equal(krl_cli_print_stats(one, true, out), 0);
 	assert_printed("NAME   NAMESPACE   SERVICE    RULE    LIMIT             AVAILABLE   TOTAL   LIMITED   "
-		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS\n"
+		       "MODE     SHADOWED   MAX   FILL   INTERVAL   ENDPOINTS   BUCKETS   WINDOW   REJECTED   CALLERS\n"
 		       "web    default     frontend   burst   10 per 1 minute   -3          15      5         "
-		       "Shadow   4          20    10     1m         1           2\n"
+		       "Shadow   4          20    10     1m         1           2         2m       33.3%      <none>\n"
 		       "\nREASON   COUNT\ntls      7\n");
 	json_decref(one);
 	json_decref(stats);
@@ -175,12 +175,13 @@ static void json_has_the_documented_fields(void **state)
 	fflush(out);
 	assert_int_equal(printed[strlen(printed) - 1], '\n');
 	parsed = json_loads(printed, JSON_REJECT_DUPLICATES, NULL);
-	expected = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:i}",
+	expected = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:f}",
 			     "namespace", "default", "name", "web", "service", "frontend", "rule",
 			     "burst", "limit", "10 per 1 minute", "mode", "Shadow",
 			     "shadowLimitedRequests", 4, "maxTokens", 20, "tokensPerFill", 10,
 			     "fillInterval", (json_int_t)60000000000LL, "availableTokens", -3,
-			     "totalRequests", 15, "rateLimitedRequests", 5, "endpoints", 1, "buckets", 2);
+			     "totalRequests", 15, "rateLimitedRequests", 5, "endpoints", 1, "buckets", 2,
+			     "window", (json_int_t)120000000000LL, "rejectedRatio", 5 / 15.);
 	assert_true(json_equal(json_array_get(json_object_get(parsed, "items"), 0), expected));
 	assert_int_equal(json_object_size(json_object_get(parsed, "reasons")), KRL_REASON_MAX);
 	assert_int_equal(json_object_size(parsed), 2);

@@ -12,7 +12,7 @@
 
 #include "agent/metrics/exposition.h"
 
-static const struct krl_label who[] = { { "name", "a" }, { "rule", "b" }, { NULL, NULL } };
+static const struct krl_metrics_label who[] = { { "name", "a" }, { "rule", "b" }, { NULL, NULL } };
 
 /* The text, NUL-terminated; the caller frees it. */
 static char *text_of(struct krl_exposition *e)
@@ -112,7 +112,7 @@ static void buckets_of_a_histogram_contain_those_before(void **state)
 
 static void assert_value(const char *value, const char *written)
 {
-	const struct krl_label labels[] = { { "v", value }, { NULL, NULL } };
+	const struct krl_metrics_label labels[] = { { "v", value }, { NULL, NULL } };
 	struct krl_exposition e = { 0 };
 	char *text, expected[256];
 

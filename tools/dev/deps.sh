@@ -79,6 +79,11 @@ want() { # GROUP
 		want_file libfaketime '/usr/lib/*/faketime/libfaketime.so.1'
 		want_command prometheus prometheus
 		want_file python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/__init__.py
+		want_command tmux tmux
+		want_command zsh zsh
+		want_command fish fish
+		want_command man man-db
+		want_command groff groff-base
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)

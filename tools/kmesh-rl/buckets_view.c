@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/control/methods.h"
+#include "agent/policy/explain.h"
 #include "table.h"
 #include "values_view.h"
 
@@ -39,7 +40,7 @@ static json_t *row_json(const struct krl_bucket_row *row)
 	}
 	memcpy(at.addr, row->key.addr, sizeof(at.addr));
 	if (!row->overflow)
-		krl_table_endpoint(&at, endpoint);
+		krl_explain_endpoint(&at, endpoint);
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s, s:I, s:o*}",
 			 "name", krl_view_text(info->name),
 			 "namespace", krl_view_text(info->ns),

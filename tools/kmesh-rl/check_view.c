@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "check_view.h"
+
+#include "agent/policy/explain.h"
 #include "table.h"
 
 #define CELL_BYTES 32
@@ -50,7 +52,7 @@ static int print_value(const struct krl_cli_check_result *result, bool live,
 	for (i = 0; i < result->count && !err; i++)
 		err = json_array_append_new(items, row_json(&result->rows[i], live));
 	for (i = 0; i < result->refusing_count && !err; i++) {
-		krl_table_endpoint(&result->refusing[i], text);
+		krl_explain_endpoint(&result->refusing[i], text);
 		err = json_array_append_new(refusing, json_string(text));
 	}
 	value = json_pack("{s:o, s:o}", "items", items, "badRequestAt", refusing);
@@ -141,7 +143,7 @@ int krl_cli_check_print(const struct krl_cli_check_result *result, bool live,
 		fprintf(stderr, "No rate limits found.\n");
 	fflush(out);
 	for (i = 0; i < result->refusing_count; i++) {
-		krl_table_endpoint(&result->refusing[i], text);
+		krl_explain_endpoint(&result->refusing[i], text);
 		fprintf(stderr, "%s answers 400: a value that picks a bucket is there twice or too "
 				"long, and failurePolicy is Closed\n", text);
 	}

@@ -2,6 +2,7 @@
 /* Messages, and where statistics come from. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <kmesh_rl/pins.h>
@@ -11,10 +12,9 @@
 #include "cli.h"
 
 #define ANSWER_TIMEOUT_MS 5000
-
-const struct krl_cli_option krl_cli_no_options[] = {
-	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
-};
+#define DEFAULT_INTERVAL_S 2
+#define INTERVAL_S_MIN 0.1
+#define INTERVAL_S_MAX 3600
 
 static void print_error(const char *fmt, va_list args)
 {
@@ -53,48 +53,93 @@ int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, json_t **re
 	return krl_control_call(path, method, ANSWER_TIMEOUT_MS, ret_result, ret_error);
 }
 
-static json_t *read_pinned(const struct krl_cli *cli)
+static json_t *read_pinned(const struct krl_cli *cli, char ret_said[KRL_CLI_ERROR_BYTES])
 {
 	const char *bpffs = cli->bpffs ? cli->bpffs : KRL_DEFAULT_BPFFS;
 	struct krl_stats stats = {};
-	char why[KRL_CLI_ERROR_BYTES];
 	json_t *result;
 	int err;
 
 	err = krl_stats_read(bpffs, &stats);
 	if (err) {
-		krl_stats_explain(err, bpffs, why, sizeof(why));
-		krl_cli_fail("%s", why);
+		krl_stats_explain(err, bpffs, ret_said, KRL_CLI_ERROR_BYTES);
 		return NULL;
 	}
 	result = krl_stats_json(&stats);
 	krl_stats_free(&stats);
 	if (!result)
-		krl_cli_fail("out of memory");
+		snprintf(ret_said, KRL_CLI_ERROR_BYTES, "out of memory");
 	return result;
 }
 
-json_t *krl_cli_fetch_stats(const struct krl_cli *cli)
+const char *krl_cli_namespace(const struct krl_cli *cli)
+{
+	return cli->all_namespaces ? NULL : cli->ns ? cli->ns : KRL_CLI_NAMESPACE;
+}
+
+int krl_cli_interval(const struct krl_cli *cli, unsigned int *ret_ms)
+{
+	double seconds = DEFAULT_INTERVAL_S;
+	char *end = NULL;
+
+	if (cli->interval) {
+		seconds = *cli->interval >= '0' && *cli->interval <= '9' ? strtod(cli->interval, &end) : 0;
+		if (!end || *end || !(seconds >= INTERVAL_S_MIN && seconds <= INTERVAL_S_MAX))
+			return -EINVAL;
+	}
+	*ret_ms = (unsigned int)(seconds * 1000);
+	return 0;
+}
+
+json_t *krl_cli_fetch_limits(const struct krl_cli *cli)
+{
+	char why[KRL_CONTROL_ERROR_BYTES] = "";
+	json_t *result;
+	int err;
+
+	if (cli->bpffs && !cli->control_socket)
+		return NULL;
+	err = krl_cli_ask_agent(cli, "ratelimits", &result, why);
+	/* That nobody answers is said where statistics are asked for. */
+	if (err == -EREMOTEIO)
+		fprintf(stderr, "the agent does not tell of its rate limits: %s\n", why);
+	return err ? NULL : result;
+}
+
+json_t *krl_cli_read_stats(const struct krl_cli *cli, char ret_said[KRL_CLI_ERROR_BYTES])
 {
 	char why[KRL_CONTROL_ERROR_BYTES];
 	json_t *result;
 	int err;
 
+	*ret_said = '\0';
 	/* The agent behind the default socket may be another one than that of these maps. */
 	if (cli->bpffs && !cli->control_socket)
-		return read_pinned(cli);
+		return read_pinned(cli, ret_said);
 	err = krl_cli_ask_agent(cli, "stats", &result, why);
 	if (!err)
 		return result;
 	if (err == -EREMOTEIO) {
-		krl_cli_fail("the agent: %s", why);
+		snprintf(ret_said, KRL_CLI_ERROR_BYTES, "the agent: %s", why);
 		return NULL;
 	}
-	result = read_pinned(cli);
+	result = read_pinned(cli, ret_said);
 	if (result && (err == -ENOENT || err == -ECONNREFUSED))
-		fprintf(stderr, "agent not running: shown from the pinned maps\n");
+		snprintf(ret_said, KRL_CLI_ERROR_BYTES, "agent not running: shown from the pinned maps");
 	else if (result)
-		fprintf(stderr, "agent does not answer (%s): shown from the pinned maps\n",
-			strerror(-err));
+		snprintf(ret_said, KRL_CLI_ERROR_BYTES, "agent does not answer (%s): shown from the pinned maps",
+			 strerror(-err));
+	return result;
+}
+
+json_t *krl_cli_fetch_stats(const struct krl_cli *cli)
+{
+	char said[KRL_CLI_ERROR_BYTES];
+	json_t *result = krl_cli_read_stats(cli, said);
+
+	if (!result)
+		krl_cli_fail("%s", said);
+	else if (*said)
+		fprintf(stderr, "%s\n", said);
 	return result;
 }

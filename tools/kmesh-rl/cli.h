@@ -7,6 +7,8 @@
 
 #include "options.h"
 
+#define KRL_CLI_NAMESPACE "default"
+
 enum krl_cli_exit { KRL_CLI_GOOD, KRL_CLI_FAILED, KRL_CLI_USAGE };
 
 enum krl_cli_output { KRL_CLI_TABLE, KRL_CLI_WIDE, KRL_CLI_JSON, KRL_CLI_YAML };
@@ -22,6 +24,10 @@ struct krl_cli {
 	bool running;			/* an agent has to answer */
 	int output;			/* enum krl_cli_output */
 	const char *limit;		/* of rows; NULL: not given */
+	bool watch;			/* show it again and again */
+	const char *interval;		/* ... this often; NULL: not given */
+	const char *sort;		/* the column; NULL: not given */
+	const char *rule, *descriptor;	/* whose buckets; NULL: not given */
 	struct krl_cli_list files;	/* of -f */
 	const char *method, *path;	/* of a request that is asked about; NULL: not given */
 	const char *model, *source, *pod, *endpoint, *at;
@@ -36,16 +42,36 @@ struct krl_cli_command {
 	const char *help;
 	enum krl_cli_exit (*run)(const struct krl_cli *cli);
 	const struct krl_cli_option *options;
+	const char *subjects;		/* what its first word may be, separated by spaces; NULL: none of a few */
+	bool names;			/* the word after that, or the first one, is the name of a rate limit */
 };
 
-extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[],
-	krl_cli_diagnose_options[], krl_cli_get_options[], krl_cli_validate_options[], krl_cli_version_options[];
+extern const struct krl_cli_command krl_cli_commands[];
+extern const struct krl_cli_option krl_cli_global_options[];	/* before or after any command */
+extern const struct krl_cli_option krl_cli_lead_options[];	/* before any command alone */
+
+/* NULL: there is none. */
+const struct krl_cli_command *krl_cli_find_command(const char *name);
+
+/* Say which one may have been meant, on stderr. */
+enum krl_cli_exit krl_cli_unknown_command(const char *name);
+
+void krl_cli_print_overview(FILE *out);
+void krl_cli_print_help(const struct krl_cli_command *command);
+
+extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[], krl_cli_describe_options[],
+	krl_cli_diagnose_options[], krl_cli_get_options[], krl_cli_reset_options[], krl_cli_top_options[], krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
 enum krl_cli_exit krl_cli_check(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_completion(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_describe(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_help(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_reset(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_top(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_validate(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_version(const struct krl_cli *cli);
 
@@ -57,6 +83,19 @@ enum krl_cli_exit krl_cli_misuse(const char *fmt, ...) __attribute__((format(pri
  * answers, which is said on stderr. Returns a value that the caller releases, or NULL once the failure
  * is printed. */
 json_t *krl_cli_fetch_stats(const struct krl_cli *cli);
+
+/* The same, printing nothing: what there is to say, which may be nothing, is in @ret_said. */
+json_t *krl_cli_read_stats(const struct krl_cli *cli, char ret_said[KRL_CLI_ERROR_BYTES]);
+
+/* What the agent knows of the RateLimits, as krl_limits_json() has it. Returns a value that the caller releases, or NULL: it
+ * says nothing, which is said on stderr where an agent answers and does not know. */
+json_t *krl_cli_fetch_limits(const struct krl_cli *cli);
+
+/* The namespace whose rate limits are asked for, NULL: any. */
+const char *krl_cli_namespace(const struct krl_cli *cli);
+
+/* How often something is shown again, in ms, as --interval says. 0, or -EINVAL. */
+int krl_cli_interval(const struct krl_cli *cli, unsigned int *ret_ms);
 
 /* Ask the agent; as krl_control_call, with the defaults of the command line. */
 int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, json_t **ret_result,
@@ -71,6 +110,10 @@ json_t *krl_cli_select(json_t *stats, const char *ns, const char *name);
 
 /* Print the items of @stats as a table; @wide: with more columns, and the reasons that were counted. Returns 0 or -ENOMEM. */
 int krl_cli_print_stats(const json_t *stats, bool wide, FILE *out);
+
+/* Show the rate limits in namespace @ns (NULL: any) that are called @name (NULL: any), as the agent has them, or the pinned
+ * maps. */
+enum krl_cli_exit krl_cli_get_limits(const struct krl_cli *cli, const char *ns, const char *name);
 
 /* Show the buckets of the rate limits in namespace @ns (NULL: any) that are called @name (NULL: any), from the
  * pinned maps. */

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kmesh-rl get RESOURCE */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <kmesh_rl/pins.h>
 
 #include "agent/base/nearest.h"
+#include "callers.h"
 #include "cli.h"
 
-#define DEFAULT_NAMESPACE "default"
+/* What is shown again is written at once, so that a terminal does not flicker. */
+#define SCREEN_BYTES (1 << 16)
 
 static const struct krl_cli_choice outputs[] = {
 	{ "table", KRL_CLI_TABLE }, { "wide", KRL_CLI_WIDE }, { "json", KRL_CLI_JSON },
@@ -13,7 +19,7 @@ static const struct krl_cli_choice outputs[] = {
 };
 
 const struct krl_cli_option krl_cli_get_options[] = {
-	{ 'n', "namespace", "NAMESPACE", "of the rate limits (" DEFAULT_NAMESPACE ")", KRL_CLI_TEXT,
+	{ 'n', "namespace", "NAMESPACE", "of the rate limits (" KRL_CLI_NAMESPACE ")", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, ns), NULL },
 	{ 'A', "all-namespaces", NULL, "rate limits of every namespace", KRL_CLI_SWITCH,
 	  offsetof(struct krl_cli, all_namespaces), NULL },
@@ -21,6 +27,9 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	  offsetof(struct krl_cli, output), outputs },
 	{ 0, "limit", "N", "buckets, or rows of tokens, to show at most (100), 0 for all", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, limit), NULL },
+	{ 'w', "watch", NULL, "show it again and again, until it is interrupted", KRL_CLI_SWITCH,
+	  offsetof(struct krl_cli, watch), NULL },
+	{ 0, "interval", "SECONDS", "with --watch: how often (2)", KRL_CLI_TEXT, offsetof(struct krl_cli, interval), NULL },
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
@@ -39,11 +48,20 @@ enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name)
 
 static enum krl_cli_exit show(const json_t *chosen, const struct krl_cli *cli, const char *ns, const char *name)
 {
-	bool none = !json_array_size(json_object_get(chosen, "items"));
-	int err;
+	json_t *items = json_object_get(chosen, "items"), *item;
+	bool none = !json_array_size(items);
+	int err = 0;
+	size_t i;
 
 	if (none && (name || cli->output == KRL_CLI_TABLE || cli->output == KRL_CLI_WIDE))
 		return krl_cli_none_found(ns, name);
+	if (cli->output != KRL_CLI_TABLE)
+		err = krl_callers_add(items, cli->bpffs ? cli->bpffs : KRL_DEFAULT_BPFFS);
+	if (err)
+		return krl_cli_fail("%s", strerror(-err));
+	if (cli->output == KRL_CLI_JSON || cli->output == KRL_CLI_YAML)
+		json_array_foreach(items, i, item)
+			json_object_del(item, "callersText");
 	if (cli->output == KRL_CLI_JSON || cli->output == KRL_CLI_YAML)
 		err = krl_cli_write(chosen, cli->output, stdout);
 	else
@@ -71,20 +89,66 @@ static enum krl_cli_exit get_stats(const struct krl_cli *cli, const char *ns, co
 	return status;
 }
 
-static const struct {
+struct resource {
 	const char *name;
 	enum krl_cli_exit (*get)(const struct krl_cli *cli, const char *ns, const char *name);
-} resources[] = {
+};
+
+static const struct resource resources[] = {
+	{ "ratelimits", krl_cli_get_limits },
+	{ "ratelimit", krl_cli_get_limits },
 	{ "ratelimit-stats", get_stats },
 	{ "ratelimit-buckets", krl_cli_get_buckets },
 	{ "ratelimit-tokens", krl_cli_get_tokens },
 };
 
-#define RESOURCES "ratelimit-stats, ratelimit-buckets or ratelimit-tokens"
+#define RESOURCES "ratelimits, ratelimit-stats, ratelimit-buckets or ratelimit-tokens"
+
+/* What comes between one showing and the next: the terminal is cleared, in one write with what follows. */
+static void part(enum krl_cli_output output)
+{
+	if (isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	else if (output == KRL_CLI_YAML)
+		puts("---");
+	else if (output != KRL_CLI_JSON)
+		putchar('\n');
+}
+
+/* Show it until that fails, or somebody interrupts. */
+static enum krl_cli_exit watch(const struct krl_cli *cli, const struct resource *resource, const char *name)
+{
+	enum krl_cli_exit status;
+	unsigned int interval_ms;
+	bool again = false;
+
+	if (krl_cli_interval(cli, &interval_ms))
+		return krl_cli_misuse("--interval \"%s\": expected seconds, 0.1 to 3600", cli->interval);
+	setvbuf(stdout, NULL, _IOFBF, SCREEN_BYTES);
+	for (;;) {
+		if (again || isatty(STDOUT_FILENO))
+			part(cli->output);
+		status = resource->get(cli, krl_cli_namespace(cli), name);
+		if (status != KRL_CLI_GOOD || fflush(stdout))
+			return status;
+		usleep(interval_ms * 1000);
+		again = true;
+	}
+}
+
+static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *resource)
+{
+	const char *name = cli->words.count > 1 ? cli->words.words[1] : NULL;
+
+	if (cli->words.count > 2)
+		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[2]);
+	if (cli->interval && !cli->watch)
+		return krl_cli_misuse("flag --interval is for --watch");
+	return cli->watch ? watch(cli, resource, name) : resource->get(cli, krl_cli_namespace(cli), name);
+}
 
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 {
-	const char *ns = cli->all_namespaces ? NULL : cli->ns ? cli->ns : DEFAULT_NAMESPACE;
 	const char *resource, *nearest = NULL;
 	size_t i;
 
@@ -93,12 +157,8 @@ enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 	resource = cli->words.words[0];
 	for (i = 0; i < sizeof(resources) / sizeof(*resources); i++) {
 		nearest = krl_nearer(resource, nearest, resources[i].name);
-		if (strcmp(resource, resources[i].name))
-			continue;
-		if (cli->words.count > 2)
-			return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource,
-					      cli->words.words[2]);
-		return resources[i].get(cli, ns, cli->words.count > 1 ? cli->words.words[1] : NULL);
+		if (!strcmp(resource, resources[i].name))
+			return get(cli, &resources[i]);
 	}
 	if (nearest)
 		return krl_cli_misuse("get \"%s\": did you mean \"%s\"?", resource, nearest);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "agent/policy/explain.h"
 #include "cli.h"
 #include "diagnose.h"
 #include "table.h"
@@ -196,7 +197,7 @@ static void add_blocking_endpoints(const struct krl_inspect_conns *conns, struct
 	size_t i;
 
 	for (i = 0; i < conns->endpoint_count; i++) {
-		krl_table_endpoint(&conns->endpoints[i].key, endpoint);
+		krl_explain_endpoint(&conns->endpoints[i].key, endpoint);
 		add(finding, KRL_FINDING_WARN, "%s%s (%zu)", i ? ", " : ", now at ", endpoint, conns->endpoints[i].count);
 	}
 	if (conns->elsewhere)

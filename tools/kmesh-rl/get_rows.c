@@ -28,18 +28,6 @@ static int parse_limit(const char *text, size_t *ret)
 	return 0;
 }
 
-/* Leave those of @stats that are asked for. */
-static void choose(struct krl_stats *stats, const char *ns, const char *name)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < stats->count; i++)
-		if ((!ns || !strcmp(ns, stats->rows[i].info.ns)) &&
-		    (!name || !strcmp(name, stats->rows[i].info.name)))
-			stats->rows[kept++] = stats->rows[i];
-	stats->count = kept;
-}
-
 static bool is_table(const struct krl_cli *cli)
 {
 	return cli->output == KRL_CLI_TABLE || cli->output == KRL_CLI_WIDE;
@@ -121,7 +109,7 @@ static enum krl_cli_exit get_rows(const struct krl_cli *cli, const char *ns, con
 		return krl_cli_misuse("--limit \"%s\": expected a number", cli->limit);
 	err_read = krl_stats_read(bpffs, &stats);
 	if (!err_read) {
-		choose(&stats, ns, name);
+		krl_stats_choose(&stats, ns, name);
 		if (!stats.count && (name || is_table(cli)))
 			status = krl_cli_none_found(ns, name);
 		else

@@ -23,6 +23,9 @@ static const struct krl_column columns[] = {
 	{ "INTERVAL", "fillInterval", KRL_COLUMN_INTERVAL, true },
 	{ "ENDPOINTS", "endpoints", KRL_COLUMN_NUMBER, true },
 	{ "BUCKETS", "buckets", KRL_COLUMN_NUMBER, true },
+	{ "WINDOW", "window", KRL_COLUMN_INTERVAL, true },
+	{ "REJECTED", "rejectedRatio", KRL_COLUMN_SHARE, true },
+	{ "CALLERS", "callersText", KRL_COLUMN_TEXT, true },
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(*columns))

@@ -2,12 +2,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "agent/policy/explain.h"
+#include "agent/base/clock.h"
+#include "colour.h"
 #include "table.h"
 
 #define GAP 3
-#define ADDRESS_BITS 128
 
 static char *clean_copy(const char *text)
 {
@@ -56,10 +57,10 @@ int krl_table_add(struct krl_table *table, const char *const *cells)
 	return -ENOMEM;
 }
 
-void krl_table_print(const struct krl_table *table, FILE *out)
+/* The width of each column. */
+static void measure(const struct krl_table *table, size_t widths[KRL_TABLE_COLUMNS])
 {
-	size_t widths[KRL_TABLE_COLUMNS] = {}, row, i, n;
-	const char *cell;
+	size_t row, i, n;
 
 	for (row = 0; row < table->count; row++)
 		for (i = 0; i < table->columns; i++) {
@@ -67,10 +68,20 @@ void krl_table_print(const struct krl_table *table, FILE *out)
 			if (n > widths[i])
 				widths[i] = n;
 		}
+}
+
+void krl_table_print(const struct krl_table *table, FILE *out)
+{
+	size_t widths[KRL_TABLE_COLUMNS] = {}, row, i;
+	const char *cell;
+
+	measure(table, widths);
 	for (row = 0; row < table->count; row++) {
+		fprintf(out, "%*s", (int)table->indent, "");
 		for (i = 0; i < table->columns; i++) {
 			cell = table->cells[row * table->columns + i];
-			fputs(cell, out);
+			krl_colour_print(out, !row ? KRL_COLOUR_TITLE : table->judged >> i & 1 ? krl_colour_of(cell)
+					 : KRL_COLOUR_NONE, cell);
 			if (i + 1 < table->columns)
 				fprintf(out, "%*s", (int)(widths[i] - width(cell) + GAP), "");
 		}
@@ -110,45 +121,83 @@ void krl_table_interval(__u64 ns, char ret_text[KRL_INTERVAL_BYTES])
 		snprintf(ret_text, KRL_INTERVAL_BYTES, "0s");
 }
 
-void krl_table_endpoint(const struct krl_endpoint_key *key, char ret_text[KRL_ENDPOINT_BYTES])
+void krl_table_age(int64_t s, char ret_text[KRL_INTERVAL_BYTES])
 {
-	char address[KRL_ADDRESS_TEXT_BYTES];
+	long long m = s / 60, h = m / 60, d = h / 24;
 
-	krl_explain_address(key->addr, ADDRESS_BITS, address);
-	snprintf(ret_text, KRL_ENDPOINT_BYTES, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, key->port);
+	if (s < 0)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, "0s");
+	else if (s < 120)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, "%llds", (long long)s);
+	else if (m < 10)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, s % 60 ? "%lldm%llds" : "%lldm", m, (long long)s % 60);
+	else if (h < 3)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, "%lldm", m);
+	else if (h < 8)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, m % 60 ? "%lldh%lldm" : "%lldh", h, m % 60);
+	else if (h < 48)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, "%lldh", h);
+	else if (d < 8)
+		snprintf(ret_text, KRL_INTERVAL_BYTES, h % 24 ? "%lldd%lldh" : "%lldd", d, h % 24);
+	else
+		snprintf(ret_text, KRL_INTERVAL_BYTES, "%lldd", d);
 }
 
-static const char *cell(const json_t *item, const struct krl_column *column, char buffer[KRL_INTERVAL_BYTES])
+static void say_age(const char *text, char buffer[KRL_INTERVAL_BYTES])
+{
+	int64_t then_s;
+
+	if (text && !krl_time_parse(text, &then_s))
+		krl_table_age(time(NULL) - then_s, buffer);
+	else
+		snprintf(buffer, KRL_INTERVAL_BYTES, "<unknown>");
+}
+
+const char *krl_column_cell(const json_t *item, const struct krl_column *column, char buffer[KRL_INTERVAL_BYTES])
 {
 	const json_t *value = json_object_get(item, column->field);
 	const char *text = json_string_value(value);
 
-	if (column->form == KRL_COLUMN_TEXT)
+	if (column->form == KRL_COLUMN_TEXT || column->form == KRL_COLUMN_WORD)
 		return text ? text : "";
-	if (column->form == KRL_COLUMN_INTERVAL)
+	*buffer = '\0';
+	if (column->form == KRL_COLUMN_AGE)
+		say_age(text, buffer);
+	else if (column->form == KRL_COLUMN_YES)
+		snprintf(buffer, KRL_INTERVAL_BYTES, "%s", json_is_true(value) ? "yes" : "no");
+	else if (!json_is_number(value))
+		return "";
+	else if (column->form == KRL_COLUMN_INTERVAL)
 		krl_table_interval((__u64)json_integer_value(value), buffer);
+	else if (column->form == KRL_COLUMN_SHARE)
+		snprintf(buffer, KRL_INTERVAL_BYTES, "%.1f%%", 100 * json_number_value(value));
+	else if (column->form == KRL_COLUMN_RATE)
+		snprintf(buffer, KRL_INTERVAL_BYTES, "%.1f", json_number_value(value));
 	else
 		snprintf(buffer, KRL_INTERVAL_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	return buffer;
 }
 
-int krl_table_print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide,
-			  FILE *out)
+static int print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide, size_t indent,
+		       FILE *out)
 {
 	char buffers[KRL_TABLE_COLUMNS][KRL_INTERVAL_BYTES];
+	struct krl_table table = { .indent = indent };
 	const char *cells[KRL_TABLE_COLUMNS];
-	struct krl_table table = {};
 	const json_t *item;
 	size_t i, row;
 	int err;
 
-	for (i = 0; i < count; i++)
-		if (wide || !columns[i].wide)
-			cells[table.columns++] = columns[i].title;
+	for (i = 0; i < count; i++) {
+		if (!wide && columns[i].wide)
+			break;
+		table.judged |= (unsigned int)(columns[i].form == KRL_COLUMN_WORD) << i;
+		cells[table.columns++] = columns[i].title;
+	}
 	err = krl_table_add(&table, cells);
 	json_array_foreach(items, row, item) {
 		for (i = 0; i < table.columns; i++)
-			cells[i] = cell(item, &columns[i], buffers[i]);
+			cells[i] = krl_column_cell(item, &columns[i], buffers[i]);
 		if (!err)
 			err = krl_table_add(&table, cells);
 	}
@@ -156,4 +205,15 @@ int krl_table_print_items(const struct krl_column *columns, size_t count, const 
 		krl_table_print(&table, out);
 	krl_table_free(&table);
 	return err;
+}
+
+int krl_table_print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide,
+			  FILE *out)
+{
+	return print_items(columns, count, items, wide, 0, out);
+}
+
+int krl_table_print_below(const struct krl_column *columns, size_t count, const json_t *items, FILE *out)
+{
+	return print_items(columns, count, items, true, 2, out);
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/policy/diag.h"
+#include "agent/policy/explain.h"
+
+#define TIME_BYTES 32
+#define MESSAGE_BYTES 1024
+#define OF_KERNEL "kernel: "
+
+/* Of one RateLimit. */
+struct item {
+	const struct krl_store_limit *limit;
+	json_t *addresses;
+	size_t endpoints;		/* where a rule of it is, be it outside of its schedule */
+	size_t last_endpoint;		/* that counted for it, from 1 */
+};
+
+static int compare_name(const void *key, const void *element)
+{
+	const struct krl_plan_rule *rule = key;
+	const struct krl_store_limit *limit = ((const struct item *)element)->limit;
+	int order = strcmp(rule->ns, limit->ns);
+
+	return order ? order : strcmp(rule->name, limit->name);
+}
+
+static void add_endpoint(struct item *item, const struct krl_plan_endpoint *endpoint, size_t number)
+{
+	char text[KRL_ENDPOINT_BYTES];
+
+	if (item->last_endpoint == number)
+		return;
+	item->last_endpoint = number;
+	if (item->endpoints++ >= KRL_LIMITS_ADDRESSES)
+		return;
+	krl_explain_endpoint(&endpoint->key, text);
+	json_array_append_new(item->addresses, json_string(text));
+}
+
+/* 0, or -1 without memory. */
+static int find_endpoints(struct item *items, size_t count, const struct krl_plan *plan)
+{
+	struct item **of_rule = calloc(plan->rule_count + 1, sizeof(struct item *)), *item;
+	size_t i, k;
+
+	if (!of_rule)
+		return -1;
+	for (i = 0; count && i < plan->rule_count; i++)
+		of_rule[i] = bsearch(&plan->rules[i], items, count, sizeof(*items), compare_name);
+	for (i = 0; i < plan->endpoint_count; i++) {
+		const struct krl_plan_endpoint *endpoint = &plan->endpoints[i];
+
+		for (k = 0; k < endpoint->rule_count + endpoint->outside_count; k++) {
+			item = of_rule[endpoint->rules[k]];
+			if (item)
+				add_endpoint(item, endpoint, i + 1);
+		}
+	}
+	free(of_rule);
+	return 0;
+}
+
+/* Append what @lines say of @limit to @ret. Returns whether they say something. */
+static bool complaints(const struct krl_store_limit *limit, const char *const *lines, size_t count,
+		       char ret[MESSAGE_BYTES])
+{
+	size_t len = 0, i;
+	const char *said;
+
+	for (i = 0; i < count; i++) {
+		said = krl_store_said(limit, lines[i]);
+		if (said && len < MESSAGE_BYTES)
+			len += snprintf(ret + len, MESSAGE_BYTES - len, "%s%s", len ? "; " : "", said);
+	}
+	/* It may be cut in the middle of a character. */
+	krl_make_printable(ret);
+	return len;
+}
+
+/* What the kernel did not take, if anything. */
+static const char *of_kernel(const struct krl_control_agent *agent)
+{
+	size_t i;
+
+	for (i = 0; i < agent->error_count; i++)
+		if (!strncmp(agent->errors[i], OF_KERNEL, strlen(OF_KERNEL)))
+			return agent->errors[i] + strlen(OF_KERNEL);
+	return NULL;
+}
+
+static json_t *condition(const char *type, bool holds, const char *reason, const char *message)
+{
+	return json_pack("{s:s, s:s, s:s, s:s}", "type", type, "status", holds ? "True" : "False", "reason", reason,
+			 "message", message);
+}
+
+static json_t *accepted(const struct krl_control_agent *agent, const struct krl_store_limit *limit)
+{
+	char message[MESSAGE_BYTES] = "";
+
+	if (!limit->refused)
+		return condition("Accepted", true, "Accepted", "");
+	complaints(limit, agent->errors, agent->error_count, message);
+	return condition("Accepted", false, limit->over ? "Conflicted" : "Invalid", message);
+}
+
+static json_t *programmed(const struct krl_control_agent *agent, const struct item *item)
+{
+	const struct krl_diags *notes = agent->notes;
+	char message[MESSAGE_BYTES] = "";
+	const char *kernel = of_kernel(agent);
+
+	if (item->endpoints)
+		return condition("Programmed", true, "Programmed",
+				 item->limit->refused ? "what it was before is in force" : "it is in force");
+	if (!item->limit->document)
+		return condition("Programmed", false, "Invalid", "nothing of it was ever in force by this agent");
+	if (notes && complaints(item->limit, (const char *const *)notes->lines, notes->count, message))
+		return condition("Programmed", false, "ServiceNotFound", message);
+	if (kernel || !agent->ready)
+		return condition("Programmed", false, "Pending", kernel ? kernel : "not all is read yet");
+	return condition("Programmed", false, "NoEndpoints", "its endpoints are on other nodes");
+}
+
+static json_t *source_of(const struct krl_store_limit *limit)
+{
+	char text[MESSAGE_BYTES];
+
+	if (!limit->file)
+		return json_string("kubernetes");
+	snprintf(text, sizeof(text), "%s:%zu", limit->file, limit->line);
+	krl_make_printable(text);
+	return json_string(text);
+}
+
+static json_t *created(const struct krl_store_limit *limit)
+{
+	time_t time = limit->created_s;
+	char text[TIME_BYTES];
+	struct tm tm;
+
+	if (!limit->created_s || !gmtime_r(&time, &tm))
+		return NULL;
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+/* Takes over item->addresses. */
+static json_t *item_json(const struct krl_control_agent *agent, struct item *item)
+{
+	const struct krl_store_limit *limit = item->limit;
+	const struct krl_rate_limit *says = limit->document ? &limit->document->rate_limit : NULL;
+	json_t *value, *known;
+
+	value = json_pack("{s:s, s:s, s:o, s:o*, s:o*, s:o*, s:I, s:o, s:[o, o], s:o*}", "namespace", limit->ns, "name", limit->name,
+			  "source", source_of(limit), "creationTimestamp", created(limit),
+			  "service", says ? krl_limits_service(says) : NULL, "limit", says ? krl_limits_limit(says) : NULL,
+			  "endpoints", (json_int_t)item->endpoints, "addresses", item->addresses,
+			  "conditions", accepted(agent, limit), programmed(agent, item),
+			  "spec", says ? krl_limits_spec(says, agent->plan->now_s) : NULL);
+	item->addresses = NULL;
+	known = agent->known ? agent->known(agent->known_ctx, limit->ns, limit->name) : NULL;
+	if (known)
+		json_object_update(value, known);
+	json_decref(known);
+	return value;
+}
+
+static json_t *items_json(const struct krl_control_agent *agent, struct item *items, size_t count)
+{
+	json_t *list = json_array();
+	bool failed = !list;
+	size_t i;
+
+	for (i = 0; !failed && i < count; i++)
+		failed = json_array_append_new(list, item_json(agent, &items[i]));
+	if (!failed)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+json_t *krl_limits_json(const struct krl_control_agent *agent)
+{
+	struct krl_store_limit *limits = NULL;
+	json_t *list = NULL;
+	struct item *items;
+	size_t count = 0, i;
+
+	if (!agent->store)
+		return json_pack("{s:[]}", "items");
+	if (krl_store_limits(agent->store, &limits, &count))
+		return NULL;
+	items = calloc(count + 1, sizeof(*items));
+	for (i = 0; items && i < count; i++)
+		items[i] = (struct item){ .limit = &limits[i], .addresses = json_array() };
+	if (items && !find_endpoints(items, count, agent->plan))
+		list = items_json(agent, items, count);
+	for (i = 0; items && i < count; i++)
+		json_decref(items[i].addresses);
+	free(items);
+	free(limits);
+	return list ? json_pack("{s:o}", "items", list) : NULL;
+}
