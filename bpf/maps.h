@@ -9,6 +9,7 @@
 #include <kmesh_rl/abi.h>
 #include <kmesh_rl/cost.h>
 #include <kmesh_rl/reasons.h>
+#include <kmesh_rl/usage.h>
 
 #include "lib/conn.h"
 #include "lib/llm.h"

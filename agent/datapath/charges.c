@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <kmesh_rl/usage.h>
+
 #include "charges.h"
 
 #include <errno.h>

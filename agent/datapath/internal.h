@@ -5,7 +5,7 @@
 
 #include <stdarg.h>
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/usage.h>
 
 #include "datapath.h"
 #include "kmesh_rl.skel.h"

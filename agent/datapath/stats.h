@@ -8,6 +8,7 @@
 
 #include <kmesh_rl/abi.h>
 #include <kmesh_rl/reasons.h>
+#include <kmesh_rl/usage.h>
 
 /* One rule of one service of one RateLimit. */
 struct krl_stats_row {

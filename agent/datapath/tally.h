@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/usage.h>
 
 #include "stats.h"
 #include "values.h"

@@ -3,7 +3,7 @@
 #ifndef KMESH_RL_CONN_H
 #define KMESH_RL_CONN_H
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/usage.h>
 
 #include "http2.h"
 #include "reply.h"

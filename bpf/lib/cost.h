@@ -5,6 +5,7 @@
 #define KMESH_RL_LIB_COST_H
 
 #include <kmesh_rl/cost.h>
+#include <kmesh_rl/usage.h>
 
 #include "compiler.h"
 #include "llm_tokens.h"

@@ -276,71 +276,10 @@ struct krl_rule {
 	__u64 reserve_max;	/* ... the most that one request holds: 1 .. max_tokens */
 };
 
-/* What the answers to the requests that counted in a rule used: tokens, and requests. Rows of krl_llm_stats by the
- * rule, of krl_llm_models by its id and the model, of krl_llm_users by its id and the descriptor. */
-struct krl_llm_stats {
-	__u64 requests;		/* whose answers are done */
-	__u64 estimated;	/* of those, no usage was told: tokens are counted by what was streamed */
-	__u64 unreadable;	/* ... nor could they be counted */
-	__u64 input;
-	__u64 output;
-	__u64 total;
-	__u64 cached_input;
-	__u64 reasoning;
-	__u64 debited;		/* what was taken from buckets for it, by the rule's cost */
-};
-
-struct krl_llm_model_key {
-	__u32 rule_id;		/* in krl_llm_usages instead: enum krl_usage_operation */
-	__u32 len;		/* bytes of the name, of which KRL_MODEL_BYTES at most are kept */
-	char model[KRL_MODEL_BYTES];	/* NUL padded */
-};
-
-/* What was asked of a model, as far as it can be told, and which of its tokens. */
-enum krl_usage_operation { KRL_USAGE_CHAT, KRL_USAGE_COMPLETION, KRL_USAGE_EMBEDDINGS, KRL_USAGE_OPERATIONS };
-enum krl_usage_type {
-	KRL_USAGE_INPUT,
-	KRL_USAGE_OUTPUT,
-	KRL_USAGE_CACHED_INPUT,
-	KRL_USAGE_REASONING,
-	KRL_USAGE_TOTAL,
-	KRL_USAGE_TYPES
-};
-
-/* As the length of a name: all models that find no room in krl_llm_usages. */
-#define KRL_USAGE_OTHERS (~0U)
-
-/* How many requests used how many tokens. */
-struct krl_usage_histogram {
-	__u64 buckets[KRL_USAGE_BUCKETS];
-	__u64 sum;
-};
-
-/* Rows of krl_llm_usages, which stay. */
-struct krl_usage {
-	struct krl_usage_histogram of[KRL_USAGE_TYPES];
-};
-
 /* How long decisions took, of those that are looked at. Row 0 of krl_latency, per CPU. */
 struct krl_latency {
 	__u64 buckets[KRL_LATENCY_BUCKETS];
 	__u64 sum_ns;
-};
-
-/* Of krl_limited too: how many requests of whom a rule refused; those that were not seen for longest go when there is
- * no room. */
-struct krl_llm_user_key {
-	__u64 descriptor[2];
-	__u32 rule_id;
-	__u32 pad;
-};
-
-/* A request by the number that its answer has on its connection, see krl_reply.asked of
- * bpf/lib/reply.h. */
-struct krl_charge_key {
-	__u64 cookie;
-	__u32 request;
-	__u32 pad;
 };
 
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
@@ -492,10 +431,6 @@ _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_peer_value) == 24 + KRL_KEPT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_peer_meets) == 24, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 80, "ABI");
-_Static_assert(sizeof(struct krl_llm_stats) == 72, "ABI");
-_Static_assert(sizeof(struct krl_llm_model_key) == 72, "ABI");
-_Static_assert(sizeof(struct krl_llm_user_key) == 24, "ABI");
-_Static_assert(sizeof(struct krl_usage) == 128 * KRL_USAGE_TYPES, "ABI");
 _Static_assert(sizeof(struct krl_latency) == 128, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
