@@ -185,6 +185,14 @@ struct krl_peer {
 	struct krl_peer_value by[KRL_PEER_BY_MAX - 1];	/* from KRL_PEER_POD on */
 };
 
+/* Clients on this node are known by their network namespace, which stands there in the place of an address: one of
+ * IPv6 that no connection can have, ff00::/16 being multicast. */
+static inline void krl_netns_address(__u64 netns_cookie, __u8 ret[16])
+{
+	__builtin_memcpy(ret, "\377\0netns", 8);
+	__builtin_memcpy(ret + 8, &netns_cookie, sizeof(netns_cookie));
+}
+
 /* Keys of krl_peer_meets: the pod that has the address meets the selector, a hash of what it says. */
 struct krl_peer_meets {
 	__u8 addr[16];
