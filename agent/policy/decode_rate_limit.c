@@ -125,7 +125,7 @@ static void read_drop_coding(struct krl_reader *reader, yaml_node_t *node, void 
 /* read_spec() makes what it is read into. */
 static void read_client_selector(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
-	struct krl_rate_limit *limit = &((struct target_reader *)out)->document->rate_limit;
+	struct krl_rate_limit *limit = &((struct krl_target_reader *)out)->document->rate_limit;
 
 	limit->selects_callers = true;
 	if (limit->caller)

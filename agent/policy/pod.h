@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/peers.h>
 
 #include "from.h"
 
