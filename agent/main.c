@@ -39,6 +39,7 @@ struct agent {
 	struct krl_directory *directory;	/* or: */
 	struct krl_kubernetes *kubernetes;
 	struct krl_peers *peers;		/* of the latter */
+	struct krl_callers *callers;
 	struct krl_control *control;
 	struct krl_metrics *metrics;
 	struct krl_control_agent about;		/* for the control socket */
@@ -358,13 +359,12 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	if (err)
 		return set_error(ret_error, err, "clock", a->options.clock);
 	a->store = krl_store_new();
-	a->peers = krl_peers_new();
+	a->peers = krl_peers_new(a->options.kubernetes.node);
 	if (!a->store || !a->peers) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;
 	}
-	if (a->options.directory)
-		krl_store_set_podless(a->store);
+	krl_store_set_pods(a->store, a->options.directory ? KRL_PODS_NONE : KRL_PODS_KNOWN);
 	err = open_source(a, ret_error);
 	if (err)
 		return err;
@@ -390,6 +390,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, a);
 	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
+	if (!err && a->kubernetes)
+		err = krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers);
 	if (err) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return err;
@@ -407,6 +409,7 @@ static void stop(struct agent *a)
 	krl_kubernetes_close(a->kubernetes);
 	krl_responders_close(a->responders);
 	krl_shadow_log_close(a->shadow_log);
+	krl_callers_close(a->callers);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
 	krl_peers_free(a->peers);

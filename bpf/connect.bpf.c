@@ -4,6 +4,7 @@
  * (net/ipv4/af_inet.c, __inet_stream_connect). */
 #include "maps.h"
 #include "lib/admit.h"
+#include "lib/caller.h"
 #include "lib/dialled.h"
 #include "lib/endpoint.h"
 #include "lib/kernel.h"
@@ -47,7 +48,7 @@ static __always_inline int krl_note_dialled(struct bpf_sock_addr *ctx, struct kr
 	dialled.hook = KRL_HOOK_SEND;
 	key = dialled;
 	endpoint = krl_find_endpoint(&key);
-	if (!endpoint)
+	if (!endpoint || !krl_caller_rules(endpoint->policy, bpf_get_netns_cookie(ctx)))
 		return 0;
 	unjudged = endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -KRL_ECONNREFUSED : 0;
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(ctx->sk);
@@ -88,6 +89,7 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	struct krl_dial *dial;
 	struct krl_judge *j;
 	int unjudged;
+	__u64 rules;
 	__u32 slot;
 
 	dialled.hook = KRL_HOOK_CONNECT;
@@ -95,14 +97,19 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	judging.endpoint = krl_find_endpoint(&endpoint);
 	if (!judging.endpoint)
 		return 0;
+	rules = krl_caller_rules(judging.endpoint->policy, bpf_get_netns_cookie(ctx));
 	unjudged = judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -KRL_ECONNREFUSED : 0;
 	dial = bpf_sk_storage_get(&krl_dials, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!dial) {
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
-		return unjudged;
+		return rules ? unjudged : 0;
 	}
+	/* Noted also where no rule is for it: it may be, once more is known of its pod. */
 	dial->dialled = dialled;
+	if (!rules)
+		return 0;
 	j = &dial->judge;
+	j->spared = ~rules;
 	j->key.netns_cookie = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(j->key.addr, endpoint.addr, sizeof(j->key.addr));
 	j->key.port = endpoint.port;

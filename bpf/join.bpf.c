@@ -4,6 +4,7 @@
  * Two programs, since the iterator holds the socket's lock, which enrolling takes (net/ipv4/tcp_ipv4.c,
  * bpf_iter_tcp_seq_show; net/core/sock_map.c, sock_map_update_elem). */
 #include "maps.h"
+#include "lib/caller.h"
 #include "lib/conns.h"
 #include "lib/endpoint.h"
 #include "lib/iter.h"
@@ -128,6 +129,8 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		return KRL_JOINED_NOT;
 	endpoint = krl_open_endpoint(open, &key);
 	if (!endpoint || krl_is_enrolled(cookie, sends))
+		return KRL_JOINED_NOT;
+	if (sends && !krl_caller_rules(endpoint->policy, open->netns_cookie))
 		return KRL_JOINED_NOT;
 	if (krl_sock_blocks(tcp))
 		return KRL_JOINED_BLOCKS;

@@ -2,6 +2,7 @@
 /* Enrols the accepted sockets of protected endpoints, those that were connected to where requests are limited as they
  * go out, and no others; sees connections end that are counted. */
 #include "maps.h"
+#include "lib/caller.h"
 #include "lib/conns.h"
 #include "lib/dialled.h"
 #include "lib/endpoint.h"
@@ -77,6 +78,7 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops)
 {
 	struct krl_endpoint_key key = { .hook = KRL_HOOK_SEND }, *dialled;
 	struct bpf_sock *sk = ops->sk;
+	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct krl_flow flow;
 	__u64 cookie;
@@ -94,7 +96,8 @@ static __always_inline void krl_enrol_connected(struct bpf_sock_ops *ops)
 	} else {
 		return;
 	}
-	if (!krl_find_endpoint(&key))
+	endpoint = krl_find_endpoint(&key);
+	if (!endpoint || !krl_caller_rules(endpoint->policy, flow.netns_cookie))
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	conn = krl_enrol(ops, cookie, &key, flow.netns_cookie);

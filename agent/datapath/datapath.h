@@ -55,6 +55,14 @@ int krl_datapath_reconcile(struct krl_datapath *datapath, const struct krl_plan 
 /* Writes which pods there are into krl_peers and krl_peer_meets; its ctx is the struct krl_datapath. */
 extern const struct krl_peers_sink krl_datapath_peers;
 
+/* Have @peers know the network namespaces of the pods that it asks for, on @loop until krl_callers_close(), before either is
+ * gone. 0, or -ENOMEM. */
+struct krl_callers;
+
+int krl_callers_open(struct krl_datapath *datapath, uv_loop_t *loop, struct krl_peers *peers, struct krl_callers **ret);
+/* Accepts NULL. */
+void krl_callers_close(struct krl_callers *callers);
+
 /* The AF_UNIX pairs through which whole answers leave, and what the kernel asks of the agent: on
  * @loop until krl_responders_close, which leaves the kernel to its compact answers. */
 struct krl_responders;

@@ -62,6 +62,7 @@ struct krl_datapath {
 	bool guards;			/* ... any */
 	bool recounts;			/* what connections hold is to be looked at */
 	bool edited;			/* ... of those too that hold something already */
+	bool joins;			/* clients are limited that were not: their open connections are to be taken in */
 	bool scanned;			/* network namespaces were looked for since the start */
 	__u64 *listening;		/* cookies of network namespaces that wait to be guarded; owned */
 	size_t listening_count;

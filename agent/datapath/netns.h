@@ -13,4 +13,8 @@ int krl_netns_each(int (*fn)(void *ctx), void *ctx);
 /* The cookie of the namespace that the agent is in now, as programs have it; 0: it cannot be found out. */
 __u64 krl_netns_cookie(void);
 
+/* Call @fn for each network namespace that a process of a pod is in, with the pod's uid, as its cgroup has it, and the
+ * cookie of the namespace; not for that of the agent, which no pod has for itself. 0, or -errno. */
+int krl_netns_each_pod(void (*fn)(void *ctx, const char *uid, __u64 cookie), void *ctx);
+
 #endif

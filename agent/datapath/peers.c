@@ -20,6 +20,16 @@ static int meets_fd(const struct krl_datapath *dp)
 	return bpf_map__fd(dp->skel->maps.krl_peer_meets);
 }
 
+/* Open connections may count elsewhere now, or at all. */
+static void note_change(struct krl_datapath *dp, const __u8 addr[16])
+{
+	static const __u8 multicast = 0xff;
+
+	if (dp->config->flags & KRL_CONFIG_HOLDS)
+		dp->recounts = dp->edited = true;
+	dp->joins |= addr[0] == multicast && dp->config->flags & KRL_CONFIG_DIALS;
+}
+
 static int put(void *ctx, const __u8 addr[16], const struct krl_pod *pod)
 {
 	struct krl_datapath *dp = ctx;
@@ -32,6 +42,7 @@ static int put(void *ctx, const __u8 addr[16], const struct krl_pod *pod)
 		krl_identity_digest(dp->config->hash_key, by, pod->names[by], value->digest);
 		value->len = krl_peer_text(pod->names[by], value->text);
 	}
+	note_change(dp, addr);
 	return bpf_map_update_elem(peers_fd(dp), addr, &peer, BPF_ANY);
 }
 
@@ -51,6 +62,7 @@ static int meet(void *ctx, const __u8 addr[16], __u64 selector, bool meets)
 	const __u8 one = 1;
 
 	memcpy(key.addr, addr, sizeof(key.addr));
+	note_change(ctx, addr);
 	return meets ? bpf_map_update_elem(meets_fd(ctx), &key, &one, BPF_ANY)
 		     : gone(bpf_map_delete_elem(meets_fd(ctx), &key));
 }

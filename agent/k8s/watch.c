@@ -38,6 +38,7 @@ struct krl_watch {
 	void *arg;
 	char *what;
 	char *paths[KRL_WATCH_PATHS];
+	char *fields;		/* "&fieldSelector=...", or nothing */
 	unsigned int path, path_count;
 	unsigned int watch_s;
 	struct krl_http_request *request;
@@ -312,11 +313,11 @@ static char *path_of(const struct krl_watch *w, unsigned int watch_s)
 	if (!escaped)
 		return NULL;
 	if (w->watching)
-		len = asprintf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s",
-			       w->paths[w->path], watch_s, escaped);
+		len = asprintf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s%s",
+			       w->paths[w->path], watch_s, escaped, w->fields);
 	else
-		len = asprintf(&path, "%s?limit=%u%s%s", w->paths[w->path], w->limit,
-			       *escaped ? "&continue=" : "", escaped);
+		len = asprintf(&path, "%s?limit=%u%s%s%s", w->paths[w->path], w->limit,
+			       *escaped ? "&continue=" : "", escaped, w->fields);
 	curl_free(escaped);
 	return len < 0 ? NULL : path;
 }
@@ -351,6 +352,21 @@ static void ask(struct krl_watch *w)
 	free(path);
 }
 
+static int copy_fields(struct krl_watch *w, const char *fields)
+{
+	char *escaped = curl_easy_escape(NULL, fields ? fields : "", 0);
+	int len;
+
+	if (!escaped)
+		return -ENOMEM;
+	len = asprintf(&w->fields, "%s%s", fields ? "&fieldSelector=" : "", escaped);
+	curl_free(escaped);
+	if (len >= 0)
+		return 0;
+	w->fields = NULL;
+	return -ENOMEM;
+}
+
 static int copy_options(struct krl_watch *w, const struct krl_watch_options *options)
 {
 	w->watch_s = options->watch_s;
@@ -363,7 +379,7 @@ static int copy_options(struct krl_watch *w, const struct krl_watch_options *opt
 		if (!w->paths[w->path_count])
 			return -ENOMEM;
 	}
-	return 0;
+	return copy_fields(w, options->fields);
 }
 
 int krl_watch_open(uv_loop_t *loop, struct krl_http *http, const struct krl_watch_options *options,
@@ -402,6 +418,7 @@ void krl_watch_close(struct krl_watch *w)
 	for (i = 0; i < w->path_count; i++)
 		free(w->paths[i]);
 	free(w->what);
+	free(w->fields);
 	free(w->next);
 	free(w->version);
 	free(w);

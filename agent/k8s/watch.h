@@ -20,6 +20,7 @@ struct krl_watch_options {
 	const char *what;		/* "RateLimits", for people */
 	/* "/api/v1/services"; the next one where the server has none of the first. NULL after the last. */
 	const char *paths[KRL_WATCH_PATHS];
+	const char *fields;		/* a selector of fields; NULL: all of them */
 	bool metadata;			/* it is enough */
 	unsigned int watch_s;		/* for how long a watch is asked for: this, up to twice this */
 };

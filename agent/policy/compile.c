@@ -312,7 +312,7 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 		struct krl_diags *errors, struct krl_diags *notes)
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
-				 .retain_all = ret->retain_all, .podless = ret->podless, .now_s = now_s,
+				 .retain_all = ret->retain_all, .pods = ret->pods, .now_s = now_s,
 				 .until_s = KRL_ZONE_NEVER };
 	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;

@@ -53,6 +53,13 @@ struct krl_plan_retain {
 	char name[256];
 };
 
+/* What is known of pods. */
+enum krl_plan_pods {
+	KRL_PODS_UNTOLD,	/* whatever is asked: what goes out is limited for all */
+	KRL_PODS_NONE,		/* nothing: the same, and what asks is refused */
+	KRL_PODS_KNOWN,		/* what the API server says: what goes out is limited for pods of the RateLimit's namespace */
+};
+
 struct krl_plan {
 	struct krl_plan_rule *rules;
 	size_t rule_count;
@@ -64,7 +71,8 @@ struct krl_plan {
 	size_t from_count;
 	bool asks_peers;		/* some rule asks which pod connects */
 	bool tells_peers;		/* ... and has a bucket for each */
-	bool podless;			/* nothing is known of pods: rules that ask for them are refused */
+	bool asks_callers;		/* ... or which pod of this node a client is of */
+	enum krl_plan_pods pods;
 	struct krl_plan_retain *retain;
 	size_t retain_count;
 	int64_t now_s, until_s;	/* by what time schedules were judged, and when that changes; or KRL_ZONE_NEVER */
@@ -83,7 +91,7 @@ struct krl_source_document {
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
  * endpoint anywhere counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
  * limits of the maps are for all rules, so that nothing is refused by the time of the day. The caller releases
- * @ret with krl_plan_clear. Leaves retain, retain_all and podless alone, and before to the caller. 0, or -ENOMEM. */
+ * @ret with krl_plan_clear. Leaves retain, retain_all and pods alone, and before to the caller. 0, or -ENOMEM. */
 int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 

@@ -7,11 +7,15 @@
 #include "agent/base/vec.h"
 #include "compile_internal.h"
 
-/* Calls fn for each `from` of @rule, as long as that returns 0; returns what it did last. */
-static int each_from(const struct krl_rule_spec *rule, int (*fn)(void *ctx, const struct krl_term *term), void *ctx)
+/* Calls fn for each `from` of rule @at, as long as that returns 0, and for whose clients it is where it is about what goes
+ * out; returns what it did last. */
+static int each_from(const struct krl_compiler *c, size_t at, int (*fn)(void *ctx, const struct krl_term *term), void *ctx)
 {
+	const struct krl_rate_limit *limit = &c->documents[c->origins[at].document].document->rate_limit;
+	struct krl_term caller = { .field = KRL_FIELD_PEER, .kind = KRL_PREDICATE_PEER, .from = limit->caller };
+	const struct krl_rule_spec *rule = c->origins[at].spec;
+	int err = krl_compiler_caller(c, limit) ? fn(ctx, &caller) : 0;
 	size_t i, t;
-	int err = 0;
 
 	for (i = 0; i < rule->selector_count && !err; i++)
 		for (t = 0; t < rule->selectors[i].term_count && !err; t++)
@@ -27,7 +31,8 @@ static int add_from(void *ctx, const struct krl_term *term)
 	size_t i;
 
 	plan->tells_peers |= term->distinct;
-	plan->asks_peers = true;
+	plan->asks_peers |= !term->from->of_callers;
+	plan->asks_callers |= term->from->of_callers;
 	if (term->kind != KRL_PREDICATE_PEER)
 		return 0;
 	for (i = 0; i < plan->from_count; i++)
@@ -47,13 +52,18 @@ static int find_any(void *ctx, const struct krl_term *term)
 	return 1;
 }
 
+const struct krl_from *krl_compiler_caller(const struct krl_compiler *c, const struct krl_rate_limit *limit)
+{
+	return c->plan->pods == KRL_PODS_KNOWN ? limit->caller : NULL;
+}
+
 static void clear(struct krl_plan *plan)
 {
 	while (plan->from_count)
 		krl_from_unref(plan->from[--plan->from_count]);
 	free(plan->from);
 	plan->from = NULL;
-	plan->tells_peers = plan->asks_peers = false;
+	plan->tells_peers = plan->asks_peers = plan->asks_callers = false;
 }
 
 void krl_plan_clear_from(struct krl_plan *plan)
@@ -75,21 +85,23 @@ static bool *placed(const struct krl_compiler *c)
 int krl_compiler_refuse_from(struct krl_compiler *c, bool *refused)
 {
 	bool *here = placed(c);
-	char why[96];
+	char why[128];
 	size_t i;
 	int err = here ? 0 : -ENOMEM;
 
 	for (i = 0; i < c->plan->rule_count && !err; i++) {
-		const struct krl_rule_spec *rule = c->origins[i].spec;
+		const struct krl_rate_limit *limit = &c->documents[c->origins[i].document].document->rate_limit;
+		bool asks = each_from(c, i, find_any, NULL);
 
-		if (refused[c->origins[i].document] || !each_from(rule, find_any, NULL))
+		if (refused[c->origins[i].document] || (!asks && !limit->selects_callers))
 			continue;
-		if (c->plan->podless) {
-			krl_compiler_refuse(c, refused, i, "from asks for pods, of which the API server alone tells "
-							   "(--source kubernetes)");
+		if (c->plan->pods == KRL_PODS_NONE) {
+			snprintf(why, sizeof(why), "%s asks for pods, of which the API server alone tells (--source kubernetes)",
+				 asks ? "from" : "clientSelector");
+			krl_compiler_refuse(c, refused, i, why);
 			continue;
 		}
-		err = here[i] ? each_from(rule, add_from, c->plan) : 0;
+		err = here[i] ? each_from(c, i, add_from, c->plan) : 0;
 		if (err == -ENOMEM)
 			break;
 		snprintf(why, sizeof(why), "more than %d different from on one node", KRL_MAX_FROM);
@@ -111,7 +123,7 @@ int krl_compiler_add_from(struct krl_compiler *c)
 
 	for (i = 0; i < c->plan->rule_count && !err; i++)
 		if (here[i] && !c->plan->rules[i].outside)
-			err = each_from(c->origins[i].spec, add_from, c->plan);
+			err = each_from(c, i, add_from, c->plan);
 	free(here);
 	return err;
 }

@@ -62,6 +62,9 @@ int krl_compiler_refuse_from(struct krl_compiler *compiler, bool *refused);
 /* Have the plan say which pods its rules ask for. 0, or -ENOMEM. */
 int krl_compiler_add_from(struct krl_compiler *compiler);
 
+/* For whose clients the rules of @limit are. NULL: for all. */
+const struct krl_from *krl_compiler_caller(const struct krl_compiler *compiler, const struct krl_rate_limit *limit);
+
 void krl_plan_clear_from(struct krl_plan *plan);
 
 /* Give the endpoints of the plan their policies. 0, or -ENOMEM. */

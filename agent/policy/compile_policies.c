@@ -8,7 +8,7 @@
 #include "compile_internal.h"
 #include "policy.h"
 
-/* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule has selectors or counts LLMTokens, else the caller
+/* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule is for some alone, else the caller
  * frees it; -ENOMEM; or -ENOSPC with @ret_excess being the first rule that there is no room for. */
 static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t count, struct krl_policy **ret,
 			__u32 *ret_excess, const char **ret_what)
@@ -20,7 +20,8 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 
 	*ret = NULL;
 	for (i = 0; i < count; i++)
-		wanting += c->origins[rules[i]].spec->selector_count || c->origins[rules[i]].spec->llm;
+		wanting += c->origins[rules[i]].spec->selector_count || c->origins[rules[i]].spec->llm ||
+			   krl_compiler_caller(c, &c->documents[c->origins[rules[i]].document].document->rate_limit);
 	if (!wanting)
 		return 0;
 	builder = krl_policy_builder_new();
@@ -33,6 +34,7 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 		*ret_excess = rules[i];
 		/* Of a connection nothing is read. */
 		krl_policy_client(builder, origin->spec->count == KRL_COUNT_CONNECTIONS ? &peer : &limit->client_ip);
+		krl_policy_caller(builder, krl_compiler_caller(c, limit));
 		krl_policy_models(builder, origin->spec->llm ? &limit->models : NULL);
 		err = krl_policy_add(builder, i, origin->document, !limit->match_all,
 				     origin->spec->selectors, origin->spec->selector_count, ret_what);

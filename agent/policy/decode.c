@@ -356,6 +356,7 @@ void krl_document_free(struct krl_document *document)
 	case KRL_KIND_RATE_LIMIT:
 		for (i = 0; i < document->rate_limit.target_count; i++)
 			krl_target_clear(&document->rate_limit.targets[i]);
+		krl_from_unref(document->rate_limit.caller);
 		free(document->rate_limit.targets);
 		break;
 	case KRL_KIND_SERVICE:

@@ -98,6 +98,7 @@ void krl_decode_check_direction(struct krl_reader *reader, yaml_node_t *spec, co
 {
 	if (!limit->outbound) {
 		krl_decode_refuse(reader, spec, "onLimit", "belongs to direction: Outbound");
+		krl_decode_refuse(reader, spec, "clientSelector", "belongs to direction: Outbound");
 		return;
 	}
 	if (limit->headers_always)

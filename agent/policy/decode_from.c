@@ -308,6 +308,8 @@ void krl_decode_settle_from(struct krl_document *document)
 	struct krl_rate_limit *limit = &document->rate_limit;
 	size_t i, r, s, t;
 
+	if (limit->caller)
+		krl_from_settle(limit->caller, document->ns);
 	for (i = 0; i < limit->target_count; i++)
 		for (r = 0; r < limit->targets[i].rule_count; r++) {
 			struct krl_rule_spec *rule = &limit->targets[i].rules[r];

@@ -122,6 +122,16 @@ static void read_drop_coding(struct krl_reader *reader, yaml_node_t *node, void 
 	krl_reader_boolean(reader, node, &t->document->rate_limit.no_coding);
 }
 
+/* read_spec() makes what it is read into. */
+static void read_client_selector(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_rate_limit *limit = &((struct krl_target_reader *)out)->document->rate_limit;
+
+	limit->selects_callers = true;
+	if (limit->caller)
+		krl_decode_label_selector(reader, node, &limit->caller->pods);
+}
+
 static const struct krl_field spec_fields[] = {
 	{ "service", krl_decode_service_name },
 	{ "port", krl_decode_target_port },
@@ -133,6 +143,7 @@ static const struct krl_field spec_fields[] = {
 	{ "mode", read_spec_mode },
 	{ "direction", read_direction },
 	{ "onLimit", read_on_limit },
+	{ "clientSelector", read_client_selector },
 	{ "ruleMatch", read_rule_match },
 	{ "clientIP", read_client_ip },
 	{ "responseHeaders", read_response_headers },
@@ -186,6 +197,13 @@ static void read_spec(struct krl_reader *reader, yaml_node_t *node, void *out)
 	krl_decode_usual_models(&document->rate_limit.models);
 	document->rate_limit.style = style_of(reader, node);
 	document->rate_limit.outbound = is_text(krl_reader_get(reader, node, "direction"), "Outbound");
+	if (document->rate_limit.outbound) {
+		document->rate_limit.caller = krl_from_new();
+		if (document->rate_limit.caller)
+			document->rate_limit.caller->of_callers = true;
+		else
+			reader->no_memory = true;
+	}
 	krl_reader_mapping(reader, node, spec_fields, &t);
 	if (reader->errors == before)
 		check_spec(reader, node, &t);

@@ -49,6 +49,7 @@ void krl_from_settle(struct krl_from *from, const char *ns)
 	krl_label_selector_normalize(&from->pods);
 	if (from->account_count)
 		qsort(from->accounts, from->account_count, sizeof(*from->accounts), compare_accounts);
+	digest = krl_text_digest(from->of_callers ? "callers" : "", digest);
 	digest = krl_text_digest(from->ns, digest);
 	digest = krl_label_selector_digest(&from->namespaces, digest);
 	digest = krl_label_selector_digest(&from->pods, digest);
@@ -83,7 +84,7 @@ bool krl_from_same(const struct krl_from *a, const struct krl_from *b)
 
 	if (a == b)
 		return true;
-	if (a->selects_namespaces != b->selects_namespaces || strcmp(a->ns, b->ns) ||
+	if (a->selects_namespaces != b->selects_namespaces || a->of_callers != b->of_callers || strcmp(a->ns, b->ns) ||
 	    a->account_count != b->account_count || !same_labels(&a->namespaces, &b->namespaces) ||
 	    !same_labels(&a->pods, &b->pods))
 		return false;

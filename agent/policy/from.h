@@ -22,6 +22,7 @@ struct krl_from {
 	__u64 key;		/* a hash of what it says, never 0 */
 	char ns[64];		/* of the RateLimit: whose pods it is about, unless selects_namespaces */
 	bool selects_namespaces;
+	bool of_callers;	/* it is about clients on this node, by their network namespaces */
 	struct krl_label_selector namespaces;
 	struct krl_label_selector pods;
 	struct krl_from_account *accounts;	/* one of these, where there are any */

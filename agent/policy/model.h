@@ -78,6 +78,8 @@ struct krl_rate_limit {
 	bool match_all;		/* ruleMatch: All */
 	bool outbound;		/* direction: Outbound: endpoints are what clients on this node dial */
 	bool eperm;		/* onLimit: EPERM */
+	struct krl_from *caller;	/* of outbound, a reference: the pods whose clients it is for */
+	bool selects_callers;	/* clientSelector is given */
 	struct krl_client_ip client_ip;
 	enum krl_header_style style;
 	bool headers_always;	/* responseHeaders: Always */

@@ -6,9 +6,25 @@
 #include "agent/base/vec.h"
 #include "peers_internal.h"
 
-struct krl_peers *krl_peers_new(void)
+struct krl_peers *krl_peers_new(const char *node)
 {
-	return calloc(1, sizeof(struct krl_peers));
+	struct krl_peers *p = calloc(1, sizeof(*p));
+
+	if (p && node)
+		p->node = strdup(node);
+	if (!p || (node && !p->node)) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static bool is_netns(const __u8 addr[16])
+{
+	__u8 netns[16];
+
+	krl_netns_address(0, netns);
+	return !memcmp(addr, netns, 8);
 }
 
 struct krl_peers_ns *krl_peers_find_ns(const struct krl_peers *p, const char *name)
@@ -107,11 +123,14 @@ static void withdraw(struct krl_peers *p, struct krl_peers_address *a)
 	a->owner = NULL;
 }
 
-static bool meets(const struct krl_peers *p, const struct krl_from *from, const struct krl_peers_pod *pod)
+static bool meets(const struct krl_peers *p, const struct krl_from *from, const struct krl_peers_address *a,
+		  const struct krl_peers_pod *pod)
 {
 	const struct krl_peers_ns *ns = krl_from_asks_namespaces(from) ? krl_peers_find_ns(p, pod->is.facts.ns) : NULL;
 	struct krl_pod_facts facts = pod->is.facts;
 
+	if (from->of_callers != is_netns(a->addr))
+		return false;
 	if (ns) {
 		facts.ns_known = true;
 		facts.ns_labels = ns->labels;
@@ -133,12 +152,12 @@ void krl_peers_update(struct krl_peers *p, struct krl_peers_address *a)
 	if (!owner)
 		return;
 	a->owner = owner;
-	if (p->tells && !a->told)
+	if (p->tells && !a->told && !is_netns(a->addr))
 		a->told = krl_peers_note(p, p->sink->put(p->ctx, a->addr, &owner->is));
 	else if (!p->tells && a->told && krl_peers_note(p, p->sink->drop(p->ctx, a->addr)))
 		a->told = false;
 	for (i = 0; i < p->from_count; i++)
-		set_met(p, a, p->from[i]->key, meets(p, p->from[i], owner));
+		set_met(p, a, p->from[i]->key, meets(p, p->from[i], a, owner));
 	for (i = a->met_count; i-- > 0;)
 		if (!is_wanted(p, a->met[i]))
 			set_met(p, a, a->met[i], false);
@@ -165,13 +184,16 @@ void krl_peers_write_to(struct krl_peers *p, const struct krl_peers_sink *sink, 
 static bool keeps(void *arg, const __u8 addr[16], __u64 selector)
 {
 	const struct krl_peers_address *a = krl_peers_find_address(arg, addr);
+	const struct krl_peers *p = arg;
 
+	if (p->asks_callers && !p->scanned && is_netns(addr))
+		return true;
 	return a && (selector ? is_met(a, selector) : a->told);
 }
 
 void krl_peers_sweep(struct krl_peers *p)
 {
-	if (!p->swept && p->sink && !p->retains && (p->listed || !p->asks))
+	if (!p->swept && p->sink && !p->retains && (p->listed || !krl_peers_need_own_pods(p)))
 		p->swept = krl_peers_note(p, p->sink->sweep(p->ctx, keeps, p));
 }
 
@@ -208,6 +230,7 @@ void krl_peers_want(struct krl_peers *p, const struct krl_plan *plan, bool more)
 	p->from_count = count;
 	p->tells = tells;
 	p->asks = plan->asks_peers || (more && p->asks);
+	p->asks_callers = plan->asks_callers || (more && p->asks_callers);
 	if (changed || p->err)
 		update_all(p);
 	p->retains = more || plan->retain_all;
@@ -217,6 +240,16 @@ void krl_peers_want(struct krl_peers *p, const struct krl_plan *plan, bool more)
 bool krl_peers_need_pods(const struct krl_peers *p)
 {
 	return p->asks;
+}
+
+bool krl_peers_need_own_pods(const struct krl_peers *p)
+{
+	return p->asks || p->asks_callers;
+}
+
+bool krl_peers_need_callers(const struct krl_peers *p)
+{
+	return p->asks_callers;
 }
 
 bool krl_peers_need_namespaces(const struct krl_peers *p)
@@ -254,5 +287,6 @@ void krl_peers_free(struct krl_peers *p)
 	krl_index_clear(&p->pods);
 	krl_index_clear(&p->namespaces);
 	krl_index_clear(&p->addresses);
+	free(p->node);
 	free(p);
 }

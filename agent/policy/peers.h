@@ -22,8 +22,8 @@ struct krl_peers_sink {
 
 struct krl_peers;
 
-/* NULL without memory. */
-struct krl_peers *krl_peers_new(void);
+/* @node: the name of this one, NULL where it is not known. NULL without memory. */
+struct krl_peers *krl_peers_new(const char *node);
 void krl_peers_free(struct krl_peers *peers);
 
 /* From now on write to @sink, with @ctx, what is known and what is wanted. */
@@ -51,7 +51,19 @@ void krl_peers_forget_namespaces(struct krl_peers *peers);
 
 /* Does what is wanted ask for pods, and for the labels of namespaces? */
 bool krl_peers_need_pods(const struct krl_peers *peers);
+bool krl_peers_need_own_pods(const struct krl_peers *peers);	/* those of this node, at least */
+bool krl_peers_need_callers(const struct krl_peers *peers);	/* and their network namespaces */
 bool krl_peers_need_namespaces(const struct krl_peers *peers);
+
+/* How many Pods of this node are there whose network namespace is not known, where it is asked for? @ret_news becomes
+ * another number with each that may have one. */
+size_t krl_peers_await_netns(const struct krl_peers *peers, unsigned int *ret_news);
+
+/* The Pod with @uid has the network namespace with @cookie. Returns whether that is news. */
+bool krl_peers_found_netns(struct krl_peers *peers, const char *uid, __u64 cookie);
+
+/* All that there are were told of. */
+void krl_peers_netns_found(struct krl_peers *peers);
 
 /* Why what is known is not written; 0: it is. */
 int krl_peers_error(const struct krl_peers *peers);

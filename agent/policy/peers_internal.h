@@ -39,10 +39,13 @@ struct krl_peers {
 	uint64_t number;
 	struct krl_from **from;		/* that are wanted, references */
 	size_t from_count;
-	bool tells, asks;
+	bool tells, asks, asks_callers;
+	char *node;			/* NULL: any Pod may be here */
+	unsigned int news;		/* Pods of this node that came, or became others */
 	bool listed;			/* all pods that there are, once */
 	bool retains;			/* what is in force of before is not all known */
-	bool swept;			/* nothing of an agent before is there any more */
+	bool scanned;			/* network namespaces were looked for since */
+	bool swept;			/* nothing of an agent before is there any more, as far as that can be told */
 	const struct krl_peers_sink *sink;
 	void *ctx;
 	int err;			/* of the last write that failed since all were right */

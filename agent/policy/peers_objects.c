@@ -114,7 +114,8 @@ static bool same_pod(const struct krl_pod *a, const struct krl_pod *b)
 {
 	return a->addr_count == b->addr_count &&
 	       (!a->addr_count || !memcmp(a->addrs, b->addrs, a->addr_count * sizeof(*a->addrs))) &&
-	       !strcmp(a->started, b->started) && same_names(a, b) && same_labels(a, b);
+	       !strcmp(a->started, b->started) && !strcmp(a->uid, b->uid) && !strcmp(a->node, b->node) &&
+	       a->ended == b->ended && a->on_host == b->on_host && same_names(a, b) && same_labels(a, b);
 }
 
 /* @pod is @is now, which is taken over. What it had and has is written anew. */
@@ -130,6 +131,17 @@ static void replace(struct krl_peers *p, struct krl_peers_pod *pod, struct krl_p
 	update_each(p, was.addrs, was.addr_count, renamed);
 	update_each(p, pod->is.addrs, pod->is.addr_count, renamed);
 	krl_pod_clear(&was);
+}
+
+/* @is, which is what @was is now, has its network namespace still, unless it is another pod, or has none any more. */
+static void keep_netns(struct krl_peers *p, const struct krl_pod *was, struct krl_pod *is)
+{
+	bool same = was->text && !strcmp(was->uid, is->uid);
+
+	if (same && was->has_netns && !is->ended && !is->on_host)
+		krl_peers_note(p, krl_pod_add_netns(is, was->addrs[was->addr_count - 1]));
+	else if (!same || strcmp(was->node, is->node))
+		p->news++;
 }
 
 void krl_peers_put_pod(struct krl_peers *p, const json_t *object)
@@ -154,10 +166,81 @@ void krl_peers_put_pod(struct krl_peers *p, const json_t *object)
 		}
 	}
 	pod->offered = true;
+	keep_netns(p, &pod->is, &is);
 	if (pod->is.text && same_pod(&pod->is, &is))
 		krl_pod_clear(&is);
 	else
 		replace(p, pod, &is);
+}
+
+static bool is_here(const struct krl_peers *p, const struct krl_pod *pod)
+{
+	return !pod->ended && !pod->on_host && *pod->uid && (!p->node || !strcmp(pod->node, p->node));
+}
+
+struct awaiting {
+	const struct krl_peers *peers;
+	size_t count;
+};
+
+static void count_awaiting(void *ctx, struct krl_link *link)
+{
+	const struct krl_pod *pod = &((struct krl_peers_pod *)link)->is;
+	struct awaiting *awaiting = ctx;
+
+	awaiting->count += !pod->has_netns && is_here(awaiting->peers, pod);
+}
+
+size_t krl_peers_await_netns(const struct krl_peers *p, unsigned int *ret_news)
+{
+	struct awaiting awaiting = { .peers = p };
+
+	*ret_news = p->news;
+	if (p->asks_callers)
+		krl_index_each((struct krl_index *)&p->pods, count_awaiting, &awaiting);
+	return awaiting.count;
+}
+
+struct finding {
+	const struct krl_peers *peers;
+	const char *uid;
+	struct krl_peers_pod *found;
+};
+
+static void find_uid(void *ctx, struct krl_link *link)
+{
+	struct krl_peers_pod *pod = (struct krl_peers_pod *)link;
+	struct finding *finding = ctx;
+
+	if (!strcmp(pod->is.uid, finding->uid) && is_here(finding->peers, &pod->is))
+		finding->found = pod;
+}
+
+bool krl_peers_found_netns(struct krl_peers *p, const char *uid, __u64 cookie)
+{
+	struct finding finding = { .peers = p, .uid = uid };
+	struct krl_pod *pod;
+	__u8 addr[16], old[16];
+	bool had;
+
+	krl_index_each(&p->pods, find_uid, &finding);
+	if (!finding.found)
+		return false;
+	pod = &finding.found->is;
+	had = pod->has_netns;
+	krl_netns_address(cookie, addr);
+	if (had && !memcmp(pod->addrs[pod->addr_count - 1], addr, sizeof(addr)))
+		return false;
+	detach(p, finding.found);
+	if (had)
+		memcpy(old, pod->addrs[--pod->addr_count], sizeof(old));
+	pod->has_netns = false;
+	krl_peers_note(p, krl_pod_add_netns(pod, addr));
+	attach(p, finding.found);
+	if (had)
+		update_each(p, &old, 1, false);
+	update_each(p, &addr, 1, false);
+	return true;
 }
 
 static void drop_pod(struct krl_peers *p, struct krl_peers_pod *pod)
@@ -210,6 +293,15 @@ void krl_peers_forget_pods(struct krl_peers *p)
 	krl_peers_list_pods(p);
 	krl_index_each(&p->pods, drop_unoffered_pod, p);
 	p->listed = false;
+}
+
+void krl_peers_netns_found(struct krl_peers *p)
+{
+	if (p->scanned || !p->listed)
+		return;
+	p->scanned = true;
+	p->swept = false;
+	krl_peers_sweep(p);
 }
 
 struct of_ns {
@@ -330,4 +422,3 @@ void krl_peers_forget_namespaces(struct krl_peers *p)
 	krl_peers_list_namespaces(p);
 	krl_peers_namespaces_listed(p);
 }
-

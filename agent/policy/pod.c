@@ -106,22 +106,35 @@ static bool has_ended(const json_t *status)
 	return !strcmp(phase, "Succeeded") || !strcmp(phase, "Failed");
 }
 
-static int add_address(struct krl_pod *pod, const char *text)
+static int append_address(struct krl_pod *pod, const __u8 addr[16])
 {
-	__u8 addr[16], (*grown)[16];
+	__u8 (*grown)[16];
 	size_t i;
 
-	if (krl_address_parse(text, addr))
-		return 0;
 	for (i = 0; i < pod->addr_count; i++)
-		if (!memcmp(pod->addrs[i], addr, sizeof(addr)))
+		if (!memcmp(pod->addrs[i], addr, sizeof(*pod->addrs)))
 			return 0;
 	grown = reallocarray(pod->addrs, pod->addr_count + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	pod->addrs = grown;
-	memcpy(grown[pod->addr_count++], addr, sizeof(addr));
+	memcpy(grown[pod->addr_count++], addr, sizeof(*grown));
 	return 0;
+}
+
+static int add_address(struct krl_pod *pod, const char *text)
+{
+	__u8 addr[16];
+
+	return krl_address_parse(text, addr) ? 0 : append_address(pod, addr);
+}
+
+int krl_pod_add_netns(struct krl_pod *pod, const __u8 addr[16])
+{
+	int err = append_address(pod, addr);
+
+	pod->has_netns |= !err;
+	return err;
 }
 
 static int read_addresses(struct krl_pod *pod, const json_t *object)
@@ -132,8 +145,9 @@ static int read_addresses(struct krl_pod *pod, const json_t *object)
 	int err;
 
 	pod->ended = has_ended(status);
+	pod->on_host = json_is_true(json_object_get(spec, "hostNetwork"));
 	/* All pods on the host's network have the node's address, and so have other processes there. */
-	if (pod->ended || json_is_true(json_object_get(spec, "hostNetwork")))
+	if (pod->ended || pod->on_host)
 		return 0;
 	err = add_address(pod, text_of(status, "podIP"));
 	json_array_foreach(json_object_get(status, "podIPs"), i, item)
@@ -147,6 +161,7 @@ static int read_names(struct krl_pod *pod, const json_t *object)
 	const json_t *metadata = json_object_get(object, "metadata");
 	const char *ns = text_of(metadata, "namespace"), *name = text_of(metadata, "name");
 	const char *account = text_of(json_object_get(object, "spec"), "serviceAccountName");
+	const char *uid = text_of(metadata, "uid"), *node = text_of(json_object_get(object, "spec"), "nodeName");
 	char workload[NAME_BYTES];
 	size_t size;
 	char *at;
@@ -157,7 +172,7 @@ static int read_names(struct krl_pod *pod, const json_t *object)
 	if (!*account)
 		account = "default";
 	name_workload(metadata, ns, name, workload);
-	size = 3 * strlen(ns) + strlen(name) + strlen(workload) + strlen(account) + 8;
+	size = 3 * strlen(ns) + strlen(name) + strlen(workload) + strlen(account) + strlen(uid) + strlen(node) + 16;
 	pod->text = at = malloc(size);
 	if (!at)
 		return -ENOMEM;
@@ -168,8 +183,12 @@ static int read_names(struct krl_pod *pod, const json_t *object)
 	pod->names[KRL_PEER_WORKLOAD] = at;
 	at = stpcpy(at, workload) + 1;
 	pod->names[KRL_PEER_ACCOUNT] = at;
-	sprintf(at, "%s/%s", ns, account);
-	pod->facts.account = strchr(at, '/') + 1;
+	at += sprintf(at, "%s/%s", ns, account) + 1;
+	pod->facts.account = strchr(pod->names[KRL_PEER_ACCOUNT], '/') + 1;
+	pod->uid = at;
+	at = stpcpy(at, uid) + 1;
+	pod->node = at;
+	strcpy(at, node);
 	return 0;
 }
 

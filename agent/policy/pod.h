@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/peers.h>
 
 #include "from.h"
 
@@ -15,7 +15,10 @@ struct krl_pod {
 	__u8 (*addrs)[16];		/* its own: none while it has none, or has the node's, or has ended */
 	size_t addr_count;
 	char started[32];		/* when it was made, RFC 3339 in UTC: of two the later sorts behind */
+	const char *uid, *node;		/* where it is; "": nowhere yet */
 	bool ended;
+	bool on_host;			/* hostNetwork */
+	bool has_netns;			/* the last of addrs is krl_netns_address() of its own */
 	char *text;			/* what the texts are in */
 	struct krl_label *labels;
 };
@@ -24,6 +27,9 @@ struct krl_pod {
  * -ENOMEM. */
 int krl_pod_read(const json_t *object, struct krl_pod *ret);
 void krl_pod_clear(struct krl_pod *pod);
+
+/* Have @pod, which has none, have the network namespace of @addr. 0, or -ENOMEM. */
+int krl_pod_add_netns(struct krl_pod *pod, const __u8 addr[16]);
 
 /* Read the labels of @object, whose texts are copied: one allocation that the caller frees, NULL without memory. */
 struct krl_label *krl_labels_read(const json_t *object, size_t *ret_count);

@@ -75,7 +75,7 @@ static size_t find_level(struct krl_policy_builder *b, const struct krl_policy_l
 }
 
 /* Put rule @rule into the tier of level number @level that has exactly @entries, or into a new one. */
-static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, size_t level, struct krl_entry *entries,
+static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, size_t level, __u16 only, struct krl_entry *entries,
 		       size_t count, const char **ret_what)
 {
 	struct krl_policy *policy = &b->policy;
@@ -94,7 +94,8 @@ static int add_to_tier(struct krl_policy_builder *b, unsigned int rule, size_t l
 		return -ENOSPC;
 	i = policy->tier_count++;
 	tier = &policy->tiers[i];
-	*tier = (struct krl_tier){ .first = policy->entry_count, .entry_count = count };
+	*tier = (struct krl_tier){ .first = policy->entry_count, .entry_count = count, .only = only };
+	policy->callers |= only != 0;
 	b->level_of[i] = level;
 	if (count)
 		memcpy(&policy->entries[tier->first], entries, count * sizeof(*entries));
@@ -106,11 +107,12 @@ add:
 	return 0;
 }
 
+/* Those of a group are for the same clients, so a tier is by its group and its entries. */
 static int add_to_level(struct krl_policy_builder *b, unsigned int rule, const struct krl_policy_level *level,
-			bool adopted, struct krl_entry *entries, size_t count, const char **ret_what)
+			bool adopted, __u16 only, struct krl_entry *entries, size_t count, const char **ret_what)
 {
 	size_t before = b->level_count;
-	int err = add_to_tier(b, rule, find_level(b, level, adopted), entries, count, ret_what);
+	int err = add_to_tier(b, rule, find_level(b, level, adopted), only, entries, count, ret_what);
 
 	if (err)
 		b->level_count = before;
@@ -120,6 +122,27 @@ static int add_to_level(struct krl_policy_builder *b, unsigned int rule, const s
 void krl_policy_client(struct krl_policy_builder *b, const struct krl_client_ip *client)
 {
 	b->client = *client;
+}
+
+void krl_policy_caller(struct krl_policy_builder *b, const struct krl_from *from)
+{
+	b->caller = from;
+}
+
+/* The predicate that the rules that are added are for whom it holds for, and 1; 0 where they are for all. */
+static int add_caller(struct krl_policy_builder *b, __u16 *ret_only, const char **ret_what)
+{
+	struct krl_term term = { .field = KRL_FIELD_PEER, .kind = KRL_PREDICATE_PEER, .from = (struct krl_from *)b->caller };
+	struct krl_entry entry = { 0 };
+	int err;
+
+	*ret_only = 0;
+	if (!b->caller)
+		return 0;
+	err = krl_policy_add_term(b, &term, &entry, ret_what);
+	if (!err)
+		*ret_only = entry.predicates[0] + 1;
+	return err;
 }
 
 void krl_policy_models(struct krl_policy_builder *b, const struct krl_model_headers *models)
@@ -148,6 +171,7 @@ int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int
 {
 	struct krl_policy_level level = { .group = group, .first = first, .last = !count };
 	struct krl_entry entries[KRL_MAX_RULE_ENTRIES] = { 0 };
+	__u16 only;
 	size_t i, t;
 	int err;
 
@@ -160,11 +184,14 @@ int krl_policy_add(struct krl_policy_builder *b, unsigned int rule, unsigned int
 	}
 	memcpy(level.entries, entries, sizeof(entries));
 	level.count = normalize_entries(level.entries, count);
+	err = add_caller(b, &only, ret_what);
+	if (err)
+		return err;
 	if (b->models && !count)
 		err = add_post(b, NULL, entries, count = 1, ret_what);
 	else
 		err = b->models ? add_post(b, selectors, entries, count, ret_what) : 0;
-	return err ? err : add_to_level(b, rule, &level, false, entries, count, ret_what);
+	return err ? err : add_to_level(b, rule, &level, false, only, entries, count, ret_what);
 }
 
 int krl_policy_adopt(struct krl_policy_builder *b, unsigned int rule, unsigned int group,
@@ -177,14 +204,17 @@ int krl_policy_adopt(struct krl_policy_builder *b, unsigned int rule, unsigned i
 					  .last = tier->flags & KRL_TIER_LAST };
 	struct krl_entry entries[KRL_MAX_RULE_ENTRIES] = { 0 };
 	int err = krl_policy_adopt_models(b, from, ret_what);
+	__u16 only = 0;
 
 	for (i = 0; i < tier->entry_count && !err; i++)
 		err = krl_policy_adopt_entry(b, from, &from->entries[tier->first + i], &entries[i], ret_what);
+	if (!err && tier->only)
+		err = krl_policy_adopt_only(b, from, tier->only, &only, ret_what);
 	if (err)
 		return err;
 	while (level.from && from->tiers[level.from].flags & KRL_TIER_ALONG)
 		level.from--;
-	return add_to_level(b, rule, &level, true, entries, tier->entry_count, ret_what);
+	return add_to_level(b, rule, &level, true, only, entries, tier->entry_count, ret_what);
 }
 
 bool krl_policy_selects(const struct krl_policy_builder *b)
@@ -271,6 +301,9 @@ void krl_policy_finish(const struct krl_policy_builder *b, struct krl_policy *re
 
 			*number = moved[*number & ~KRL_ENTRY_INVERT] | (*number & KRL_ENTRY_INVERT);
 		}
+	for (i = 0; i < ret->tier_count; i++)
+		if (ret->tiers[i].only)
+			ret->tiers[i].only = moved[ret->tiers[i].only - 1] + 1;
 	order_tiers(b, ret);
 	ret->path = ret->method = ret->model = KRL_NO_FIELD;
 	for (i = 0; i < ret->field_count; i++) {

@@ -21,6 +21,10 @@ void krl_policy_client(struct krl_policy_builder *builder, const struct krl_clie
  * where a selector does not name methods. NULL, and without it: they count something else. */
 void krl_policy_models(struct krl_policy_builder *builder, const struct krl_model_headers *models);
 
+/* The rules that are added from now on are for the clients alone that @from, which must stay, means. NULL, and without it:
+ * for all. */
+void krl_policy_caller(struct krl_policy_builder *builder, const struct krl_from *from);
+
 /* Rule number @rule of the endpoint, 0 to KRL_MAX_ENDPOINT_RULES - 1, is for whom one of @selectors says;
  * without any, for all. Of the rules of one @group, a number that the caller chooses, and with @first, only
  * those of the first tier that matches count. 0, or -ENOSPC with @ret_what set to what there is too much of;

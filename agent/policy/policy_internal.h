@@ -25,6 +25,7 @@ struct krl_policy_builder {
 	size_t level_count;
 	size_t level_of[KRL_MAX_TIERS];	/* of each tier */
 	struct krl_client_ip client;	/* of the sources that are added */
+	const struct krl_from *caller;	/* of the rules that are added; NULL: everybody */
 	const struct krl_model_headers *models;	/* of the rules that are added; NULL: they count no LLMTokens */
 };
 
@@ -39,6 +40,10 @@ int krl_policy_add_models(struct krl_policy_builder *builder, const struct krl_m
 
 /* The same, as @from has it, which may have none. */
 int krl_policy_adopt_models(struct krl_policy_builder *builder, const struct krl_policy *from, const char **ret_what);
+
+/* The number that @only of a tier of @from has in @builder. As krl_policy_add_term(). */
+int krl_policy_adopt_only(struct krl_policy_builder *builder, const struct krl_policy *from, __u16 only, __u16 *ret,
+			  const char **ret_what);
 
 /* Have @ret, zero at first, hold where @entry of @from does. As krl_policy_add_term(). */
 int krl_policy_adopt_entry(struct krl_policy_builder *builder, const struct krl_policy *from,

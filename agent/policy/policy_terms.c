@@ -328,6 +328,17 @@ static int adopt_predicate(struct krl_policy_builder *b, const struct krl_policy
 	return i < 0 ? -ENOSPC : i;
 }
 
+int krl_policy_adopt_only(struct krl_policy_builder *b, const struct krl_policy *from, __u16 only, __u16 *ret,
+			  const char **ret_what)
+{
+	int n = adopt_predicate(b, from, only - 1, ret_what);
+
+	if (n < 0)
+		return n;
+	*ret = n + 1;
+	return 0;
+}
+
 int krl_policy_adopt_entry(struct krl_policy_builder *b, const struct krl_policy *from, const struct krl_entry *entry,
 			   struct krl_entry *ret, const char **ret_what)
 {

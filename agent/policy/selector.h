@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <kmesh_rl/peers.h>
 #include <kmesh_rl/policy.h>
 
 #include "from.h"

@@ -170,7 +170,7 @@ void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *r
 	*ret_refused = refused;
 }
 
-void krl_store_set_podless(struct krl_store *store)
+void krl_store_set_pods(struct krl_store *store, enum krl_plan_pods pods)
 {
-	store->podless = true;
+	store->pods = pods;
 }

@@ -48,8 +48,8 @@ void krl_store_forget(struct krl_store *store, enum krl_kind kind);
  * before there are objects. 0, or -ENOMEM. */
 int krl_store_set_node(struct krl_store *store, const char *name);
 
-/* Nothing is known of pods: what asks for them is refused. */
-void krl_store_set_podless(struct krl_store *store);
+/* What is known of pods. */
+void krl_store_set_pods(struct krl_store *store, enum krl_plan_pods pods);
 
 /* Has something been put or removed that matters, since this was asked last? */
 bool krl_store_take_changed(struct krl_store *store);

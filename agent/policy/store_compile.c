@@ -40,7 +40,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 {
 	size_t i, d;
 
-	plan->podless = store->podless;
+	plan->pods = store->pods;
 	plan->retain_all |= is_awaiting(store);
 	for (i = 0; i < store->count; i++) {
 		const struct krl_store_file *file = store->files[i];

@@ -42,7 +42,7 @@ struct krl_store {
 	size_t service_count;
 	bool services_known;		/* not so after a change of a RateLimit */
 	bool changed;			/* since krl_store_take_changed() */
-	bool podless;			/* see krl_plan.podless */
+	enum krl_plan_pods pods;	/* what is known of them */
 };
 
 /* The file @name, made when it is missing. NULL without memory. */

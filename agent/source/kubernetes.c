@@ -205,7 +205,7 @@ static void on_pods(void *arg)
 
 static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *options)
 {
-	struct krl_pods_options pods = { .server = k->config.server, .watch_s = options->watch_s };
+	struct krl_pods_options pods = { .node = options->node, .server = k->config.server, .watch_s = options->watch_s };
 	int err;
 
 	if (options->ns) {

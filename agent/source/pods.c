@@ -14,7 +14,9 @@ struct krl_pods {
 	struct krl_peers *peers;
 	void (*changed)(void *arg);
 	void *arg;
+	char node[256];			/* "": not known */
 	struct krl_watch *pods, *namespaces;	/* NULL: nobody asks for them */
+	bool own;			/* pods are those of this node alone */
 };
 
 static void on_pod_list(void *arg)
@@ -77,10 +79,13 @@ static int follow_pods(struct krl_pods *p)
 	static const struct krl_watch_calls calls = { .begin = on_pod_list, .object = on_pod, .gone = on_pod_gone,
 						      .listed = on_pods_listed, .changed = on_trouble };
 	struct krl_watch_options options = { .what = "Pods", .watch_s = p->options.watch_s };
-	char path[256] = "/api/v1/pods";
+	char path[256] = "/api/v1/pods", fields[300];
 
 	if (p->options.ns)
 		snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods", p->options.ns);
+	snprintf(fields, sizeof(fields), "spec.nodeName=%s", p->node);
+	if (p->own)
+		options.fields = fields;
 	options.paths[0] = path;
 	return krl_watch_open(p->loop, p->http, &options, &calls, p, &p->pods);
 }
@@ -106,6 +111,7 @@ int krl_pods_open(uv_loop_t *loop, struct krl_http *http, const struct krl_pods_
 	p->loop = loop;
 	p->http = http;
 	p->options = *options;
+	snprintf(p->node, sizeof(p->node), "%s", options->node ? options->node : "");
 	p->peers = peers;
 	p->changed = changed;
 	p->arg = arg;
@@ -130,7 +136,8 @@ static void leave(struct krl_watch **watch)
 
 int krl_pods_follow(struct krl_pods *p)
 {
-	bool pods = p->peers && krl_peers_need_pods(p->peers);
+	bool all = p->peers && krl_peers_need_pods(p->peers), pods = p->peers && krl_peers_need_own_pods(p->peers);
+	bool own = !all && *p->node;
 	/* Who may read one namespace may not read what Namespaces there are. */
 	bool namespaces = p->peers && !p->options.ns && krl_peers_need_namespaces(p->peers);
 	int err = 0;
@@ -143,6 +150,10 @@ int krl_pods_follow(struct krl_pods *p)
 		leave(&p->pods);
 		krl_peers_forget_pods(p->peers);
 	}
+	/* What is known stays until the other list is whole. */
+	if (p->pods && p->own != own)
+		leave(&p->pods);
+	p->own = own;
 	if (namespaces && !p->namespaces)
 		err = follow_namespaces(p);
 	if (pods && !p->pods && !err)

@@ -11,6 +11,7 @@
 
 struct krl_pods_options {
 	const char *ns;		/* whose Pods, without Namespaces; NULL: of all namespaces */
+	const char *node;	/* the name of this one; NULL: not known */
 	const char *server;	/* for people */
 	unsigned int watch_s;
 };

@@ -300,7 +300,7 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	struct krl_held *held = judging->held;
 	struct krl_judge *j = judging->judge;
 
-	j->counts = match ? match->rules : ~0ULL;
+	j->counts = (match ? match->rules : ~0ULL) & ~j->spared;
 
 	j->wait_ns = 0;
 	j->headers = 0;

@@ -56,6 +56,7 @@ struct krl_judge {
 	__u32 recount;		/* see held.bpf.c */
 	struct krl_llm_user_key refused;	/* whose bucket refused */
 	__u64 counts;		/* a bit for each rule that counts for them */
+	__u64 spared;		/* ... for each that does not, whatever selectors say */
 	__u64 taken;		/* ... for each rule taken from */
 	__u64 shadowed;		/* ... for each that would have refused, in shadow mode */
 	__u64 headers;		/* of the rule with the fewest tokens left, of those that tell: key of krl_forms */

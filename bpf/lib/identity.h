@@ -3,7 +3,7 @@
 #ifndef KMESH_RL_IDENTITY_H
 #define KMESH_RL_IDENTITY_H
 
-#include <kmesh_rl/abi.h>
+#include <kmesh_rl/peers.h>
 
 #include "siphash.h"
 

@@ -39,6 +39,10 @@ static __always_inline int krl_incoming_match(struct krl_incoming *in, const str
 	m->key[0] = config->hash_key[0];
 	m->key[1] = config->hash_key[1];
 	__builtin_memcpy(m->source, in->flow.remote, sizeof(m->source));
+	if (in->endpoint.hook == KRL_HOOK_CONNECT)
+		krl_netns_address(in->flow.netns_cookie, m->peer);
+	else
+		__builtin_memcpy(m->peer, m->source, sizeof(m->peer));
 	krl_match_begin(m);
 	krl_peer_match_end(m, ret->policy);
 	return 0;

@@ -28,6 +28,10 @@ static __always_inline struct krl_match *krl_match_of(krl_bytes *bytes, const st
 		m->key[0] = config->hash_key[0];
 		m->key[1] = config->hash_key[1];
 		krl_bytes_source(bytes, m->source);
+		if (conn->endpoint.hook == KRL_HOOK_SEND)
+			krl_netns_address(conn->judge.key.netns_cookie, m->peer);
+		else
+			__builtin_memcpy(m->peer, m->source, sizeof(m->peer));
 	}
 	if (krl_http_in_head(&conn->http))
 		krl_count(KRL_REASON_RULE_CHANGED);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which pod a connection is from, by the address of its peer alone: nothing that a request says counts. */
+/* Which pod a connection is from, by the address of its peer alone, or by the network namespace of a client on this
+ * node: nothing that a request says counts. */
 #ifndef KMESH_RL_PEER_H
 #define KMESH_RL_PEER_H
 
@@ -64,7 +65,7 @@ KRL_GLOBAL int krl_peer_match(struct krl_match *m, const struct krl_policy *poli
 
 	if (!m || !policy)
 		return 0;
-	__builtin_memcpy(peering.key.addr, m->source, sizeof(peering.key.addr));
+	__builtin_memcpy(peering.key.addr, m->peer, sizeof(peering.key.addr));
 	peering.peer = bpf_map_lookup_elem(&krl_peers, peering.key.addr);
 	bpf_loop(policy->field_count, krl_peer_field, &peering, 0);
 	return 0;

@@ -24,6 +24,7 @@ struct krl_match {
 	__u64 rules;		/* a bit for each rule of the endpoint that counts */
 	__u64 groups;		/* ... for each group of which a tier counts */
 	__u8 source[16];	/* the peer's address, IPv4 as ::ffff:a.b.c.d */
+	__u8 peer[16];		/* by which krl_peers knows it: the same, or of a client krl_netns_address() */
 	__u32 present;		/* a bit for each field that the request has */
 	__u16 name_len;
 	__u16 value_len;	/* bytes collected, at most KRL_VALUE_BYTES */

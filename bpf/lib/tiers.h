@@ -68,6 +68,11 @@ static long krl_match_source(__u32 i, void *ctx)
 	return 0;
 }
 
+static __always_inline int krl_match_is(const struct krl_match *m, __u32 predicate)
+{
+	return m->bits[predicate / 64 % (KRL_MAX_PREDICATES / 64)] >> (predicate & 63) & 1;
+}
+
 KRL_GLOBAL int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
 {
 	__u32 i, p, is;
@@ -80,7 +85,7 @@ KRL_GLOBAL int krl_match_entry(const struct krl_match *m, const struct krl_entry
 		if (i >= entry->predicate_count)
 			break;
 		p = entry->predicates[i];
-		is = m->bits[p / 64 % (KRL_MAX_PREDICATES / 64)] >> (p & 63) & 1;
+		is = krl_match_is(m, p);
 		if (is == !!(p & KRL_ENTRY_INVERT))
 			return 0;
 	}
@@ -123,6 +128,8 @@ static long krl_match_tier(__u32 i, void *ctx)
 	if (!(tier->flags & KRL_TIER_ALONG))
 		matching->groups = m->groups;
 	if (tier->flags & KRL_TIER_FIRST && matching->groups & group)
+		return 0;
+	if (tier->only && !krl_match_is(m, tier->only - 1))
 		return 0;
 	for (n = 0; n < KRL_MAX_RULE_ENTRIES; n++) {
 		if (n >= tier->entry_count)

@@ -41,8 +41,6 @@ enum {
 	KRL_USAGE_BUCKETS = 15,		/* see bpf/lib/histogram.h */
 	KRL_LATENCY_BUCKETS = 15,
 	KRL_MAX_COSTS = KRL_MAX_RULES,
-	KRL_MAX_PEERS = 1 << 17,	/* addresses of pods that are told apart */
-	KRL_MAX_PEER_MEETS = 1 << 18,	/* ... times the selectors that each meets */
 };
 
 /* Parameters of a token bucket; see docs/bucket.md. */
@@ -160,35 +158,6 @@ struct krl_kept_value {
 			__u8 mask[16];		/* ... and which those are */
 		};
 	};
-};
-
-/* By what the pods that connect are told apart. */
-enum krl_peer_by {
-	KRL_PEER_ANY,		/* they are not */
-	KRL_PEER_POD,
-	KRL_PEER_WORKLOAD,
-	KRL_PEER_NAMESPACE,
-	KRL_PEER_ACCOUNT,	/* the service account */
-	KRL_PEER_BY_MAX
-};
-
-/* What picks a bucket of a pod's requests, by one of enum krl_peer_by. */
-struct krl_peer_value {
-	__u64 digest[2];	/* keyed hash of who it is, bpf/lib/identity.h */
-	__u32 len;		/* bytes of text */
-	__u32 pad;
-	char text[KRL_KEPT_BYTES];	/* for people: NAMESPACE/NAME, without its middle where it is longer; NUL padded */
-};
-
-/* The pod that has an address. Rows of krl_peers, keyed by the address, while some rule tells pods apart. */
-struct krl_peer {
-	struct krl_peer_value by[KRL_PEER_BY_MAX - 1];	/* from KRL_PEER_POD on */
-};
-
-/* Keys of krl_peer_meets: the pod that has the address meets the selector, a hash of what it says. */
-struct krl_peer_meets {
-	__u8 addr[16];
-	__u64 selector;
 };
 
 /* Whose bucket it is. Rows of krl_values, keyed by the descriptor; those that were not seen for longest go when
@@ -428,8 +397,6 @@ _Static_assert(sizeof(struct krl_flow) == 48, "ABI");
 _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
 _Static_assert(sizeof(struct krl_counted) == 88, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
-_Static_assert(sizeof(struct krl_peer_value) == 24 + KRL_KEPT_BYTES, "ABI");
-_Static_assert(sizeof(struct krl_peer_meets) == 24, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 80, "ABI");
 _Static_assert(sizeof(struct krl_latency) == 128, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");

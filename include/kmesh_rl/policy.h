@@ -117,7 +117,7 @@ struct krl_tier {
 	__u16 entry_count;
 	__u8 group;		/* the RateLimit: they do not know of each other */
 	__u8 flags;		/* KRL_TIER_... */
-	__u16 pad;
+	__u16 only;		/* number of a predicate without which it does not count, and 1; 0: none */
 };
 
 /* A header that says who the client is, or which model it asks for. */
@@ -137,7 +137,7 @@ struct krl_policy {
 	__u8 model;		/* number of the field, or KRL_NO_FIELD */
 	__u8 model_header_count;
 	__u8 peers;		/* some field is KRL_FIELD_PEER */
-	__u8 pad;
+	__u8 callers;		/* some tier has only */
 	__u8 tier_of[KRL_MAX_ENDPOINT_RULES];	/* of each rule of the endpoint */
 	struct krl_client_header client_headers[KRL_MAX_CLIENT_HEADERS];
 	struct krl_client_header model_headers[KRL_MAX_MODEL_HEADERS];

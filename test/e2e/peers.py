@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces with addresses of their own, from which the server of a case is reached, as pods reach one."""
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -52,3 +54,42 @@ class Peer:
 
     def admitted(self, count, *headers, **options):
         return self.statuses(count, *headers, **options).count(200)
+
+    def dials(self, count=1, **options):
+        """Of @count connections, which stay open, how many are let out."""
+        made = 0
+        for _ in range(count):
+            try:
+                self.connect(**options)
+                made += 1
+            except ConnectionRefusedError:
+                pass
+        return made
+
+
+@contextlib.contextmanager
+def pods_here(env, **uids):
+    """Peers in cgroups as kubelet makes them, by their names; of one without a uid in that of the case. At the end they
+    are gone."""
+    peers, groups = {}, []
+    try:
+        for number, (name, uid) in enumerate(uids.items()):
+            peers[name] = Peer(env, number)
+            if uid:
+                groups.append(join_pod(env, peers[name], uid))
+        yield peers
+    finally:
+        for peer in peers.values():
+            peer.process.kill()
+            peer.process.wait()
+        for group in groups:
+            os.rmdir(group)
+
+
+def join_pod(env, peer, uid):
+    """Put @peer into the cgroup of the pod with @uid; the caller removes it."""
+    group = os.path.join(env.cgroup, f"kubepods-burstable-pod{uid.replace('-', '_')}.slice")
+    os.mkdir(group)
+    with open(os.path.join(group, "cgroup.procs"), "w", encoding="ascii") as procs:
+        procs.write(str(peer.process.pid))
+    return group

@@ -383,7 +383,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
                     page = api.pages.pop(query["continue"])
             else:
                 page = api.version, [kind.objects[key] for key in sorted(kind.objects, key=str)
-                                     if namespace in (None, key[0])]
+                                     if namespace in (None, key[0]) and partial.selects(query, kind.objects[key])]
             if page is None:
                 found = status(410, "Expired", "The provided continue parameter is too old to display a consistent "
                                                "list result.")
@@ -424,7 +424,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
                 # pkg/storage/cacher, newErrWatcher).
                 self.event("ERROR", expired())
             else:
-                self.follow(kind, namespace, since, until, lines, query.get("allowWatchBookmarks") == "true")
+                self.follow(kind, namespace, since, until, lines, query)
             # apiserver, pkg/endpoints/handlers/watch.go: at timeoutSeconds the stream ends as a whole answer does.
             self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
@@ -432,7 +432,7 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
             with api.lock:
                 api.open = [other for other in api.open if other is not entry]
 
-    def follow(self, kind, namespace, since, until, lines, bookmarks):
+    def follow(self, kind, namespace, since, until, lines, query):
         api = self.api
         at = 0
         bookmark = time.monotonic() + 1
@@ -451,9 +451,10 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
             for number, plural, change, object in fresh:
                 if plural != kind.plural:
                     continue
-                if number > since and namespace in (None, object["metadata"].get("namespace")):
+                if number > since and namespace in (None, object["metadata"].get("namespace")) and \
+                        partial.selects(query, object):
                     self.event(change, partial.metadata_of(object) if metadata_alone else object)
-            if bookmarks and not fresh and time.monotonic() > bookmark:
+            if query.get("allowWatchBookmarks") == "true" and not fresh and time.monotonic() > bookmark:
                 # concepts, "Watch bookmarks": kind, apiVersion and metadata.resourceVersion alone.
                 bookmark = time.monotonic() + 1
                 self.event("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.group_version,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kubernetes.io, "Kubernetes API Concepts", "Metadata-only fetches"."""
+"""Parts of what there is: metadata alone (kubernetes.io, "Kubernetes API Concepts", "Metadata-only fetches"), and objects
+that a selector of fields selects (kubernetes.io, "Field Selectors")."""
 
 
 def is_asked(headers, form):
@@ -10,3 +11,16 @@ def is_asked(headers, form):
 
 def metadata_of(object):
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]}
+
+
+def selects(query, object):
+    """Of Pods, by spec.nodeName among others (kubernetes, pkg/registry/core/pod/strategy.go, ToSelectableFields). That
+    never changes once it is set."""
+    for part in filter(None, query.get("fieldSelector", "").split(",")):
+        path, value = part.split("=", 1)
+        found = object
+        for name in path.split("."):
+            found = found.get(name, {})
+        if found != value:
+            return False
+    return True

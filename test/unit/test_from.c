@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "agent/policy/check.h"
+#include "agent/policy/compile.h"
 #include "agent/policy/policy.h"
 #include "agent/policy/pod.h"
 #include "decoded.h"
@@ -222,6 +223,71 @@ static void the_kernel_gets_each_selector_once(void **state)
 	krl_policy_builder_free(builder);
 }
 
+/* Outbound is for the pods of its namespace, whatever else its rules select; only where pods are known. */
+static void whose_clients_a_plan_is_for(void **state)
+{
+	static const char text[] = HEAD "spec:\n  direction: Outbound\n  endpoints: [{ip: 192.0.2.1, port: 80}]\n  clientSelector: "
+				   "{matchLabels: {app: web}}\n  rules:\n    - {limit: 1/day}\n    - {limit: 2/day, "
+				   "clientSelectors: [{methods: [GET]}]}\n    - {count: Connections, limit: 3/day}\n";
+	static const struct {
+		enum krl_plan_pods pods;
+		size_t errors, endpoints, from, policies;
+	} cases[] = { { KRL_PODS_UNTOLD, 0, 2, 0, 1 }, { KRL_PODS_NONE, 1, 0, 0, 0 }, { KRL_PODS_KNOWN, 0, 2, 1, 2 } };
+	struct krl_diags errors = { 0 }, notes = { 0 };
+	const struct krl_policy *policy;
+	size_t i, n, k;
+
+	decode(text);
+	for (i = 0; i < COUNT(cases); i++) {
+		struct krl_source_document document = { "f.yaml", only(KRL_KIND_RATE_LIMIT), NULL };
+		struct krl_plan plan = { .pods = cases[i].pods };
+
+		assert_int_equal(krl_compile(&document, 1, 0, &plan, &errors, &notes), 0);
+		assert_int_equal(errors.count, cases[i].errors);
+		assert_int_equal(plan.endpoint_count, cases[i].endpoints);
+		assert_int_equal(plan.from_count, cases[i].from);
+		assert_int_equal(plan.asks_callers, cases[i].from);
+		assert_false(plan.asks_peers);
+		assert_int_equal(plan.policy_count, cases[i].policies);
+		for (n = 0; n < plan.policy_count; n++) {
+			policy = plan.policies[n].policy;
+			assert_int_equal(policy->callers, cases[i].from);
+			for (k = 0; k < policy->tier_count && policy->callers; k++)
+				assert_true(policy->predicates[policy->tiers[k].only - 1].word == plan.from[0]->key);
+		}
+		krl_plan_clear(&plan);
+		krl_diags_clear(&errors);
+	}
+	krl_diags_clear(&notes);
+}
+
+/* A policy that is put together of others, as when a RateLimit is refused, is for the same clients. */
+static void clients_of_an_adopted_rule(void **state)
+{
+	struct krl_policy_builder *builder = krl_policy_builder_new(), *other = krl_policy_builder_new();
+	struct krl_policy policy, adopted;
+	const char *what;
+	__u64 key;
+
+	assert_non_null(builder);
+	key = key_of("podSelector: {matchLabels: {a: b}}");
+	krl_policy_caller(builder, only_term()->from);
+	assert_int_equal(krl_policy_add(builder, 0, 0, true, NULL, 0, &what), 0);
+	krl_policy_caller(builder, NULL);
+	assert_int_equal(krl_policy_add(builder, 1, 1, true, NULL, 0, &what), 0);
+	krl_policy_finish(builder, &policy);
+	assert_int_equal(policy.tier_count, 2);
+	assert_int_equal(policy.tiers[0].only, 1);
+	assert_int_equal(policy.tiers[1].only, 0);
+	assert_int_equal(krl_policy_add(other, 0, 5, true, only_target()->rules[0].selectors, 1, &what), 0);
+	assert_int_equal(krl_policy_adopt(other, 1, 100, &policy, 0, &what), 0);
+	krl_policy_finish(other, &adopted);
+	assert_int_equal(adopted.callers, 1);
+	assert_true(adopted.predicates[adopted.tiers[adopted.tier_of[1]].only - 1].word == key);
+	krl_policy_builder_free(builder);
+	krl_policy_builder_free(other);
+}
+
 static struct krl_pod pod_of(const char *metadata, const char *more)
 {
 	struct krl_pod pod;
@@ -317,6 +383,8 @@ int main(void)
 		cmocka_unit_test_teardown(mistakes, teardown),
 		cmocka_unit_test(keys_of_labels),
 		cmocka_unit_test_teardown(the_kernel_gets_each_selector_once, teardown),
+		cmocka_unit_test_teardown(whose_clients_a_plan_is_for, teardown),
+		cmocka_unit_test_teardown(clients_of_an_adopted_rule, teardown),
 		cmocka_unit_test(workloads_of_pods),
 		cmocka_unit_test(addresses_of_pods),
 		cmocka_unit_test(names_are_shown_with_both_their_ends),

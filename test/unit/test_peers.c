@@ -112,7 +112,7 @@ static int setup(void **state)
 	memset(rows, 0, sizeof(rows));
 	*written = 0;
 	failure = 0;
-	peers = krl_peers_new();
+	peers = krl_peers_new(NULL);
 	krl_peers_write_to(peers, &sink, NULL);
 	return peers ? 0 : -1;
 }
@@ -243,16 +243,13 @@ static void what_was_anothers_goes_first(void **state)
 	wrote("-1 -1.8 +1 +1.8 ");
 	end_pod("a", "10.0.0.1");
 	wrote("-1 -1.8 ");
+	/* Of two that were made at once it is the one that was told of last. */
+	put_pod("c", "10.0.0.1", "web", 1);
+	put_pod("d", "10.0.0.1", "db", 1);
+	wrote("+1 +1.7 -1 -1.7 +1 +1.8 ");
+	remove_pod("d");
+	remove_pod("c");
 	assert_int_equal(row_count(), 0);
-}
-
-static void the_last_one_put_wins_among_equals(void **state)
-{
-	ask_for("web", 7, false);
-	want();
-	put_pod("a", "10.0.0.1", "web", 1);
-	put_pod("b", "10.0.0.1", "db", 1);
-	wrote("+1.7 -1.7 ");
 }
 
 static void what_does_not_matter_writes_nothing(void **state)
@@ -373,6 +370,94 @@ static void what_fails_is_written_later(void **state)
 	assert_int_equal(row_count(), 0);
 }
 
+/* The plan is for clients of pods with the label app=@app, as selector number @number. */
+static void ask_for_callers(const char *app, __u64 number)
+{
+	ask_for(app, number, false);
+	plan.from[plan.from_count - 1]->of_callers = true;
+	plan.asks_peers = plan.from_count > 1;
+	plan.asks_callers = true;
+}
+
+static void put_own_pod(const char *uid, const char *app, const char *phase, const char *node)
+{
+	json_t *object = json_pack("{s:{s:s, s:s, s:s, s:{s:s}}, s:{s:s}, s:{s:s, s:s}}", "metadata", "name", "own", "namespace",
+				   "default", "uid", uid, "labels", "app", app, "spec", "nodeName", node, "status", "phase", phase,
+				   "podIP", "10.0.0.9");
+
+	assert_non_null(object);
+	krl_peers_put_pod(peers, object);
+	json_decref(object);
+}
+
+static size_t awaited(void)
+{
+	unsigned int news;
+
+	return krl_peers_await_netns(peers, &news);
+}
+
+static void clients_by_their_network_namespace(void **state)
+{
+	krl_peers_free(peers);
+	peers = krl_peers_new("here");
+	krl_peers_write_to(peers, &sink, NULL);
+	put_own_pod("u1", "web", "Running", "here");
+	assert_int_equal(awaited(), 0);
+	ask_for_callers("web", 7);
+	want();
+	assert_true(krl_peers_need_callers(peers));
+	assert_false(krl_peers_need_pods(peers));
+	assert_int_equal(awaited(), 1);
+	assert_false(krl_peers_found_netns(peers, "u2", 1));
+	assert_true(krl_peers_found_netns(peers, "u1", 0x0500000000000000));
+	assert_int_equal(awaited(), 0);
+	wrote("+5.7 ");
+	assert_false(krl_peers_found_netns(peers, "u1", 0x0500000000000000));
+	/* What is asked of those that connect is not asked of it, and the other way round. */
+	ask_for("web", 8, false);
+	plan.tells_peers = true;
+	want();
+	wrote("+9 +9.8 ");
+	put_own_pod("u1", "db", "Running", "here");
+	wrote("-9.8 -5.7 ");
+	put_own_pod("u1", "web", "Running", "here");
+	*written = 0;
+	assert_true(krl_peers_found_netns(peers, "u1", 0x0600000000000000));
+	wrote("-5.7 +6.7 ");
+	put_own_pod("u1", "web", "Failed", "here");
+	wrote("-9 -9.8 -6.7 ");
+	put_own_pod("u1", "web", "Running", "here");
+	assert_int_equal(awaited(), 1);
+	krl_peers_found_netns(peers, "u1", 0x0600000000000000);
+	*written = 0;
+	put_own_pod("u2", "web", "Running", "here");
+	wrote("-6.7 ");
+	put_own_pod("u2", "web", "Running", "away");
+	assert_int_equal(awaited(), 0);
+	assert_false(krl_peers_found_netns(peers, "u2", 0x0600000000000000));
+}
+
+static void network_namespaces_of_before_stay_until_they_were_looked_for(void **state)
+{
+	__u8 addr[16], gone[16];
+
+	krl_netns_address(0x0500000000000000, addr);
+	krl_netns_address(0x0600000000000000, gone);
+	put_row(addr, 7, "");
+	put_row(gone, 7, "");
+	ask_for_callers("web", 7);
+	want();
+	krl_peers_list_pods(peers);
+	put_own_pod("u1", "web", "Running", "here");
+	krl_peers_pods_listed(peers);
+	assert_int_equal(row_count(), 2);
+	krl_peers_found_netns(peers, "u1", 0x0500000000000000);
+	krl_peers_netns_found(peers);
+	assert_int_equal(row_count(), 1);
+	assert_true(rows[row_of(addr, 7)].told);
+}
+
 static void many(void **state)
 {
 	char name[32], addr[32];
@@ -380,7 +465,6 @@ static void many(void **state)
 
 	ask_for("web", 7, false);
 	want();
-	krl_peers_write_to(peers, &sink, NULL);
 	for (i = 0; i < 5000; i++) {
 		snprintf(name, sizeof(name), "p%d", i);
 		snprintf(addr, sizeof(addr), "10.1.%d.%d", i / 250, 1 + i % 250);
@@ -392,8 +476,6 @@ static void many(void **state)
 	}
 	put_pod("p1", "10.1.0.2", "web", 1);
 	wrote("+2.7 ");
-	put_pod("p0", "10.1.0.1", "web", 1);
-	wrote("+1.7 ");
 }
 
 int main(void)
@@ -401,7 +483,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(only_what_is_asked_for_is_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_anothers_goes_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_last_one_put_wins_among_equals, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_does_not_matter_writes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(labels_of_namespaces, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_list_does_not_have_goes, setup, teardown),
@@ -409,6 +490,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_an_agent_before_wrote, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_asks_any_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_fails_is_written_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(clients_by_their_network_namespace, setup, teardown),
+		cmocka_unit_test_setup_teardown(network_namespaces_of_before_stay_until_they_were_looked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 	};
 
