@@ -58,7 +58,7 @@ bool krl_store_take_changed(struct krl_store *store);
 bool krl_store_needs_services(struct krl_store *store);
 
 /* Why objects are refused: lines to @errors. */
-void krl_store_complain(const struct krl_store *store, struct krl_diags *errors);
+void krl_store_complain(struct krl_store *store, struct krl_diags *errors);
 
 /* Documents in force, and those that the last reading refused. */
 void krl_store_count(const struct krl_store *store, size_t *ret_valid, size_t *ret_refused);

@@ -17,6 +17,7 @@ static void file_free(struct krl_store_file *file)
 {
 	krl_decoded_file_clear(&file->decoded);
 	krl_diags_clear(&file->errors);
+	free(file->text);
 	free(file->name);
 	free(file);
 }

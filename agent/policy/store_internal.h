@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of the store alone: files and objects in store.c and store_objects.c, by name in
- * store_files.c, what is in force in store_compile.c. */
+/* Shared by the files of the store alone: files and objects in store.c and store_objects.c, those that count in store_services.c, by
+ * name in store_files.c, what is in force in store_compile.c. */
 #ifndef KMESH_RL_STORE_INTERNAL_H
 #define KMESH_RL_STORE_INTERNAL_H
 
@@ -20,6 +20,8 @@ struct krl_store_file {
 	enum krl_kind kind;
 	uint64_t digest;	/* of what it said last */
 	uint64_t service;	/* krl_store_service() of the Service that it is, or is a slice of; 0: neither */
+	bool referred;		/* to that, by a RateLimit */
+	char *text;		/* JSON of what is to be decoded when it is; NULL: it is decoded */
 	struct krl_diags errors;	/* why it is refused */
 };
 
@@ -67,11 +69,20 @@ const struct krl_document *krl_store_in_force(const struct krl_decoded *entry);
 /* A number for the Service @ns/@name; that of two may be the same, though hardly. Never 0. */
 uint64_t krl_store_service(const char *ns, const char *name);
 
-/* Have services be those that RateLimits of objects refer to now. 0, or -ENOMEM. */
+/* Have services be those that RateLimits of objects refer to now, and their objects decoded. 0, or -ENOMEM. */
 int krl_store_find_services(struct krl_store *store);
+
+/* Does a RateLimit refer to @service? As of krl_store_find_services(). */
+bool krl_store_is_referred(const struct krl_store *store, uint64_t service);
 
 /* Is @file, where it is a Service or an EndpointSlice of an API server, of a service that a RateLimit refers to? All else
  * is wanted. */
 bool krl_store_is_wanted(const struct krl_store *store, const struct krl_store_file *file);
+
+/* @file is @object, of which nothing but what is decoded is needed. 0, or -ENOMEM. */
+int krl_store_decode(struct krl_store *store, struct krl_store_file *file, const json_t *object);
+
+/* The same, to be decoded when a RateLimit refers to it. */
+int krl_store_sleep(struct krl_store_file *file, const json_t *object);
 
 #endif

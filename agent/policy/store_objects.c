@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/vec.h"
+#include "json_pick.h"
 #include "store_internal.h"
 
 /* "EndpointSlice NAMESPACE/NAME" */
@@ -13,83 +13,41 @@
 
 static const char *const kind_names[KRL_KINDS] = { "RateLimit", "Service", "EndpointSlice" };
 
-uint64_t krl_store_service(const char *ns, const char *name)
-{
-	const char *parts[] = { ns, "/", name };
-	uint64_t hash = 14695981039346656037u;
-	const char *at;
-	size_t i;
+#define SERVICE_NAME "kubernetes.io/service-name"
 
-	for (i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-		for (at = parts[i]; *at; at++)
-			hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-	return hash ? hash : 1;
-}
+/* What decode_service.c reads. */
+static const struct krl_json_pick picks_of_metadata[] = {
+	{ "name", NULL },
+	{ "namespace", NULL },
+	{ "labels", (const struct krl_json_pick[]){ { SERVICE_NAME, NULL }, { NULL, NULL } } },
+	{ NULL, NULL },
+};
 
-static int compare_services(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+static const struct krl_json_pick picks_of_ports[] = {
+	{ "name", NULL }, { "port", NULL }, { "protocol", NULL }, { "targetPort", NULL }, { NULL, NULL },
+};
 
-	return (x > y) - (x < y);
-}
+static const struct krl_json_pick picks_of_spec[] = {
+	{ "clusterIP", NULL }, { "clusterIPs", NULL }, { "ports", picks_of_ports }, { NULL, NULL },
+};
 
-static bool is_referred(const struct krl_store *store, uint64_t service)
-{
-	return service && store->service_count &&
-	       bsearch(&service, store->services, store->service_count, sizeof(service), compare_services);
-}
+static const struct krl_json_pick picks_of_endpoints[] = {
+	{ "addresses", NULL },
+	{ "nodeName", NULL },
+	{ "topology", (const struct krl_json_pick[]){ { "kubernetes.io/hostname", NULL }, { NULL, NULL } } },
+	{ NULL, NULL },
+};
 
-bool krl_store_is_wanted(const struct krl_store *store, const struct krl_store_file *file)
-{
-	if (!file->object || file->kind == KRL_KIND_RATE_LIMIT)
-		return true;
-	/* Which ports of a slice are meant is known with its Service alone. */
-	return !store->kinds[KRL_KIND_SERVICE].awaited && is_referred(store, file->service);
-}
-
-/* Append the services of @document, which may be NULL. */
-static int add_services(struct krl_store *store, const struct krl_document *document)
-{
-	uint64_t *added;
-	size_t i;
-
-	for (i = 0; document && i < document->rate_limit.target_count; i++) {
-		if (!*document->rate_limit.targets[i].service)
-			continue;
-		added = krl_vec_add(&store->services, &store->service_count);
-		if (!added)
-			return -ENOMEM;
-		*added = krl_store_service(document->ns, document->rate_limit.targets[i].service);
-	}
-	return 0;
-}
-
-int krl_store_find_services(struct krl_store *store)
-{
-	const struct krl_decoded_file *decoded;
-	size_t i, d;
-	int err = 0;
-
-	if (store->services_known)
-		return 0;
-	store->service_count = 0;
-	for (i = 0; !err && i < store->count; i++) {
-		decoded = &store->files[i]->decoded;
-		if (store->files[i]->kind != KRL_KIND_RATE_LIMIT)
-			continue;
-		for (d = 0; !err && d < decoded->count; d++) {
-			err = add_services(store, decoded->documents[d].document);
-			if (!err)
-				err = add_services(store, decoded->documents[d].before);
-		}
-	}
-	if (err)
-		return err;
-	if (store->service_count)
-		qsort(store->services, store->service_count, sizeof(*store->services), compare_services);
-	store->services_known = true;
-	return 0;
-}
+/* NULL: all of it. */
+static const struct krl_json_pick *const picks[KRL_KINDS] = {
+	[KRL_KIND_SERVICE] = (const struct krl_json_pick[]){
+		{ "metadata", picks_of_metadata }, { "spec", picks_of_spec }, { NULL, NULL },
+	},
+	[KRL_KIND_SLICE] = (const struct krl_json_pick[]){
+		{ "metadata", picks_of_metadata }, { "addressType", NULL }, { "ports", picks_of_ports },
+		{ "endpoints", picks_of_endpoints }, { NULL, NULL },
+	},
+};
 
 /* Something is another than before, of @file: does it matter? */
 static int note_change(struct krl_store *store, const struct krl_store_file *file)
@@ -101,7 +59,7 @@ static int note_change(struct krl_store *store, const struct krl_store_file *fil
 	}
 	if (krl_store_find_services(store))
 		return -ENOMEM;
-	store->changed |= is_referred(store, file->service);
+	store->changed |= file->referred;
 	return 0;
 }
 
@@ -134,12 +92,18 @@ static void label_of(enum krl_kind kind, const json_t *object, char ret[LABEL_BY
 	snprintf(ret, LABEL_BYTES, "%s %s/%s", kind_names[kind], ns ? ns : "?", name ? name : "?");
 }
 
-static uint64_t service_of(const struct krl_document *document)
+/* Which service @object is, or is a slice of. */
+static uint64_t service_of(enum krl_kind kind, const json_t *object)
 {
-	if (!document || document->kind == KRL_KIND_RATE_LIMIT)
+	const json_t *metadata = json_object_get(object, "metadata");
+	const char *ns = json_string_value(json_object_get(metadata, "namespace"));
+	const char *name = json_string_value(json_object_get(metadata, "name"));
+
+	if (kind == KRL_KIND_RATE_LIMIT)
 		return 0;
-	return krl_store_service(document->ns, document->kind == KRL_KIND_SERVICE ? document->name
-										  : document->slice.service);
+	if (kind == KRL_KIND_SLICE)
+		name = json_string_value(json_object_get(json_object_get(metadata, "labels"), SERVICE_NAME));
+	return name && *name ? krl_store_service(ns ? ns : "default", name) : 0;
 }
 
 /* @object, which is not what @file was before. */
@@ -147,12 +111,8 @@ static int replace(struct krl_store *store, struct krl_store_file *file, struct 
 {
 	struct krl_decoded_file decoded = { 0 };
 	struct krl_diags errors = { 0 };
-	int err;
+	int err = krl_decode_object(file->name, file->kind, store->node, object, &decoded, &errors);
 
-	/* A slice may have gone from one service to another. */
-	err = note_change(store, file);
-	if (!err)
-		err = krl_decode_object(file->name, file->kind, store->node, object, &decoded, &errors);
 	if (err) {
 		krl_decoded_file_clear(&decoded);
 		krl_diags_clear(&errors);
@@ -164,39 +124,73 @@ static int replace(struct krl_store *store, struct krl_store_file *file, struct 
 	if (err)
 		return err;
 	file->digest = object->digest;
-	file->service = service_of(file->decoded.documents[0].document);
 	return note_change(store, file);
 }
 
-int krl_store_put(struct krl_store *store, enum krl_kind kind, const json_t *object)
+int krl_store_decode(struct krl_store *store, struct krl_store_file *file, const json_t *object)
 {
 	struct krl_json_tree tree;
-	struct krl_store_file *file;
-	char label[LABEL_BYTES];
-	bool is_new;
-	int err;
+	int err = krl_json_tree_build(object, &tree);
 
-	label_of(kind, object, label);
-	is_new = !krl_store_look(store, label);
-	file = krl_store_find(store, label);
-	if (!file)
-		return -ENOMEM;
-	file->offered = true;
-	file->object = true;
-	file->kind = kind;
-	if (is_new)
-		file->known = store->kinds[kind].listed;
-	err = krl_json_tree_build(object, &tree);
 	if (err == -E2BIG) {
 		krl_diags_clear(&file->errors);
-		krl_diags_add(&file->errors, label, 0, 0, "nested too deeply");
+		krl_diags_add(&file->errors, file->name, 0, 0, "nested too deeply");
 		return 0;
 	}
 	if (err)
 		return err;
-	if (is_new || file->digest != tree.digest)
+	if (file->digest != tree.digest)
 		err = replace(store, file, &tree);
 	krl_json_tree_clear(&tree);
+	return err;
+}
+
+/* @object is like this, of which all is picked that is decoded. */
+static int put(struct krl_store *store, struct krl_store_file *file, const json_t *object)
+{
+	uint64_t service = service_of(file->kind, object);
+	int err = file->kind == KRL_KIND_RATE_LIMIT ? 0 : krl_store_find_services(store);
+
+	if (err)
+		return err;
+	/* A slice may have gone from one service to another. */
+	if (service != file->service) {
+		err = note_change(store, file);
+		file->service = service;
+		file->referred = krl_store_is_referred(store, service);
+	}
+	if (err)
+		return err;
+	if (file->kind != KRL_KIND_RATE_LIMIT && !file->referred)
+		return krl_store_sleep(file, object);
+	free(file->text);
+	file->text = NULL;
+	return krl_store_decode(store, file, object);
+}
+
+int krl_store_put(struct krl_store *store, enum krl_kind kind, const json_t *object)
+{
+	struct krl_store_file *file;
+	char label[LABEL_BYTES];
+	json_t *picked;
+	int err;
+
+	label_of(kind, object, label);
+	file = krl_store_look(store, label);
+	if (!file) {
+		file = krl_store_find(store, label);
+		if (!file)
+			return -ENOMEM;
+		file->known = store->kinds[kind].listed;
+	}
+	file->offered = true;
+	file->object = true;
+	file->kind = kind;
+	picked = krl_json_pick(object, picks[kind]);
+	if (!picked)
+		return -ENOMEM;
+	err = put(store, file, picked);
+	json_decref(picked);
 	return err;
 }
 
@@ -251,10 +245,12 @@ bool krl_store_needs_services(struct krl_store *store)
 	return store->service_count;
 }
 
-void krl_store_complain(const struct krl_store *store, struct krl_diags *errors)
+void krl_store_complain(struct krl_store *store, struct krl_diags *errors)
 {
 	size_t i, k;
 
+	/* Without memory, it is about what was referred to before. */
+	krl_store_find_services(store);
 	for (i = 0; i < store->count; i++)
 		for (k = 0; k < store->files[i]->errors.count; k++)
 			if (krl_store_is_wanted(store, store->files[i]))

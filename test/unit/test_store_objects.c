@@ -202,6 +202,50 @@ static void services_count_as_far_as_they_are_referred_to(void **state)
 	assert_false(krl_store_needs_services(store));
 }
 
+/* It is kept as text, with its numbers and words, until a RateLimit refers to it. */
+static void a_service_that_was_there_before_is_the_same(void **state)
+{
+	put_list(KRL_KIND_SERVICE, SERVICE("web", "80", "'serve'"));
+	put_list(KRL_KIND_SLICE, "{'metadata': {'name': 's', 'namespace': 'default', 'labels': {'kubernetes.io/service-name': "
+				 "'web'}}, 'addressType': 'IPv4', 'ports': [{'name': 'http', 'port': 8080, 'protocol': 'TCP'},"
+				 "{'name': 'http', 'port': 8081, 'protocol': 'UDP'}], 'endpoints': [{'addresses': "
+				 "['10.0.0.1'], 'conditions': {'ready': true}, 'nodeName': null}]}");
+	put(KRL_KIND_RATE_LIMIT, LIMIT("web", "{'service': 'web', 'port': 80, " RULES("5/day") "}"));
+	compile();
+	assert_int_equal(errors.count + notes.count, 0);
+	assert_int_equal(plan.endpoint_count, 1);
+	assert_int_equal(plan.endpoints[0].key.port, 8080);
+	/* And when nobody referred to it for a while. */
+	put(KRL_KIND_RATE_LIMIT, LIMIT("web", "{" AT_8080 ", " RULES("5/day") "}"));
+	compile();
+	put(KRL_KIND_SLICE, SLICE("web", "9000", "{'addresses': ['10.0.0.2']}"));
+	put(KRL_KIND_RATE_LIMIT, LIMIT("web", "{'service': 'web', 'port': 80, " RULES("5/day") "}"));
+	compile();
+	assert_int_equal(plan.endpoint_count, 1);
+	assert_int_equal(plan.endpoints[0].key.port, 9000);
+}
+
+static void a_mistake_counts_once_it_is_referred_to(void **state)
+{
+	put(KRL_KIND_SLICE, SLICE("web", "'x'", "{'addresses': ['10.0.0.1']}"));
+	compile();
+	assert_int_equal(errors.count, 0);
+	put(KRL_KIND_RATE_LIMIT, LIMIT("web", "{'service': 'web', " RULES("5/day") "}"));
+	compile();
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.lines[0], "EndpointSlice default/s: ports[0].port: expected an integer from 1 to 65535, "
+					     "found \"x\"");
+}
+
+static void what_of_an_endpoint_is_not_read_is_no_change(void **state)
+{
+	put(KRL_KIND_RATE_LIMIT, LIMIT("web", "{'service': 'web', " RULES("5/day") "}"));
+	assert_true(put(KRL_KIND_SLICE, SLICE("web", "80", "{'addresses': ['10.0.0.1'], 'conditions': {'ready': true}}")));
+	assert_false(put(KRL_KIND_SLICE, SLICE("web", "80", "{'addresses': ['10.0.0.1'], 'conditions': {'ready': false}, "
+							    "'targetRef': {'name': 'pod'}, 'zone': 'a'}")));
+	assert_true(put(KRL_KIND_SLICE, SLICE("web", "80", "{'addresses': ['10.0.0.1'], 'nodeName': 'there'}")));
+}
+
 static void what_is_still_to_be_listed_is_not_taken_for_gone(void **state)
 {
 	put_list(KRL_KIND_RATE_LIMIT, LIMIT("web", "{'service': 'web', 'port': 80, " RULES("5/day") "}"));
@@ -275,6 +319,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_says_nothing_of_itself_is_no_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_ends_what_is_not_in_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(services_count_as_far_as_they_are_referred_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_service_that_was_there_before_is_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_mistake_counts_once_it_is_referred_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_of_an_endpoint_is_not_read_is_no_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_still_to_be_listed_is_not_taken_for_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(endpoints_on_other_nodes_are_for_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_object_is_refused, setup, teardown),
