@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "json.h"
+
 const char *krl_answer_meta(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json_object_get(object, "metadata"), key));
@@ -12,7 +14,7 @@ const char *krl_answer_meta(const json_t *object, const char *key)
 
 json_t *krl_answer_page(const char *bytes, size_t len)
 {
-	json_t *root = json_loadb(bytes, len, 0, NULL), *items = json_object_get(root, "items");
+	json_t *root = krl_k8s_json(bytes, len), *items = json_object_get(root, "items");
 
 	/* A list without items may be null, which is what Go makes of a nil slice. */
 	if (items && (json_is_array(items) || json_is_null(items)) && *krl_answer_meta(root, "resourceVersion"))
@@ -23,7 +25,7 @@ json_t *krl_answer_page(const char *bytes, size_t len)
 
 bool krl_answer_event(const char *line, size_t len, struct krl_watch_event *ret)
 {
-	json_t *root = json_loadb(line, len, 0, NULL);
+	json_t *root = krl_k8s_json(line, len);
 
 	*ret = (struct krl_watch_event){ .root = root, .type = json_string_value(json_object_get(root, "type")),
 				   .object = json_object_get(root, "object") };

@@ -11,6 +11,7 @@
 #include "agent/loop/handle.h"
 #include "answer.h"
 #include "backoff.h"
+#include "json.h"
 #include "lines.h"
 
 /* What client-go asks for as well (tools/pager, defaultPageSize). */
@@ -181,7 +182,7 @@ static bool on_body(void *arg, long status, const char *bytes, size_t len)
 /* The answer said no, or there was none. */
 static void refused(struct krl_watch *w, const struct krl_http_result *result)
 {
-	json_t *body = w->lines.len ? json_loadb(w->lines.bytes, w->lines.len, 0, NULL) : NULL;
+	json_t *body = w->lines.len ? krl_k8s_json(w->lines.bytes, w->lines.len) : NULL;
 	unsigned int after_s = result->retry_after_s;
 	char text[KRL_K8S_ERROR_BYTES];
 	struct krl_status said;

@@ -10,6 +10,7 @@
 #include "agent/base/log.h"
 #include "agent/k8s/answer.h"
 #include "agent/k8s/backoff.h"
+#include "agent/k8s/json.h"
 #include "status_internal.h"
 
 /* The manager of what is no node's own: agents write it as one. */
@@ -185,7 +186,7 @@ static bool is_kept(const struct krl_statuses *s, const json_t *status)
 
 static void status_written(struct krl_statuses *s, struct krl_status_entry *e)
 {
-	json_t *object = s->lines.len ? json_loadb(s->lines.bytes, s->lines.len, 0, NULL) : NULL;
+	json_t *object = s->lines.len ? krl_k8s_json(s->lines.bytes, s->lines.len) : NULL;
 	json_t *status = json_object_get(object, "status");
 	char text[KRL_K8S_ERROR_BYTES];
 
@@ -238,7 +239,7 @@ static void event_refused(struct krl_statuses *s, struct krl_status_entry *e, lo
 
 static void refused(struct krl_statuses *s, struct krl_status_entry *e, const struct krl_http_result *result)
 {
-	json_t *body = s->lines.len ? json_loadb(s->lines.bytes, s->lines.len, 0, NULL) : NULL;
+	json_t *body = s->lines.len ? krl_k8s_json(s->lines.bytes, s->lines.len) : NULL;
 	const char *what = s->lane == KRL_LANE_STATUS ? "status" : "events";
 	unsigned int after_s = result->retry_after_s;
 	struct krl_setback *lane = &s->lanes[s->lane];

@@ -78,7 +78,7 @@ function* structural(node, path) {
   if (node.default !== undefined && !new Ajv({strict: false}).validate(node, node.default))
     yield `${path}: the default is not valid`
   for (const name of node.required ?? [])
-    if (!node.properties?.[name])
+    if (node.type && !node.properties?.[name])
       yield `${path}: ${name}, which is required, is not there`
   for (const [key, property] of Object.entries(node.properties ?? {}))
     yield* structural(property, `${path}.${key}`)

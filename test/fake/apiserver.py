@@ -74,6 +74,15 @@ def expired(code=410):
     return status(code, "Expired", "too old resource version: 1 (2)")
 
 
+def known_token(token):
+    """Whether it may once have been a page's. apiserver, pkg/storage/continue.go: what cannot be read is 400, what is too old
+    410."""
+    try:
+        return base64.b64decode(token, validate=True).count(b"/") == 2
+    except ValueError:
+        return False
+
+
 class Kind:
     def __init__(self, group_version, kind, plural):
         self.group_version, self.kind, self.plural = group_version, kind, plural
@@ -184,10 +193,12 @@ class ApiServer:
             # CRD, "Status subresource": generation counts changes of all but metadata and status, and what is put
             # beside the subresource says nothing of the status.
             # apiserver, pkg/registry/rest, BeforeDelete(): that it is to go as soon as finalizers let it counts too.
-            was = before or {"metadata": {"generation": 0}}
-            metadata["generation"] = was["metadata"]["generation"] + (
-                was.get("spec") != stored.get("spec") or
-                was["metadata"].get("deletionTimestamp") != metadata.get("deletionTimestamp"))
+            was = before or {"metadata": {}}
+            # Services have none (kubernetes, pkg/registry/core/service/strategy.go).
+            if kind.kind != "Service":
+                metadata["generation"] = was["metadata"].get("generation", 0) + (
+                    was.get("spec") != stored.get("spec") or
+                    was["metadata"].get("deletionTimestamp") != metadata.get("deletionTimestamp"))
             metadata["managedFields"] = [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
             if kind.kind == "RateLimit":
                 stored.pop("status", None)
@@ -377,10 +388,10 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
         limit = int(query.get("limit", 0))
         with api.lock:
             if "continue" in query:
-                if query["continue"] not in api.pages:
-                    page = None
-                else:
-                    page = api.pages.pop(query["continue"])
+                page = api.pages.get(query["continue"])
+                if not page and not known_token(query["continue"]):
+                    self.refuse(400, "BadRequest", "continue key is not valid")
+                    return
             else:
                 page = api.version, [kind.objects[key] for key in sorted(kind.objects, key=str)
                                      if namespace in (None, key[0]) and partial.selects(query, kind.objects[key])]

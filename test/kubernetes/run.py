@@ -13,12 +13,15 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -90,6 +93,24 @@ class Cluster:
         wait_for("kubectl proxy listens", lambda: os.path.exists(path))
         return path
 
+    def restarts(self, command):
+        """A socket in the file system: whoever connects has @command run here, outside of the case's namespaces, and is
+        told what it complains about."""
+        path = os.path.join(self.root, "restart.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            while True:
+                asked, _ = listener.accept()
+                with asked, tempfile.TemporaryFile("w+") as said:
+                    done = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False)
+                    said.seek(0)
+                    asked.sendall((f"exit status {done.returncode}: {said.read()}" if done.returncode else "").encode())
+        threading.Thread(target=serve, daemon=True).start()
+        return path
+
     def server(self):
         """Where it is, and whose certificate it has, for agents."""
         config = json.loads(self.kubectl("config", "view", "--minify", "--raw", "--flatten", "-o", "json"))
@@ -155,14 +176,15 @@ class Cluster:
 
     def make(self, helm, restart):
         """What test/kubernetes/cluster.py works with."""
-        version = self.kubectl.json("version")["serverVersion"]
+        version = self.kubectl.json("version")["serverVersion"]["gitVersion"]
         self.make_namespaces()
         definition_was_there = self.kubectl.has(DEFINITION)
         self.install()
         return {"namespaces": self.namespaces, "account": self.account(), "kubectl": self.kubectl.command,
-                "admin": self.proxy(), "server": self.server(), "restart": restart, "helm": helm,
-                "version": [int(version["major"]), int("".join(filter(str.isdigit, version["minor"])))],
-                "git_version": version["gitVersion"], "bare": self.is_bare(), "owned": not definition_was_there,
+                "admin": self.proxy(), "server": self.server(),
+                "restart": self.restarts(restart) if restart else None, "helm": helm,
+                "version": [int(part) for part in re.match(r"v(\d+)\.(\d+)", version).groups()],
+                "git_version": version, "bare": self.is_bare(), "owned": not definition_was_there,
                 "policies": self.has_policies()}
 
 

@@ -44,7 +44,7 @@ def services(env):
     wait_for("one endpoint", lambda: env.item()["endpoints"] == 1)
     equal(cluster.admitted(9), 9, "requests admitted on the endpoint that is gone")
     cluster.delete("endpointslice", "web-x7k2p")
-    wait_for("no endpoint", lambda: not env.stats())
+    wait_for("no endpoint", lambda: env.item()["endpoints"] == 0)
     expect("the limits in force stay" not in agent.text(), f"{DISCOVERY} is not found in silence: {agent.text()}")
 
 
