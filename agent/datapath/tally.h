@@ -21,6 +21,7 @@ struct krl_tally_limited {
 	__u64 descriptor[2];
 	const struct krl_kept *kept;	/* who that is; NULL: it is not known any more */
 	__u64 count;
+	struct krl_llm_stats used;	/* of a rule that counts LLMTokens */
 };
 
 /* Zero at first. */
