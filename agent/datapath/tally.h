@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/histograms.h>
 
 #include "stats.h"
 #include "values.h"

@@ -37,9 +37,6 @@ enum {
 	KRL_MAX_CHARGES = 65536,	/* requests to model servers whose answers are not done, on one node */
 	KRL_MAX_USED = 16384,		/* models, and values that pick a bucket, whose tokens are counted for display */
 	KRL_MODEL_BYTES = 64,		/* of a model's name that are kept */
-	KRL_MAX_USAGES = 128,		/* models, by operation, of which histograms are kept */
-	KRL_USAGE_BUCKETS = 15,		/* see bpf/lib/histogram.h */
-	KRL_LATENCY_BUCKETS = 15,
 	KRL_MAX_COSTS = KRL_MAX_RULES,
 	KRL_MAX_PEERS = 1 << 17,	/* addresses of pods that are told apart */
 	KRL_MAX_PEER_MEETS = 1 << 18,	/* ... times the selectors that each meets */
@@ -296,37 +293,6 @@ struct krl_llm_model_key {
 	char model[KRL_MODEL_BYTES];	/* NUL padded */
 };
 
-/* What was asked of a model, as far as it can be told, and which of its tokens. */
-enum krl_usage_operation { KRL_USAGE_CHAT, KRL_USAGE_COMPLETION, KRL_USAGE_EMBEDDINGS, KRL_USAGE_OPERATIONS };
-enum krl_usage_type {
-	KRL_USAGE_INPUT,
-	KRL_USAGE_OUTPUT,
-	KRL_USAGE_CACHED_INPUT,
-	KRL_USAGE_REASONING,
-	KRL_USAGE_TOTAL,
-	KRL_USAGE_TYPES
-};
-
-/* As the length of a name: all models that find no room in krl_llm_usages. */
-#define KRL_USAGE_OTHERS (~0U)
-
-/* How many requests used how many tokens. */
-struct krl_usage_histogram {
-	__u64 buckets[KRL_USAGE_BUCKETS];
-	__u64 sum;
-};
-
-/* Rows of krl_llm_usages, which stay. */
-struct krl_usage {
-	struct krl_usage_histogram of[KRL_USAGE_TYPES];
-};
-
-/* How long decisions took, of those that are looked at. Row 0 of krl_latency, per CPU. */
-struct krl_latency {
-	__u64 buckets[KRL_LATENCY_BUCKETS];
-	__u64 sum_ns;
-};
-
 /* Of krl_limited too: how many requests of whom a rule refused; those that were not seen for longest go when there is
  * no room. */
 struct krl_llm_user_key {
@@ -495,8 +461,6 @@ _Static_assert(sizeof(struct krl_rule) == 80, "ABI");
 _Static_assert(sizeof(struct krl_llm_stats) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_model_key) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_user_key) == 24, "ABI");
-_Static_assert(sizeof(struct krl_usage) == 128 * KRL_USAGE_TYPES, "ABI");
-_Static_assert(sizeof(struct krl_latency) == 128, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 56, "ABI");
