@@ -32,9 +32,9 @@ static const char usage[] =
 	"  --bpffs DIR            where maps and links are pinned (" KRL_DEFAULT_BPFFS ")\n"
 	"  --cgroup DIR           cgroup v2 directory whose sockets are covered (the root)\n"
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
-	"  --metrics ADDRESS:PORT where /metrics, /healthz and /readyz are; off: nowhere (" DEFAULT_METRICS ")\n"
+	"  --metrics HOST:PORT    where /metrics, /healthz and /readyz are, or off (" DEFAULT_METRICS ")\n"
 	"  --metrics-top N        tell of the N who were limited most, 0 to 1000 (0)\n"
-	"  --bpf-stats            have the kernel measure BPF programs, at the cost of a clock's reading or two a run\n"
+	"  --bpf-stats            have the kernel measure BPF programs, which costs each run a little\n"
 	"  --clock FILE           read the time for schedules from FILE, for tests\n"
 	"  --log-level LEVEL      error, warn, info (default) or debug\n"
 	"  --log-format FORMAT    logfmt (default) or json\n"
@@ -214,7 +214,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 			break;
 		case METRICS:
 			if (parse_metrics(optarg, &ret->metrics))
-				return usage_error("--metrics: expected ADDRESS:PORT, :PORT or off, found", optarg);
+				return usage_error("--metrics: expected HOST:PORT, :PORT or off, found", optarg);
 			break;
 		case TOP:
 			if (parse_number(optarg, 0, KRL_METRICS_TOP_MAX, &ret->metrics_top))

@@ -8,6 +8,7 @@
 
 #include <kmesh_rl/abi.h>
 #include <kmesh_rl/cost.h>
+#include <kmesh_rl/histograms.h>
 #include <kmesh_rl/peers.h>
 #include <kmesh_rl/reasons.h>
 #include <kmesh_rl/usage.h>

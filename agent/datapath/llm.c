@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <kmesh_rl/histograms.h>
 
 #include "internal.h"
 #include "late.h"

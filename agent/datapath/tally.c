@@ -26,6 +26,8 @@ static const struct krl_pinned usages_map = { "krl_llm_usages", BPF_MAP_TYPE_HAS
 					      sizeof(struct krl_usage), KRL_MAX_USAGES };
 static const struct krl_pinned limited_map = { "krl_limited", BPF_MAP_TYPE_LRU_HASH, sizeof(struct krl_llm_user_key),
 					       sizeof(__u64), KRL_MAX_USED };
+static const struct krl_pinned users_map = { "krl_llm_users", BPF_MAP_TYPE_LRU_HASH, sizeof(struct krl_llm_user_key),
+					     sizeof(struct krl_llm_stats), KRL_MAX_USED };
 static const struct krl_pinned sockets_map = { "krl_sockets", BPF_MAP_TYPE_SOCKHASH, 8, 8, KRL_MAX_CONNS };
 static const struct krl_pinned senders_map = { "krl_senders", BPF_MAP_TYPE_SOCKHASH, 8, 8, KRL_MAX_CONNS };
 
@@ -106,6 +108,28 @@ void krl_tally_sort(struct krl_tally *tally, size_t top)
 		tally->limited_count = top;
 }
 
+/* What those used who were limited by rules that count LLMTokens. */
+static int read_used(struct krl_tally *tally, const char *bpffs)
+{
+	struct krl_tally_limited *limited;
+	struct krl_llm_user_key key = {};
+	int fd = krl_pinned_open(bpffs, &users_map, BPF_F_RDONLY);
+	size_t i;
+
+	if (fd < 0)
+		return fd;
+	for (i = 0; i < tally->limited_count; i++) {
+		limited = &tally->limited[i];
+		memcpy(key.descriptor, limited->descriptor, sizeof(key.descriptor));
+		key.rule_id = limited->rule->id;
+		/* One that was never let through has no row. */
+		if (limited->rule->flags & KRL_RULE_LLM)
+			bpf_map_lookup_elem(fd, &key, &limited->used);
+	}
+	close(fd);
+	return 0;
+}
+
 /* Of rules and whom they refused. */
 static int read_limited(struct reader *r, const char *bpffs, const struct krl_stats *rules, size_t top)
 {
@@ -124,7 +148,7 @@ static int read_limited(struct reader *r, const char *bpffs, const struct krl_st
 	krl_tally_sort(&r->tally, top);
 	for (i = 0; i < r->tally.limited_count; i++)
 		r->tally.limited[i].kept = krl_values_find(&r->tally.values, r->tally.limited[i].descriptor);
-	return err;
+	return err ? err : read_used(&r->tally, bpffs);
 }
 
 /* How many sockets @map has, which cannot be read; about, when others come and go meanwhile. */

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include <kmesh_rl/histograms.h>
 #include <kmesh_rl/usage.h>
 
 #include "stats.h"
@@ -21,6 +22,7 @@ struct krl_tally_limited {
 	__u64 descriptor[2];
 	const struct krl_kept *kept;	/* who that is; NULL: it is not known any more */
 	__u64 count;
+	struct krl_llm_stats used;	/* of a rule that counts LLMTokens */
 };
 
 /* Zero at first. */

@@ -139,6 +139,23 @@ int krl_used_each_user(const char *bpffs, void (*each)(void *arg, const void *ke
 	return krl_pinned_each(bpffs, &users_map, KRL_MAX_USED, each, arg);
 }
 
+int krl_used_read_models(const char *bpffs, const struct krl_stats *rules, struct krl_used *ret)
+{
+	struct krl_used used = {};
+	struct reader r = { .used = &used };
+	int err = krl_used_of(&used, rules);
+
+	if (!err && used.rule_count)
+		err = krl_pinned_each(bpffs, &models_map, KRL_MAX_USED, on_model, &r);
+	err = err ? err : r.err;
+	if (err) {
+		krl_used_free(&used);
+		return err;
+	}
+	*ret = used;
+	return 0;
+}
+
 int krl_used_read(const char *bpffs, const struct krl_stats *rules, size_t limit, struct krl_used *ret)
 {
 	struct krl_used used = {};

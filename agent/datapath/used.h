@@ -41,6 +41,9 @@ struct krl_used {
 int krl_used_read(const char *bpffs, const struct krl_stats *rules, size_t limit, struct krl_used *ret);
 void krl_used_free(struct krl_used *used);
 
+/* The same without KRL_USED_USER, in any order: cheap where no rule counts LLMTokens. */
+int krl_used_read_models(const char *bpffs, const struct krl_stats *rules, struct krl_used *ret);
+
 /* Call @each for each row of krl_llm_users; as krl_stats_read. */
 int krl_used_each_user(const char *bpffs,
 		       void (*each)(void *arg, const void *key, const void *tokens), void *arg);

@@ -76,11 +76,43 @@ static void write_each(const struct krl_stats *stats, struct krl_exposition *e, 
 	}
 }
 
+/* The tokens @used of @rule, by the model, or the user, @whose. */
+static void write_tokens(const struct krl_stats_row *rule, struct krl_metrics_label whose, const struct krl_llm_stats *used,
+			 struct krl_exposition *e)
+{
+	const struct {
+		const char *type;
+		uint64_t tokens;
+	} counts[] = {
+		{ "input", used->input },	  { "output", used->output }, { "cached_input", used->cached_input },
+		{ "reasoning", used->reasoning }, { "total", used->total },
+	};
+	struct labels labels = labels_of(rule);
+	size_t i;
+
+	labels.of[OF_RULE] = (struct krl_metrics_label){ "type", NULL };
+	labels.of[OF_RULE + 1] = whose;
+	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		labels.of[OF_RULE].value = counts[i].type;
+		krl_exposition_count(e, labels.of, counts[i].tokens);
+	}
+}
+
+static void add_tokens(struct krl_llm_stats *to, const struct krl_llm_stats *what)
+{
+	to->input += what->input;
+	to->output += what->output;
+	to->total += what->total;
+	to->cached_input += what->cached_input;
+	to->reasoning += what->reasoning;
+}
+
 /* One of those who were limited most. */
 struct user {
 	const struct krl_stats_row *rule;
 	char name[KRL_EXPOSITION_CUT_BYTES + 1];
 	uint64_t count;
+	struct krl_llm_stats used;
 };
 
 static void name_of(const struct krl_tally_limited *limited, char ret[KRL_EXPOSITION_CUT_BYTES + 1])
@@ -94,32 +126,44 @@ static void name_of(const struct krl_tally_limited *limited, char ret[KRL_EXPOSI
 	free(text);
 }
 
-/* Several descriptors may look the same, as values that are cut do: those are one. */
+/* Several descriptors may look the same, as values that are cut do: those are one. Returns how many there are in @ret. */
+static size_t users_of(const struct krl_tally *tally, struct user *ret)
+{
+	size_t i, at, count = 0;
+
+	for (i = 0; i < tally->limited_count; i++) {
+		ret[count] = (struct user){ .rule = tally->limited[i].rule };
+		name_of(&tally->limited[i], ret[count].name);
+		for (at = 0; ret[at].rule != ret[count].rule || strcmp(ret[at].name, ret[count].name); at++)
+			;
+		ret[at].count += tally->limited[i].count;
+		add_tokens(&ret[at].used, &tally->limited[i].used);
+		count += at == count;
+	}
+	return count;
+}
+
 static void write_limited(const struct krl_tally *tally, struct krl_exposition *e)
 {
 	struct user *users = calloc(tally->limited_count + 1, sizeof(*users));
 	struct labels labels;
-	size_t i, at, count = 0;
+	size_t i, count;
 
 	if (!users) {
 		e->failed = true;
 		return;
 	}
-	for (i = 0; i < tally->limited_count; i++) {
-		users[count].rule = tally->limited[i].rule;
-		users[count].count = 0;
-		name_of(&tally->limited[i], users[count].name);
-		for (at = 0; users[at].rule != users[count].rule || strcmp(users[at].name, users[count].name); at++)
-			;
-		users[at].count += tally->limited[i].count;
-		count += at == count;
-	}
+	count = users_of(tally, users);
 	krl_exposition_begin(e, KRL_METRIC_LIMITED);
 	for (i = 0; i < count; i++) {
 		labels = labels_of(users[i].rule);
 		labels.of[OF_RULE] = (struct krl_metrics_label){ "user", users[i].name };
 		krl_exposition_count(e, labels.of, users[i].count);
 	}
+	krl_exposition_begin(e, KRL_METRIC_LLM_USER_TOKENS);
+	for (i = 0; i < count; i++)
+		if (users[i].rule->flags & KRL_RULE_LLM)
+			write_tokens(users[i].rule, (struct krl_metrics_label){ "user", users[i].name }, &users[i].used, e);
 	free(users);
 }
 
@@ -148,36 +192,6 @@ static void write_answers(const struct krl_stats *stats, struct krl_exposition *
 		if (stats->rows[i].flags & KRL_RULE_LLM)
 			krl_exposition_count(e, labels.of, stats->rows[i].used.debited);
 	}
-}
-
-static void write_tokens(const struct krl_stats_row *rule, const char *model, const struct krl_llm_stats *used,
-			 struct krl_exposition *e)
-{
-	const struct {
-		const char *type;
-		uint64_t tokens;
-	} counts[] = {
-		{ "input", used->input },	  { "output", used->output }, { "cached_input", used->cached_input },
-		{ "reasoning", used->reasoning }, { "total", used->total },
-	};
-	struct labels labels = labels_of(rule);
-	size_t i;
-
-	labels.of[OF_RULE] = (struct krl_metrics_label){ "type", NULL };
-	labels.of[OF_RULE + 1] = (struct krl_metrics_label){ "model", model };
-	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
-		labels.of[OF_RULE].value = counts[i].type;
-		krl_exposition_count(e, labels.of, counts[i].tokens);
-	}
-}
-
-static void add_tokens(struct krl_llm_stats *to, const struct krl_llm_stats *what)
-{
-	to->input += what->input;
-	to->output += what->output;
-	to->total += what->total;
-	to->cached_input += what->cached_input;
-	to->reasoning += what->reasoning;
 }
 
 /* Take @what away from @from, at most all: the two were not read at the same time. */
@@ -257,11 +271,11 @@ static void write_models(const struct krl_snapshot *s, struct krl_exposition *e)
 		rest = row->used;
 		for (; at < count && shares[at].rule == row; at++) {
 			memcpy(model, shares[at].model, KRL_MODEL_BYTES);
-			write_tokens(row, model, &shares[at].used, e);
+			write_tokens(row, (struct krl_metrics_label){ "model", model }, &shares[at].used, e);
 			take_tokens(&rest, &shares[at].used);
 		}
 		if (rest.total)
-			write_tokens(row, KRL_METRICS_OTHERS, &rest, e);
+			write_tokens(row, (struct krl_metrics_label){ "model", KRL_METRICS_OTHERS }, &rest, e);
 	}
 	free(shares);
 }

@@ -373,7 +373,7 @@ int krl_metrics_start(uv_loop_t *loop, const struct krl_metrics_options *options
 	if (err) {
 		snprintf(ret_error, KRL_METRICS_ERROR_BYTES, "metrics at %s: %s%s", options->address, strerror(-err),
 			 err == -EADDRINUSE ? " (another agent, or another program, listens there: say --metrics "
-					      "ADDRESS:PORT or --metrics off)" : "");
+					      "HOST:PORT or --metrics off)" : "");
 		krl_metrics_stop(m);
 		return err;
 	}

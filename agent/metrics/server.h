@@ -34,7 +34,7 @@ struct krl_metrics_options {
 
 struct krl_metrics;
 
-/* "ADDRESS:PORT": an IPv4 address, an IPv6 address in brackets, localhost, or nothing for all addresses. 0, or -EINVAL. */
+/* "HOST:PORT": an IPv4 address, an IPv6 address in brackets, localhost, or nothing for all addresses. 0, or -EINVAL. */
 int krl_metrics_address(const char *text, struct sockaddr_storage *ret);
 
 /* Listen on @options->address, and answer on @loop until krl_metrics_stop(). 0; or -errno with one line in @ret_error:

@@ -13,7 +13,7 @@ int krl_snapshot_read(const char *bpffs, size_t top, struct krl_snapshot *snapsh
 	int err = krl_stats_read(bpffs, &snapshot->stats);
 
 	if (!err)
-		err = krl_used_read(bpffs, &snapshot->stats, 0, &snapshot->used);
+		err = krl_used_read_models(bpffs, &snapshot->stats, &snapshot->used);
 	if (!err)
 		err = krl_tally_read(bpffs, &snapshot->stats, top, &snapshot->tally);
 	if (err)

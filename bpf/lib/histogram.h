@@ -3,7 +3,7 @@
 #ifndef KMESH_RL_HISTOGRAM_H
 #define KMESH_RL_HISTOGRAM_H
 
-#include <kmesh_rl/usage.h>
+#include <kmesh_rl/histograms.h>
 
 #include "compiler.h"
 

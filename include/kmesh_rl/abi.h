@@ -37,9 +37,6 @@ enum {
 	KRL_MAX_CHARGES = 65536,	/* requests to model servers whose answers are not done, on one node */
 	KRL_MAX_USED = 16384,		/* models, and values that pick a bucket, whose tokens are counted for display */
 	KRL_MODEL_BYTES = 64,		/* of a model's name that are kept */
-	KRL_MAX_USAGES = 128,		/* models, by operation, of which histograms are kept */
-	KRL_USAGE_BUCKETS = 15,		/* see bpf/lib/histogram.h */
-	KRL_LATENCY_BUCKETS = 15,
 	KRL_MAX_COSTS = KRL_MAX_RULES,
 };
 
@@ -245,12 +242,6 @@ struct krl_rule {
 	__u64 reserve_max;	/* ... the most that one request holds: 1 .. max_tokens */
 };
 
-/* How long decisions took, of those that are looked at. Row 0 of krl_latency, per CPU. */
-struct krl_latency {
-	__u64 buckets[KRL_LATENCY_BUCKETS];
-	__u64 sum_ns;
-};
-
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
 struct krl_rule_info {
 	__u32 id;
@@ -398,7 +389,6 @@ _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
 _Static_assert(sizeof(struct krl_counted) == 88, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
 _Static_assert(sizeof(struct krl_rule) == 80, "ABI");
-_Static_assert(sizeof(struct krl_latency) == 128, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
 _Static_assert(sizeof(struct krl_config) == 56, "ABI");

@@ -25,31 +25,6 @@ struct krl_llm_model_key {
 	char model[KRL_MODEL_BYTES];	/* NUL padded */
 };
 
-/* What was asked of a model, as far as it can be told, and which of its tokens. */
-enum krl_usage_operation { KRL_USAGE_CHAT, KRL_USAGE_COMPLETION, KRL_USAGE_EMBEDDINGS, KRL_USAGE_OPERATIONS };
-enum krl_usage_type {
-	KRL_USAGE_INPUT,
-	KRL_USAGE_OUTPUT,
-	KRL_USAGE_CACHED_INPUT,
-	KRL_USAGE_REASONING,
-	KRL_USAGE_TOTAL,
-	KRL_USAGE_TYPES
-};
-
-/* As the length of a name: all models that find no room in krl_llm_usages. */
-#define KRL_USAGE_OTHERS (~0U)
-
-/* How many requests used how many tokens. */
-struct krl_usage_histogram {
-	__u64 buckets[KRL_USAGE_BUCKETS];
-	__u64 sum;
-};
-
-/* Rows of krl_llm_usages, which stay. */
-struct krl_usage {
-	struct krl_usage_histogram of[KRL_USAGE_TYPES];
-};
-
 /* Of krl_limited too: how many requests of whom a rule refused; those that were not seen for longest go when there is
  * no room. */
 struct krl_llm_user_key {
@@ -69,6 +44,5 @@ struct krl_charge_key {
 _Static_assert(sizeof(struct krl_llm_stats) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_model_key) == 72, "ABI");
 _Static_assert(sizeof(struct krl_llm_user_key) == 24, "ABI");
-_Static_assert(sizeof(struct krl_usage) == 128 * KRL_USAGE_TYPES, "ABI");
 
 #endif

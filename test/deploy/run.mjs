@@ -9,7 +9,7 @@ import {compile as compileSchema, parseYaml, plain, readDefinition} from '../crd
 import {read} from '../crds/corpus.mjs'
 import {compile as compilePolicy} from './admission.mjs'
 import {args, factsOf} from './facts.mjs'
-import {differs, nameOf, Renderer} from './render.mjs'
+import {differs, nameOf, Renderer, run} from './render.mjs'
 import {problemsOf} from './schemas.mjs'
 
 const [build, top, results, kubectl, helm] = process.argv.slice(2)
@@ -130,12 +130,19 @@ function checkPolicy(policy) {
     used.has(at) ? undefined : 'no document of test/crds/agent-only'))
 }
 
+// The alerts, by Prometheus' own tool.
+async function checkAlerts() {
+  for (const [verb, file] of [['check', 'deploy/prometheus/kmesh-rl.rules.yaml'], ['test', 'test/deploy/kmesh-rl.rules.test.yaml']])
+    await attempt('alerts', `promtool ${verb} rules`, () => (run('promtool', [verb, 'rules', join(top, file)]), undefined))
+}
+
 const yaml = path => parseYaml(readFileSync(join(top, path), 'utf8')).map(({value}) => plain(value))
 const [daemonset] = yaml('deploy/base/daemonset.yaml')
 const [detach] = yaml('deploy/detach/daemonset.yaml')
 
 await checkBroken(daemonset)
 checkPolicy(yaml('deploy/admission.yaml')[0])
+await checkAlerts()
 for (const {name, reason, verdict} of factsOf({build, top, daemonset, detach, roles: yaml('deploy/base/rbac.yaml'), yaml}))
   report('manifest', name, reason, verdict)
 if (kubectl)

@@ -108,7 +108,7 @@ class Prometheus:
         root = os.path.join(env.root, "prometheus")
         os.mkdir(root)
         with open(os.path.join(root, "prometheus.yml"), "w", encoding="utf-8") as file:
-            json.dump({"global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
+            json.dump({"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
                        "rule_files": list(rules),
                        "scrape_configs": [{"job_name": "kmesh-rl", "static_configs": [{"targets": [f"{HOST}:{PORT}"]}]}]},
                       file)

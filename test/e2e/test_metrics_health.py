@@ -2,8 +2,10 @@
 """Whether an agent answers probes and scrapes, whoever else asks, and what it says when it cannot."""
 
 import os
+import select
 import socket
 
+import bpfmap
 from apiserver import refuse
 from client import equal, expect, get
 from documents import ratelimit
@@ -146,3 +148,26 @@ def slow_clients_hold_up_nobody(env):
     equal(scraper.status("/metrics"), 200, "status beside others that ask at the same time")
     for client in several:
         client.close()
+
+
+@case(alone=True)
+def a_million_buckets_hold_up_nobody(env):
+    """Reading them takes a while, in which the agent answers others, and is not taken for dead."""
+    scraper = Scraper(env)
+    env.server()
+    env.limit(rules=["{name: all, limit: 1/hour, clientSelectors: [{headers: [{name: x-user, type: Distinct}]}]}"])
+    bpfmap.fill(os.path.join(env.bpffs, "krl_buckets"))
+    equal([env.connect().ask(get("/", "x-user: a")).status for _ in range(2)], [200, 429], "answers by the overflow bucket")
+    asked = Slow(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    longest, count = 0, 0
+    while not select.select([asked.sock], [], [], 0)[0]:
+        longest = max(longest, seconds(lambda: equal(scraper.status("/healthz"), 200, "status of /healthz")))
+        reply = env.connect().ask(get("/", "x-user: a"))
+        equal((reply.status, reply.field("Retry-After") is not None), (429, True), "a whole answer meanwhile")
+        count += 1
+    expect(count, "the page took no time at all")
+    expect(longest < 1, f"/healthz took {longest} s while the page was read")
+    expect(scraper.value("kmesh_ratelimit_buckets") > 1 << 19, "buckets in use")
+    equal(scraper.value("kmesh_ratelimit_overflow_buckets"), 1, "overflow buckets in use")
+    expect(scraper.value("kmesh_ratelimit_reasons_total", reason="bucket_overflow") >= 2, "requests that found no room")
+    print(f"{count} others were served, the longest in {longest:.3f} s")

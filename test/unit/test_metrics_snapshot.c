@@ -92,11 +92,13 @@ static struct krl_kept kept_of(const char *value)
 
 static void users_that_look_the_same_are_one(void **state)
 {
-	struct krl_stats_row rows[] = { row_of("web", 0), row_of("api", 0) };
+	struct krl_stats_row rows[] = { row_of("web", KRL_RULE_LLM), row_of("api", 0) };
 	const struct krl_kept alice = kept_of("alice"), again = kept_of("alice");
 	struct krl_tally_limited limited[] = {
-		{ &rows[0], { 1, 2 }, &alice, 50 }, { &rows[1], { 1, 2 }, &alice, 40 }, { &rows[0], { 3, 4 }, &again, 5 },
-		{ &rows[0], { 0xabcdef0123, 4 }, NULL, 4 },
+		{ &rows[0], { 1, 2 }, &alice, 50, { .input = 7 } },
+		{ &rows[1], { 1, 2 }, &alice, 40, { .input = 1 } },
+		{ &rows[0], { 3, 4 }, &again, 5, { .input = 2 } },
+		{ &rows[0], { 0xabcdef0123, 4 }, NULL, 4, { .total = 3 } },
 	};
 	struct krl_snapshot snapshot = { .stats = { .rows = rows, .count = 2 }, .tally = { .limited = limited } };
 	char *text;
@@ -107,6 +109,10 @@ static void users_that_look_the_same_are_one(void **state)
 	assert_has(text, "\nkmesh_ratelimit_limited_requests_total{" RULE ",user=\"u=alice\"} 55\n");
 	assert_has(text, "name=\"api\",rule=\"all\",service=\"web:80\",user=\"u=alice\"} 40\n");
 	assert_has(text, "\nkmesh_ratelimit_limited_requests_total{" RULE ",user=\"#cdef0123\"} 4\n");
+	assert_has(text, "\nkmesh_ratelimit_llm_user_tokens_total{" RULE ",type=\"input\",user=\"u=alice\"} 9\n");
+	assert_has(text, "\nkmesh_ratelimit_llm_user_tokens_total{" RULE ",type=\"total\",user=\"#cdef0123\"} 3\n");
+	/* That counts requests. */
+	assert_has_not(text, "kmesh_ratelimit_llm_user_tokens_total{namespace=\"shop\",name=\"api\"");
 	free(text);
 	krl_tally_sort(&snapshot.tally, 1);
 	text = text_of(&snapshot);
