@@ -47,7 +47,7 @@ size_t krl_inspect_features(struct krl_inspect_feature ret[KRL_INSPECT_FEATURES]
 /* What others have on the hooks of ours, and in maps of sockets. */
 struct krl_inspect_other {
 	char name[16];		/* of the program or map, as the kernel keeps it */
-	const char *where;	/* "sock_ops", ... */
+	const char *where;	/* of a program: "sock_ops", ... */
 	__u32 id;
 };
 

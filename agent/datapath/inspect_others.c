@@ -107,7 +107,7 @@ static void add_map(struct krl_inspect_others *others, __u32 id)
 	    strncmp(info.name, OURS, strlen(OURS)) && others->map_count++ < KRL_INSPECT_OTHERS) {
 		other = &others->maps[others->map_count - 1];
 		snprintf(other->name, sizeof(other->name), "%s", info.name);
-		other->where = "";
+		other->where = NULL;
 		other->id = id;
 	}
 	close(fd);

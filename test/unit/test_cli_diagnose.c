@@ -215,7 +215,7 @@ static void others_are_named_as_far_as_there_is_room(void **state)
 	facts.others.program_count = KRL_INSPECT_OTHERS + 2;
 	facts.others.programs[0] = (struct krl_inspect_other){ "sockops_x", "sock_ops", 9 };
 	facts.others.map_count = 1;
-	facts.others.maps[0] = (struct krl_inspect_other){ "sock_pool", "", 8 };
+	facts.others.maps[0] = (struct krl_inspect_other){ "sock_pool", NULL, 8 };
 	assert_found(&facts, "hooks", KRL_FINDING_WARN, "sock_ops sockops_x (id 9), ");
 	assert_found(&facts, "hooks", KRL_FINDING_WARN, ", and 2 more on the same cgroup");
 	assert_found(&facts, "sockmaps", KRL_FINDING_OK, "sock_pool (id 8)");

@@ -94,7 +94,7 @@ static void each_limit_has_its_own_complaints(void **state)
 	put(HEAD "metadata: {name: one, creationTimestamp: null}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{limit: 1/x}]}\n"
 	    "---\n" HEAD "metadata: {name: two, creationTimestamp: \"2024-01-02T03:04:05Z\"}\n"
 	    "spec: {service: web, port: 80, rules: [{name: r, limit: \"10/minute;100/hour\"}]}\n"
-	    "---\n" HEAD "metadata: {name: tri}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{name: r, limit: 5/s, mode: Shadow}]}\n");
+	    "---\n" HEAD "metadata: {name: tri}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{name: r, limit: 5/second, mode: Shadow}]}\n");
 	limits = told();
 	assert_int_equal(json_array_size(json_object_get(limits, "items")), 3);
 	assert_string_equal(text(item(limits, 0), "name"), "one");
@@ -118,7 +118,7 @@ static void what_was_good_stays_and_says_that_it_is_refused(void **state)
 {
 	json_t *limits;
 
-	put(HEAD "metadata: {name: one}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{limit: 1/s}]}\n");
+	put(HEAD "metadata: {name: one}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{limit: 1/second}]}\n");
 	put(HEAD "metadata: {name: one}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{limit: 2/x}]}\n");
 	limits = told();
 	assert_non_null(strstr(condition(item(limits, 0), 0), "False Invalid"));
@@ -138,14 +138,14 @@ static void the_spec_is_told_in_words(void **state)
 
 	put(HEAD "metadata: {name: one}\nspec:\n  services:\n  - name: web\n    rules:\n    - name: r\n      limit: 10/minute\n"
 	    "      clientSelectors:\n      - headers: [{name: X-A, type: Prefix, value: p}, {name: x-b, type: Present, invert: true}]\n"
-	    "        sourceCIDR: {value: \"2001:db8::/32\"}\n        model: {value: m}\n  direction: Outbound\n  ruleMatch: All\n");
+	    "        sourceCIDR: {value: \"2001:db8::/32\"}\n        methods: [PUT]\n  direction: Outbound\n  ruleMatch: All\n");
 	limits = told();
 	spec = json_object_get(item(limits, 0), "spec");
 	assert_string_equal(text(spec, "direction"), "Outbound");
 	assert_string_equal(text(spec, "ruleMatch"), "All");
 	rule = json_array_get(json_object_get(json_array_get(json_object_get(spec, "targets"), 0), "rules"), 0);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(rule, "selectors"), 0)),
-			    "header x-a begins with \"p\", header x-b absent, source in 2001:db8::/32, model = \"m\"");
+			    "header x-a begins with \"p\", header x-b absent, source in 2001:db8::/32, method PUT");
 	assert_true(json_is_true(json_object_get(rule, "inForce")));
 	json_decref(limits);
 }

@@ -100,8 +100,8 @@ static void add_others(struct krl_finding *finding, enum krl_finding_level level
 	size_t i;
 
 	for (i = 0; i < count && i < KRL_INSPECT_OTHERS; i++)
-		krl_finding_add(finding, level, "%s%s%s%s (id %u)", i ? ", " : "", others[i].where, *others[i].where ? " " : "",
-				*others[i].name ? others[i].name : "without a name", others[i].id);
+		krl_finding_add(finding, level, "%s%s%s%s (id %u)", i ? ", " : "", others[i].where ? others[i].where : "",
+				others[i].where ? " " : "", *others[i].name ? others[i].name : "without a name", others[i].id);
 	if (count > KRL_INSPECT_OTHERS)
 		krl_finding_add(finding, level, ", and %zu more", count - KRL_INSPECT_OTHERS);
 }
