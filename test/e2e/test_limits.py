@@ -131,14 +131,16 @@ def wide_statistics_have_window_ratio_and_callers(env):
     env.server()
     env.write("limit.yaml", SELECTING)
     env.agent("limit")
-    for client in ("ann", "bob", "bob"):
-        expect_ok(env.connect().ask(f"GET /v1/x HTTP/1.1\r\nHost: a\r\nX-Client: {client}\r\n\r\n".encode()), "/v1/x")
+    for client, count in (("ann", 6), ("bob", 8), ("eve", 2)):
+        for _ in range(count):
+            env.connect().ask(f"GET /v1/x HTTP/1.1\r\nHost: a\r\nX-Client: {client}\r\n\r\n".encode())
     item = env.item(rule="users")
-    equal((item["window"], item["rejectedRatio"]), (3600 * 10**9, 0.0), "window and ratio")
-    equal([(caller["value"], caller["availableTokens"]) for caller in item["topCallers"]], [("x-client=bob", 3), ("x-client=ann", 4)], "callers")
+    equal((item["window"], item["rejectedRatio"]), (3600 * 10**9, 4 / 16), "window and ratio")
+    equal([(caller["value"], caller["limitedRequests"]) for caller in item["topCallers"]],
+          [("x-client=bob", 3), ("x-client=ann", 1)], "callers")
     table = rows(env.tool("get", "ratelimit-stats", "-o", "wide"))
     equal(table[0][-3:], ["WINDOW", "REJECTED", "CALLERS"], "columns")
-    equal(table[3][-3:], ["1h", "0.0%", "x-client=bob; x-client=ann"], "the rule of users")
+    equal(table[3][-3:], ["1h", "25.0%", "x-client=bob (3); x-client=ann (1)"], "the rule of users")
 
 
 @case
