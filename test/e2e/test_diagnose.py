@@ -137,6 +137,7 @@ def a_cgroup_that_is_gone_fails(env):
     env.limit()
     os.rmdir(env.cgroup)
     env.cgroup = cgroup
+    wait_for("the kernel lets go of it", lambda: env.tool("diagnose", "rate-limit").returncode == 1)
     expect_found(diagnosed(env, status=1), "programs", "fail", "the cgroup is gone")
 
 
