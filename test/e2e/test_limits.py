@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 
+import kube
 from client import equal, expect, expect_ok, get
 from documents import ratelimit
 from harness import PORT, admitted, case, take, wait_for
@@ -104,6 +105,23 @@ def one_that_is_refused_after_it_was_good_stays_in_force(env):
     wait_for("it is refused", lambda: limits(env)["limit"]["accepted"] == "False")
     equal(limits(env)["limit"]["programmed"], "True", "Programmed")
     expect_ok(env.connect().ask(get()), "/")
+
+
+@case
+def those_of_a_cluster_have_an_age_and_events(env):
+    cluster = kube.Cluster(env)
+    cluster.api.put(kube.ratelimit())
+    cluster.api.put(kube.ratelimit("waiting", service="nobody"))
+    cluster.agent("limit")
+    env.server()
+    item = limits(env)["limit"]
+    equal((item["source"], item["creationTimestamp"]), ("kubernetes", "2026-01-01T00:00:00Z"), "source and creation")
+    equal(limits(env)["waiting"]["reason"], "ServiceNotFound", "reason of one whose service is not there")
+    equal(admitted(env, 5), 3, "admitted")
+    wait_for("that requests were refused is told", lambda: "LimitingStarted" in
+             [event["reason"] for event in limits(env)["limit"].get("events", [])])
+    text = env.tool("describe", "ratelimit", "limit").stdout
+    expect("LimitingStarted" in text and "requests are beyond the limit" in text, f"no such event in: {text}")
 
 
 @case

@@ -150,6 +150,22 @@ static void the_spec_is_told_in_words(void **state)
 	json_decref(limits);
 }
 
+static void pods_are_told_in_words(void **state)
+{
+	json_t *limits, *spec, *rule;
+
+	put(HEAD "metadata: {name: one}\nspec:\n  service: web\n  rules:\n  - name: r\n    limit: 10/minute\n    clientSelectors:\n"
+	    "    - from: {podSelector: {matchLabels: {app: web}, matchExpressions: [{key: tier, operator: In, values: [a, b]}]},\n"
+	    "             namespaceSelector: {matchLabels: {team: x}}, type: Distinct, by: Workload}\n");
+	limits = told();
+	assert_string_equal(condition(item(limits, 0), 0), "True Accepted ");
+	spec = json_object_get(item(limits, 0), "spec");
+	rule = json_array_get(json_object_get(json_array_get(json_object_get(spec, "targets"), 0), "rules"), 0);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(rule, "selectors"), 0)),
+			    "from a pod with app in (web) and tier in (a|b) in namespaces with team in (x), distinct by workload");
+	json_decref(limits);
+}
+
 static void what_only_the_kernel_knows_is_shown_too(void **state)
 {
 	json_t *stats = json_pack("{s:[{s:s, s:s, s:s, s:s, s:i, s:i}, {s:s, s:s, s:s, s:s, s:i, s:i}]}", "items",
@@ -201,6 +217,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_limit_has_its_own_complaints, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_good_stays_and_says_that_it_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_spec_is_told_in_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(pods_are_told_in_words, setup, teardown),
 		cmocka_unit_test(what_only_the_kernel_knows_is_shown_too),
 		cmocka_unit_test(ages_are_written_as_kubectl_does),
 	};
