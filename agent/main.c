@@ -270,10 +270,12 @@ static int open_source(struct agent *a, struct krl_error *ret_error)
 static bool is_ready(void *ctx, char ret_why[KRL_METRICS_ERROR_BYTES])
 {
 	const struct agent *a = ctx;
-	int err = krl_inspect_programs(a->options.datapath.bpffs);
+	char pin[KRL_INSPECT_NAME_BYTES];
+	int err = krl_inspect_programs(a->options.datapath.bpffs, pin);
 
 	if (err)
-		snprintf(ret_why, KRL_METRICS_ERROR_BYTES, "the programs are not attached: %s", strerror(-err));
+		snprintf(ret_why, KRL_METRICS_ERROR_BYTES, "the programs are not attached: %s: %s", pin,
+			 strerror(-err));
 	else if (!a->synced)
 		snprintf(ret_why, KRL_METRICS_ERROR_BYTES, "%s", a->read ? "what the source says is not in the kernel yet"
 								       : "the source was not read yet");

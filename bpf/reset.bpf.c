@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Filling buckets by hand. Pinned, and run by whoever asks for it, with or without an agent: only programs may change a
  * bucket that may be in use. */
+#include <kmesh_rl/reset.h>
+
 #include "maps.h"
 #include "lib/gauge.h"
 #include "lib/rule.h"

@@ -16,7 +16,6 @@
 
 static const struct krl_pinned conns_map = { "krl_conns", BPF_MAP_TYPE_HASH, 8, sizeof(struct krl_conn),
 					     KRL_MAX_CONNS };
-static const struct krl_pinned sockets_map = { "krl_sockets", BPF_MAP_TYPE_SOCKHASH, 8, 8, KRL_MAX_CONNS };
 
 int krl_inspect_kernel(char ret_release[KRL_INSPECT_RELEASE_BYTES])
 {
@@ -75,28 +74,47 @@ static int inspect_link(const char *bpffs, const char *link)
 	return err ? err : info.cgroup.cgroup_id ? 0 : -ENOLINK;
 }
 
-static int inspect_verdict(const char *bpffs)
-{
-	__u32 ids[1], count = 1;
-	int fd = krl_pinned_open(bpffs, &sockets_map, 0), err;
+/* What has to be attached to a map of sockets. */
+static const struct {
+	const char *map;
+	enum bpf_attach_type type;
+} verdicts[] = {
+	{ "krl_sockets", BPF_SK_SKB_VERDICT },	  { "krl_writers", BPF_SK_MSG_VERDICT },
+	{ "krl_responders", BPF_SK_SKB_VERDICT }, { "krl_commands", BPF_SK_SKB_VERDICT },
+};
 
+static int inspect_verdict(const char *bpffs, const char *map, enum bpf_attach_type type)
+{
+	char path[KRL_INSPECT_PATH_BYTES];
+	__u32 ids[1], count = 1;
+	int fd, err;
+
+	if (snprintf(path, sizeof(path), "%s/%s", bpffs, map) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return fd;
-	err = bpf_prog_query(fd, BPF_SK_SKB_VERDICT, 0, NULL, ids, &count);
+	err = bpf_prog_query(fd, type, 0, NULL, ids, &count);
 	close(fd);
 	return err ? err : count ? 0 : -ENOEXEC;
 }
 
-int krl_inspect_programs(const char *bpffs)
+int krl_inspect_programs(const char *bpffs, char ret_pin[KRL_INSPECT_NAME_BYTES])
 {
 	struct krl_config config;
 	int err = krl_pinned_config(bpffs, &config);
 	size_t count, i;
 
 	count = !err && config.flags & KRL_CONFIG_DIALS ? sizeof(links) / sizeof(*links) : LINKS_ALWAYS;
-	for (i = 0; !err && i < count; i++)
+	for (i = 0; !err && i < count; i++) {
+		snprintf(ret_pin, KRL_INSPECT_NAME_BYTES, "%s", links[i]);
 		err = inspect_link(bpffs, links[i]);
-	return err ? err : inspect_verdict(bpffs);
+	}
+	for (i = 0; !err && i < sizeof(verdicts) / sizeof(*verdicts); i++) {
+		snprintf(ret_pin, KRL_INSPECT_NAME_BYTES, "%s", verdicts[i].map);
+		err = inspect_verdict(bpffs, verdicts[i].map, verdicts[i].type);
+	}
+	return err;
 }
 
 void krl_inspect_count(struct krl_inspect_conns *conns, const struct krl_endpoint_key *endpoint, bool blocks)

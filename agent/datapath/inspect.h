@@ -12,6 +12,7 @@
 #define KRL_INSPECT_RELEASE_BYTES 65	/* of struct utsname */
 #define KRL_INSPECT_PATH_BYTES 4096
 #define KRL_INSPECT_ENDPOINTS 4
+#define KRL_INSPECT_NAME_BYTES 32
 
 /* The running kernel's release. 0, -ENOTSUP (older than any that can be used) or -ENODATA (without BTF). */
 int krl_inspect_kernel(char ret_release[KRL_INSPECT_RELEASE_BYTES]);
@@ -25,9 +26,69 @@ int krl_inspect_cgroup(char ret_path[KRL_INSPECT_PATH_BYTES]);
 /* Are there maps of this version below @bpffs? 0, -ENOENT (none), -EPERM, or -EPROTO (of another version). */
 int krl_inspect_pins(const char *bpffs);
 
-/* Are the programs on the cgroup attached by their pinned links, and a verdict program to the enrolled sockets? 0,
- * -ENOENT (no link), -ENOLINK (its cgroup is gone), -ENOEXEC (no verdict), or -errno. */
-int krl_inspect_programs(const char *bpffs);
+/* Are the programs on the cgroup attached by their pinned links, and those that judge, answer and obey to the socket maps? 0,
+ * -ENOENT (no link), -ENOLINK (its cgroup is gone), -ENOEXEC (no program on a map), or -errno; and the name of the pin that
+ * it is about. */
+int krl_inspect_programs(const char *bpffs, char ret_pin[KRL_INSPECT_NAME_BYTES]);
+
+/* What the kernel has to have, or may. */
+struct krl_inspect_feature {
+	const char *name;
+	const char *what;	/* that it is for, and where it comes from */
+	bool optional;
+	int there;		/* 1, 0, or -errno: it cannot be told */
+};
+
+#define KRL_INSPECT_FEATURES 20
+
+/* Probe each by loading, making or attaching something of no effect. Returns how many there are. */
+size_t krl_inspect_features(struct krl_inspect_feature ret[KRL_INSPECT_FEATURES]);
+
+/* What others have on the hooks of ours, and in maps of sockets. */
+struct krl_inspect_other {
+	char name[16];		/* of the program or map, as the kernel keeps it */
+	const char *where;	/* of a program: "sock_ops", ... */
+	__u32 id;
+};
+
+#define KRL_INSPECT_OTHERS 8
+
+struct krl_inspect_others {
+	struct krl_inspect_other programs[KRL_INSPECT_OTHERS], maps[KRL_INSPECT_OTHERS];
+	size_t program_count, map_count;	/* those that found no room there included */
+};
+
+/* 0, or -errno. */
+int krl_inspect_others(const char *bpffs, struct krl_inspect_others *ret);
+
+/* How full a map is. */
+struct krl_inspect_fill {
+	const char *name;
+	size_t used, room;
+};
+
+#define KRL_INSPECT_FILLS 12
+
+/* Of the maps that may run full, beside those of connections and buckets. Returns how many could be read. */
+size_t krl_inspect_fills(const char *bpffs, struct krl_inspect_fill ret[KRL_INSPECT_FILLS]);
+
+/* By how much the wall clock that answers are written by is wrong, and whether somebody keeps the machine's right. 0, or
+ * as krl_inspect_pins. */
+struct krl_inspect_clock {
+	__s64 behind_ns;
+	bool unsynchronized;
+};
+
+int krl_inspect_clock(const char *bpffs, struct krl_inspect_clock *ret);
+
+/* An endpoint whose server is on this node, and the row of one of its rules; KRL_MAX_RULES without any. */
+struct krl_inspect_endpoint {
+	struct krl_endpoint_key key;
+	__u32 slot;
+};
+
+/* All of them. The caller frees @ret. 0, -ENOMEM, or as krl_inspect_pins. */
+int krl_inspect_endpoints(const char *bpffs, struct krl_inspect_endpoint **ret, size_t *ret_count);
 
 /* The enrolled connections. */
 struct krl_inspect_conns {

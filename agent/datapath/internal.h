@@ -60,6 +60,7 @@ struct krl_datapath {
 	char *bpffs;
 	__u64 ports[KRL_PORT_WORDS];	/* what krl_ports holds */
 	bool guards;			/* ... any */
+	bool resets;			/* krl_reset is pinned */
 	bool recounts;			/* what connections hold is to be looked at */
 	bool edited;			/* ... of those too that hold something already */
 	bool joins;			/* clients are limited that were not: their open connections are to be taken in */
@@ -80,7 +81,7 @@ int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error);
 int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error);
 void krl_links_close(struct krl_datapath *dp);
 
-/* Pin the program that fills buckets by hand in place of that of the agent before. As krl_links_attach(). */
+/* Pin the program that fills buckets by hand in place of that of the agent before, once. As krl_links_attach(). */
 int krl_links_pin_reset(struct krl_datapath *dp, struct krl_error *ret_error);
 
 /* Remove the pins of links below @bpffs, and with the last holder the links. */

@@ -104,11 +104,16 @@ int krl_links_pin_reset(struct krl_datapath *dp, struct krl_error *ret_error)
 	char path[PATH_MAX];
 	int err;
 
+	if (dp->resets)
+		return 0;
 	snprintf(path, sizeof(path), "%s/%s", dp->bpffs, KRL_PIN_RESET);
 	/* That of the agent before. */
 	unlink(path);
 	err = bpf_obj_pin(bpf_program__fd(dp->skel->progs.krl_reset), path);
-	return err ? krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err)) : 0;
+	if (err)
+		return krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err));
+	dp->resets = true;
+	return 0;
 }
 
 void krl_links_close(struct krl_datapath *dp)

@@ -228,8 +228,6 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
 	if (!err)
-		err = krl_links_pin_reset(dp, ret_error);
-	if (!err)
 		err = krl_links_attach(dp, ret_error);
 	if (err) {
 		krl_datapath_close(dp);

@@ -127,6 +127,10 @@ int krl_datapath_reconcile(struct krl_datapath *dp, const struct krl_plan *plan,
 	struct krl_pass *p;
 	int err;
 
+	/* Here no start can fail any more. */
+	err = krl_links_pin_reset(dp, ret_error);
+	if (err)
+		return err;
 	p = calloc(1, sizeof(*p));
 	if (p)
 		p->slots = calloc(plan->rule_count + 1, sizeof(*p->slots));

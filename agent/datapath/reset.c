@@ -9,6 +9,7 @@
 
 #include <bpf/bpf.h>
 #include <kmesh_rl/pins.h>
+#include <kmesh_rl/reset.h>
 
 /* A bucket is busy for as long as a CPU needs to add to it; one that has lost its turn then, a little longer. */
 #define TRIES 10

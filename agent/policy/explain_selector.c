@@ -51,6 +51,52 @@ static int say_source(const struct krl_term *term, char **text)
 	return !err && term->distinct ? krl_explain_say(text, " distinct") : err;
 }
 
+static int say_labels(const struct krl_label_selector *selector, char **text)
+{
+	static const char *const operators[] = { [KRL_LABEL_IN] = "in", [KRL_LABEL_NOT_IN] = "not in",
+						 [KRL_LABEL_EXISTS] = "present", [KRL_LABEL_ABSENT] = "absent" };
+	const struct krl_label_requirement *r;
+	size_t i, k;
+	int err = 0;
+
+	for (i = 0; !err && i < selector->count; i++) {
+		r = &selector->requirements[i];
+		err = krl_explain_say(text, "%s%s %s", i ? " and " : "", r->key, operators[r->op]);
+		for (k = 0; !err && k < r->value_count; k++)
+			err = krl_explain_say(text, "%s%s%s", k ? "|" : " (", r->values[k],
+					      k + 1 == r->value_count ? ")" : "");
+	}
+	return err;
+}
+
+static int say_pods(const struct krl_from *from, char **text)
+{
+	int err = krl_explain_say(text, "%s", from->pods.count ? " with " : "");
+	size_t i;
+
+	if (!err)
+		err = say_labels(&from->pods, text);
+	for (i = 0; !err && i < from->account_count; i++)
+		err = krl_explain_say(text, "%s%s%s%s", i ? "|" : " of service account ", from->accounts[i].ns,
+				      *from->accounts[i].ns ? "/" : "", from->accounts[i].name);
+	if (err || !from->selects_namespaces)
+		return err;
+	err = krl_explain_say(text, from->namespaces.count ? " in namespaces with " : " in any namespace");
+	return err ? err : say_labels(&from->namespaces, text);
+}
+
+static int say_peer(const struct krl_term *term, char **text)
+{
+	static const char *const by[KRL_PEER_BY_MAX] = { [KRL_PEER_POD] = "pod", [KRL_PEER_WORKLOAD] = "workload",
+							 [KRL_PEER_NAMESPACE] = "namespace",
+							 [KRL_PEER_ACCOUNT] = "service account" };
+	int err = krl_explain_say(text, term->invert ? "not from a pod" : "from a pod");
+
+	if (!err && term->kind == KRL_PREDICATE_PEER && term->from)
+		err = say_pods(term->from, text);
+	return !err && term->distinct ? krl_explain_say(text, ", distinct by %s", by[term->by] ? by[term->by] : "pod") : err;
+}
+
 static int say_term(const struct krl_term *term, char **text)
 {
 	int err;
@@ -60,6 +106,8 @@ static int say_term(const struct krl_term *term, char **text)
 		return say_methods(term, text);
 	case KRL_FIELD_SOURCE:
 		return say_source(term, text);
+	case KRL_FIELD_PEER:
+		return say_peer(term, text);
 	case KRL_FIELD_HEADER:
 		err = krl_explain_say(text, "header %s", term->name);
 		break;

@@ -365,20 +365,6 @@ struct krl_sweep {
 	struct krl_bucket_key keys[KRL_SWEEP_KEYS];
 };
 
-/* What krl_reset is run with, and what it makes of it. */
-#define KRL_RESET_KEYS 64
-
-struct krl_reset_head {
-	__u64 tokens;		/* out: that were added */
-	__u32 count;		/* in: keys; out: buckets that are full now, but for what was taken since */
-	__u32 overflow;		/* in: it is about the rules' overflow buckets, and of the keys, rule_id and slot count */
-};
-
-struct krl_reset {
-	struct krl_reset_head head;
-	struct krl_bucket_key keys[KRL_RESET_KEYS];
-};
-
 _Static_assert(sizeof(struct krl_settings) == 24, "ABI");
 _Static_assert(sizeof(struct krl_bucket) == 16, "ABI");
 _Static_assert(sizeof(struct krl_endpoint_key) == 24, "ABI");
@@ -396,6 +382,5 @@ _Static_assert(sizeof(struct krl_load) == 40, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");
 _Static_assert(sizeof(struct krl_open) == 56, "ABI");
-_Static_assert(sizeof(struct krl_reset) == 16 + 48 * KRL_RESET_KEYS, "ABI");
 
 #endif

@@ -11,7 +11,10 @@ BPF_MAP_LOOKUP_ELEM = 1
 BPF_MAP_UPDATE_ELEM = 2
 BPF_MAP_GET_NEXT_KEY = 4
 BPF_OBJ_GET = 7
+BPF_PROG_DETACH = 9
+BPF_PROG_GET_FD_BY_ID = 13
 BPF_OBJ_GET_INFO_BY_FD = 15
+BPF_PROG_QUERY = 16
 BPF_MAP_UPDATE_BATCH = 26
 NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 
@@ -58,6 +61,29 @@ def set_first_words(path, word):
         for at in range(0, len(values), size):
             struct.pack_into("Q", values, at, word)
         bpf(BPF_MAP_UPDATE_ELEM, attributes)
+    os.close(fd)
+
+
+def write(path, offset, data):
+    """Write @data at @offset of the value of the array of one row that is pinned at @path."""
+    fd = _open(path)
+    key = ctypes.create_string_buffer(4)
+    value = ctypes.create_string_buffer(_sizes(fd)[1])
+    attributes = struct.pack("I4xQQQ", fd, ctypes.addressof(key), ctypes.addressof(value), 0)
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+    value[offset:offset + len(data)] = data
+    bpf(BPF_MAP_UPDATE_ELEM, attributes)
+    os.close(fd)
+
+
+def detach_programs(path, kind):
+    """Take the program of @kind (enum bpf_attach_type) off the map of sockets that is pinned at @path."""
+    fd = _open(path)
+    ids = ctypes.create_string_buffer(4)
+    bpf(BPF_PROG_QUERY, struct.pack("IIIIQI", fd, kind, 0, 0, ctypes.addressof(ids), 1))
+    program = bpf(BPF_PROG_GET_FD_BY_ID, ids.raw)
+    bpf(BPF_PROG_DETACH, struct.pack("III", fd, program, kind))
+    os.close(program)
     os.close(fd)
 
 

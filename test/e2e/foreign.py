@@ -19,6 +19,13 @@ BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5
 BPF_SOCK_OPS_RTT_CB_FLAG = 8
 BPF_FUNC_SOCK_OPS_CB_FLAGS_SET = 59
 
+BPF_MAP_CREATE = 0
+BPF_MAP_UPDATE_ELEM = 2
+BPF_PROG_ATTACH = 8
+BPF_MAP_TYPE_SOCKHASH = 18
+BPF_PROG_TYPE_SK_SKB = 14
+BPF_SK_SKB_VERDICT = 38
+
 # Of struct bpf_sock_addr.
 USER_IP4 = 4
 USER_PORT = 24
@@ -32,11 +39,15 @@ def _set(offset, value):
     return _instruction(0xb7, 2, 0, value) + _instruction(0x63, 1 | 2 << 4, offset)
 
 
-def _attach(cgroup, program, kind=BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place=BPF_CGROUP_INET4_CONNECT):
+def _load(program, kind, place):
     code, licence = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
-    fd = bpfmap.bpf(BPF_PROG_LOAD, struct.pack(
+    return bpfmap.bpf(BPF_PROG_LOAD, struct.pack(
         "IIQQIIQII16sII", kind, len(program) // 8, ctypes.addressof(code),
         ctypes.addressof(licence), 0, 0, 0, 0, 0, b"foreign", 0, place))
+
+
+def _attach(cgroup, program, kind=BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place=BPF_CGROUP_INET4_CONNECT):
+    fd = _load(program, kind, place)
     directory = os.open(cgroup, os.O_RDONLY)
     try:
         return bpfmap.bpf(BPF_LINK_CREATE, struct.pack("IIII", fd, directory, place, 0))
@@ -68,3 +79,14 @@ def asking(cgroup):
                _instruction(0x85, 0, 0, BPF_FUNC_SOCK_OPS_CB_FLAGS_SET) +
                _returning(1))
     return _attach(cgroup, program, BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS)
+
+
+def holding(sock):
+    """A map of sockets with a verdict, which @sock is in, while the file descriptor that this returns is open."""
+    held = bpfmap.bpf(BPF_MAP_CREATE, struct.pack("IIIIIII16s", BPF_MAP_TYPE_SOCKHASH, 4, 4, 8, 0, 0, 0, b"foreign_socks"))
+    program = _load(_returning(1), BPF_PROG_TYPE_SK_SKB, BPF_SK_SKB_VERDICT)
+    bpfmap.bpf(BPF_PROG_ATTACH, struct.pack("IIII", held, program, BPF_SK_SKB_VERDICT, 0))
+    os.close(program)
+    key, value = (ctypes.create_string_buffer(struct.pack("I", word), 4) for word in (0, sock.fileno()))
+    bpfmap.bpf(BPF_MAP_UPDATE_ELEM, struct.pack("I4xQQQ", held, ctypes.addressof(key), ctypes.addressof(value), 0))
+    return held

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 
+import kube
 from client import equal, expect, expect_ok, get
 from documents import ratelimit
 from harness import PORT, admitted, case, take, wait_for
@@ -92,8 +93,7 @@ def without_an_agent_those_in_force_are_shown(env):
     three(env)
     env.agents[-1].kill()
     result = env.tool("get", "ratelimits", "-A")
-    equal(rows(result)[1:], [["default", "limit", "<none>", "3 per 1 hour", "Unknown", "2", "<unknown>"],
-                             ["shop", "waiting", "nobody", "10 per 1 minute", "Unknown", "0", "<unknown>"]], "rows")
+    equal(rows(result)[1:], [["default", "limit", "<none>", "3 per 1 hour", "Unknown", "2", "<unknown>"]], "rows")
     expect("agent not running" in result.stderr, f"standard error: {result.stderr}")
 
 
@@ -105,6 +105,23 @@ def one_that_is_refused_after_it_was_good_stays_in_force(env):
     wait_for("it is refused", lambda: limits(env)["limit"]["accepted"] == "False")
     equal(limits(env)["limit"]["programmed"], "True", "Programmed")
     expect_ok(env.connect().ask(get()), "/")
+
+
+@case
+def those_of_a_cluster_have_an_age_and_events(env):
+    cluster = kube.Cluster(env)
+    cluster.api.put(kube.ratelimit())
+    cluster.api.put(kube.ratelimit("waiting", service="nobody"))
+    cluster.agent("limit")
+    env.server()
+    item = limits(env)["limit"]
+    equal((item["source"], item["creationTimestamp"]), ("kubernetes", "2026-01-01T00:00:00Z"), "source and creation")
+    equal(limits(env)["waiting"]["reason"], "ServiceNotFound", "reason of one whose service is not there")
+    equal(admitted(env, 5), 3, "admitted")
+    wait_for("that requests were refused is told", lambda: "LimitingStarted" in
+             [event["reason"] for event in limits(env)["limit"].get("events", [])])
+    text = env.tool("describe", "ratelimit", "limit").stdout
+    expect("LimitingStarted" in text and "requests are beyond the limit" in text, f"no such event in: {text}")
 
 
 @case
@@ -131,14 +148,16 @@ def wide_statistics_have_window_ratio_and_callers(env):
     env.server()
     env.write("limit.yaml", SELECTING)
     env.agent("limit")
-    for client in ("ann", "bob", "bob"):
-        expect_ok(env.connect().ask(f"GET /v1/x HTTP/1.1\r\nHost: a\r\nX-Client: {client}\r\n\r\n".encode()), "/v1/x")
+    for client, count in (("ann", 6), ("bob", 8), ("eve", 2)):
+        for _ in range(count):
+            env.connect().ask(f"GET /v1/x HTTP/1.1\r\nHost: a\r\nX-Client: {client}\r\n\r\n".encode())
     item = env.item(rule="users")
-    equal((item["window"], item["rejectedRatio"]), (3600 * 10**9, 0.0), "window and ratio")
-    equal([(caller["value"], caller["availableTokens"]) for caller in item["topCallers"]], [("x-client=bob", 3), ("x-client=ann", 4)], "callers")
+    equal((item["window"], item["rejectedRatio"]), (3600 * 10**9, 4 / 16), "window and ratio")
+    equal([(caller["value"], caller["limitedRequests"]) for caller in item["topCallers"]],
+          [("x-client=bob", 3), ("x-client=ann", 1)], "callers")
     table = rows(env.tool("get", "ratelimit-stats", "-o", "wide"))
     equal(table[0][-3:], ["WINDOW", "REJECTED", "CALLERS"], "columns")
-    equal(table[3][-3:], ["1h", "0.0%", "x-client=bob; x-client=ann"], "the rule of users")
+    equal(table[3][-3:], ["1h", "25.0%", "x-client=bob (3); x-client=ann (1)"], "the rule of users")
 
 
 @case

@@ -11,6 +11,10 @@
 
 #include "tools/kmesh-rl/cli.h"
 #include "tools/kmesh-rl/diagnose.h"
+#include "tools/kmesh-rl/listeners.h"
+
+/* Beside those of features. */
+#define CHECKS 18
 
 static struct krl_finding findings[KRL_DIAGNOSE_CHECKS];
 static size_t count;
@@ -18,13 +22,21 @@ static size_t count;
 /* A node where all is well. */
 static struct krl_facts healthy(void)
 {
-	static json_t *about;
+	static json_t *about, *limits, *unheard;
 	struct krl_facts facts = { .bpffs = "/sys/fs/bpf/x", .control_socket = "/run/x", .release = "6.1.0",
-				   .cgroup = "/sys/fs/cgroup", .connections = { .count = 3 } };
+				   .cgroup = "/sys/fs/cgroup", .connections = { .count = 3 },
+				   .features = { { "sk_skb", "requests are judged by it", false, 1 } }, .feature_count = 1,
+				   .fills = { { "krl_forms", 1, 10 } }, .fill_count = 1 };
 
-	if (!about)
-		about = json_pack("{s:s, s:i, s:b, s:[]}", "version", KRL_VERSION, "pid", 7, "ready", 1, "errors");
+	if (!about) {
+		about = json_pack("{s:s, s:i, s:b, s:s, s:[]}", "version", KRL_VERSION, "pid", 7, "ready", 1, "source",
+				  "dir:/etc/x", "errors");
+		limits = json_pack("{s:[]}", "items");
+		unheard = json_array();
+	}
 	facts.about = about;
+	facts.limits = limits;
+	facts.unheard = unheard;
 	return facts;
 }
 
@@ -56,7 +68,7 @@ static void a_healthy_node_is_ok_throughout(void **state)
 	size_t i;
 
 	count = krl_diagnose_judge(&facts, findings);
-	assert_int_equal(count, KRL_DIAGNOSE_CHECKS);
+	assert_int_equal(count, CHECKS + facts.feature_count);
 	for (i = 0; i < count; i++)
 		assert_int_equal(findings[i].level, KRL_FINDING_OK);
 }
@@ -112,8 +124,8 @@ static void an_agent_is_to_be_there_and_ready(void **state)
 	about = json_pack("{s:s, s:i, s:b, s:[s]}", "version", "0.0.0", "pid", 7, "ready", 0, "errors",
 			  "a.yaml:3:5: spec.rules: missing");
 	facts.about = about;
-	assert_found(&facts, "agent", KRL_FINDING_WARN, "not in force");
-	assert_found(&facts, "agent", KRL_FINDING_WARN, "a.yaml:3:5: spec.rules: missing");
+	assert_found(&facts, "source", KRL_FINDING_FAIL, "not in force");
+	assert_found(&facts, "source", KRL_FINDING_FAIL, "a.yaml:3:5: spec.rules: missing");
 	assert_found(&facts, "agent", KRL_FINDING_WARN, "this program is of version " KRL_VERSION);
 	json_decref(about);
 }
@@ -179,6 +191,95 @@ static void what_could_not_be_judged_is_told(void **state)
 	assert_found(&facts, "judged", KRL_FINDING_WARN, "tls 4, read_failed 5; ");
 }
 
+static void features_are_told_one_by_one(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.feature_count = 3;
+	facts.features[1] = (struct krl_inspect_feature){ "jit", "it is fast", true, 0 };
+	facts.features[2] = (struct krl_inspect_feature){ "queue", "it waits", false, 0 };
+	assert_found(&facts, "feature-sk_skb", KRL_FINDING_OK, "requests are judged by it");
+	assert_found(&facts, "feature-jit", KRL_FINDING_WARN, "not there: it is fast");
+	assert_found(&facts, "feature-queue", KRL_FINDING_FAIL, "not there: it waits");
+	facts.features[2].there = -EPERM;
+	assert_found(&facts, "feature-queue", KRL_FINDING_WARN, "cannot be told");
+	facts.features[0].there = -EPERM;
+	assert_found(&facts, "features", KRL_FINDING_WARN, "run as root");
+	assert_null(found(&facts, "feature-jit"));
+}
+
+static void others_are_named_as_far_as_there_is_room(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.others.program_count = KRL_INSPECT_OTHERS + 2;
+	facts.others.programs[0] = (struct krl_inspect_other){ "sockops_x", "sock_ops", 9 };
+	facts.others.map_count = 1;
+	facts.others.maps[0] = (struct krl_inspect_other){ "sock_pool", NULL, 8 };
+	assert_found(&facts, "hooks", KRL_FINDING_WARN, "sock_ops sockops_x (id 9), ");
+	assert_found(&facts, "hooks", KRL_FINDING_WARN, ", and 2 more on the same cgroup");
+	assert_found(&facts, "sockmaps", KRL_FINDING_OK, "sock_pool (id 8)");
+	facts.stats.reasons[KRL_REASON_NOT_ENROLLED] = 4;
+	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "sock_pool (id 8); 4 of our sockets");
+}
+
+static void what_the_agent_says_of_rate_limits_is_judged(void **state)
+{
+	struct krl_facts facts = healthy();
+	json_t *limits = json_pack("{s:[{s:s, s:s, s:[{s:s, s:s, s:s, s:s}]}, {s:s, s:s, s:[{s:s, s:s, s:s, s:s}]}]}", "items",
+				   "namespace", "a", "name", "b", "conditions", "type", "Accepted", "status", "False", "reason",
+				   "Invalid", "message", "x.yaml:1:1: y", "namespace", "c", "name", "d", "conditions", "type",
+				   "Programmed", "status", "False", "reason", "NoEndpoints", "message", "elsewhere");
+	json_t *unheard = json_pack("[s, s]", "1.2.3.4:80 (a/b)", "1.2.3.4:81");
+
+	facts.limits = limits;
+	facts.unheard = unheard;
+	facts.endpoint_count = 5;
+	assert_found(&facts, "ratelimits", KRL_FINDING_WARN, "2 read; a/b: Invalid x.yaml:1:1: y");
+	assert_found(&facts, "endpoints", KRL_FINDING_WARN, "; c/d: NoEndpoints elsewhere");
+	assert_found(&facts, "listeners", KRL_FINDING_WARN, "nobody listens at 1.2.3.4:80 (a/b), 1.2.3.4:81, of 5 endpoints");
+	json_decref(limits);
+	json_decref(unheard);
+}
+
+static void clocks_and_maps_are_looked_at(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.clock.behind_ns = -3000000000LL;
+	assert_found(&facts, "clock", KRL_FINDING_WARN, "-3 s off");
+	facts.fills[1] = (struct krl_inspect_fill){ "krl_held", 8, 10 };
+	facts.fill_count = 2;
+	assert_found(&facts, "maps", KRL_FINDING_WARN, "the fullest is krl_held, 8 of 10; krl_held is nearly full");
+}
+
+static void listeners_are_read_as_proc_has_them(void **state)
+{
+	static const char text[] =
+		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
+		"   1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2\n"
+		"   2: 0100007F:0051 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 3\n"
+		"   3: 00000000000000000000000001000000:1F91 00000000000000000000000000000000:0000 0A 0:0\n";
+	struct krl_endpoint_key key = { .addr = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 }, .port = 8080 };
+	struct krl_listeners listeners = {};
+
+	assert_int_equal(krl_listeners_parse(&listeners, text), 0);
+	assert_int_equal(listeners.count, 3);
+	assert_true(krl_listeners_have(&listeners, &key));
+	key.port = 80;
+	assert_true(krl_listeners_have(&listeners, &key));
+	key.port = 81;
+	assert_false(krl_listeners_have(&listeners, &key));
+	key = (struct krl_endpoint_key){ .addr = { [15] = 1 }, .port = 8081 };
+	assert_true(krl_listeners_have(&listeners, &key));
+	key.addr[15] = 2;
+	assert_false(krl_listeners_have(&listeners, &key));
+	memset(key.addr, 0, sizeof(key.addr));
+	assert_true(krl_listeners_have(&listeners, &key));
+	krl_listeners_free(&listeners);
+}
+
 static void one_subject_is_known(void **state)
 {
 	struct krl_cli cli = {};
@@ -203,6 +304,11 @@ int main(void)
 		cmocka_unit_test(full_maps_are_told),
 		cmocka_unit_test(blocking_readers_are_told_with_what_follows),
 		cmocka_unit_test(what_could_not_be_judged_is_told),
+		cmocka_unit_test(features_are_told_one_by_one),
+		cmocka_unit_test(others_are_named_as_far_as_there_is_room),
+		cmocka_unit_test(what_the_agent_says_of_rate_limits_is_judged),
+		cmocka_unit_test(clocks_and_maps_are_looked_at),
+		cmocka_unit_test(listeners_are_read_as_proc_has_them),
 		cmocka_unit_test(one_subject_is_known),
 	};
 

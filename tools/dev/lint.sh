@@ -70,7 +70,7 @@ layers='
 ^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
 ^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
-^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect|reset)\.h|tools/|<) <(bpf/|kmesh_rl)
+^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect|reset|tally)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -
 '
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kmesh-rl diagnose rate-limit */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/nearest.h"
 #include "agent/control/server.h"
+#include "agent/policy/explain.h"
 #include "cli.h"
+#include "colour.h"
 #include "diagnose.h"
+#include "listeners.h"
 
 #define SUBJECT "rate-limit"
 #define SUBJECT_ALIAS "ratelimit"
@@ -26,21 +30,72 @@ const struct krl_cli_option krl_cli_diagnose_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-static void gather(const struct krl_cli *cli, struct krl_facts *f, json_t **ret_about)
+/* Whose endpoint it is. */
+static const struct krl_rule_info *info_of(const struct krl_stats *stats, __u32 slot)
+{
+	size_t i;
+
+	for (i = 0; i < stats->count; i++)
+		if (stats->rows[i].slot == slot)
+			return &stats->rows[i].info;
+	return NULL;
+}
+
+/* Where nobody listens. NULL: that cannot be told. */
+static json_t *find_unheard(const struct krl_facts *f, size_t *ret_count)
+{
+	struct krl_inspect_endpoint *endpoints = NULL;
+	struct krl_listeners listeners = {};
+	const struct krl_rule_info *info;
+	char text[KRL_ENDPOINT_BYTES];
+	json_t *unheard;
+	size_t i;
+
+	if (krl_inspect_endpoints(f->bpffs, &endpoints, ret_count))
+		return NULL;
+	unheard = krl_listeners_read(&listeners) ? NULL : json_array();
+	for (i = 0; unheard && i < *ret_count; i++) {
+		if (krl_listeners_have(&listeners, &endpoints[i].key))
+			continue;
+		krl_explain_endpoint(&endpoints[i].key, text);
+		info = info_of(&f->stats, endpoints[i].slot);
+		json_array_append_new(unheard, info ? json_sprintf("%s (%s/%s)", text, info->ns, info->name)
+						    : json_string(text));
+	}
+	krl_listeners_free(&listeners);
+	free(endpoints);
+	return unheard;
+}
+
+/* What is to be released in the end. */
+struct gathered {
+	json_t *about, *limits, *unheard;
+};
+
+static void gather(const struct krl_cli *cli, struct krl_facts *f, struct gathered *g)
 {
 	char why[KRL_CONTROL_ERROR_BYTES];
 
 	f->bpffs = cli->bpffs ? cli->bpffs : KRL_DEFAULT_BPFFS;
 	f->control_socket = cli->control_socket ? cli->control_socket : KRL_DEFAULT_CONTROL_SOCKET;
 	f->kernel = krl_inspect_kernel(f->release);
+	f->feature_count = krl_inspect_features(f->features);
 	f->bpffs_mount = krl_inspect_bpffs(f->bpffs);
 	f->cgroup_mount = krl_inspect_cgroup(f->cgroup);
 	f->pins = krl_inspect_pins(f->bpffs);
-	f->agent = krl_cli_ask_agent(cli, "version", ret_about, why);
-	f->about = *ret_about;
-	f->programs = krl_inspect_programs(f->bpffs);
+	f->agent = krl_cli_ask_agent(cli, "version", &g->about, why);
+	f->about = g->about;
+	/* One that does not answer is not waited for twice. */
+	if (!f->agent && !krl_cli_ask_agent(cli, "ratelimits", &g->limits, why))
+		f->limits = g->limits;
+	f->programs = krl_inspect_programs(f->bpffs, f->program);
+	f->others_read = krl_inspect_others(f->bpffs, &f->others);
+	f->clock_read = krl_inspect_clock(f->bpffs, &f->clock);
+	f->fill_count = krl_inspect_fills(f->bpffs, f->fills);
 	f->connections_read = krl_inspect_connections(f->bpffs, &f->connections);
 	f->stats_read = krl_stats_read(f->bpffs, &f->stats);
+	g->unheard = find_unheard(f, &f->endpoint_count);
+	f->unheard = g->unheard;
 }
 
 static json_t *findings_json(const struct krl_finding *findings, size_t count)
@@ -61,8 +116,9 @@ static json_t *findings_json(const struct krl_finding *findings, size_t count)
 /* Returns 0 or -ENOMEM. */
 static int print(const struct krl_finding *findings, size_t count, enum krl_cli_output output)
 {
+	size_t width = 0, i;
+	const char *level;
 	json_t *result;
-	size_t i;
 	int err;
 
 	if (output != KRL_CLI_TABLE) {
@@ -72,15 +128,20 @@ static int print(const struct krl_finding *findings, size_t count, enum krl_cli_
 		return err;
 	}
 	for (i = 0; i < count; i++)
-		printf("%-5s %-17s %s\n", krl_finding_levels[findings[i].level], findings[i].name, findings[i].text);
+		width = strlen(findings[i].name) > width ? strlen(findings[i].name) : width;
+	for (i = 0; i < count; i++) {
+		level = krl_finding_levels[findings[i].level];
+		krl_colour_print(stdout, krl_colour_of(level), level);
+		printf("%*s  %-*s  %s\n", (int)(4 - strlen(level)), "", (int)width, findings[i].name, findings[i].text);
+	}
 	return 0;
 }
 
 enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli)
 {
 	struct krl_finding findings[KRL_DIAGNOSE_CHECKS];
+	struct gathered gathered = {};
 	struct krl_facts facts = {};
-	json_t *about = NULL;
 	size_t count, i;
 	bool failed = false;
 	int err;
@@ -93,13 +154,15 @@ enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli)
 				      : "diagnose \"%s\": expected " SUBJECT, cli->words.words[0]);
 	if (cli->words.count > 1)
 		return krl_cli_misuse("diagnose %s takes no argument \"%s\"", cli->words.words[0], cli->words.words[1]);
-	gather(cli, &facts, &about);
+	gather(cli, &facts, &gathered);
 	count = krl_diagnose_judge(&facts, findings);
 	for (i = 0; i < count; i++)
 		failed |= findings[i].level == KRL_FINDING_FAIL;
 	err = print(findings, count, cli->output);
 	krl_stats_free(&facts.stats);
-	json_decref(about);
+	json_decref(gathered.about);
+	json_decref(gathered.limits);
+	json_decref(gathered.unheard);
 	if (err)
 		return krl_cli_fail("%s", strerror(-err));
 	return failed ? KRL_CLI_FAILED : KRL_CLI_GOOD;

@@ -15,9 +15,21 @@ struct krl_facts {
 	char release[KRL_INSPECT_RELEASE_BYTES];
 	char cgroup[KRL_INSPECT_PATH_BYTES];
 	int kernel, bpffs_mount, cgroup_mount;	/* as the functions of inspect.h return */
+	struct krl_inspect_feature features[KRL_INSPECT_FEATURES];
+	size_t feature_count;
 	int pins, programs;
+	char program[KRL_INSPECT_NAME_BYTES];	/* the pin that programs is about */
+	int others_read;
+	struct krl_inspect_others others;
+	int clock_read;
+	struct krl_inspect_clock clock;
+	struct krl_inspect_fill fills[KRL_INSPECT_FILLS];
+	size_t fill_count;
 	int agent;			/* as krl_control_call() */
 	const json_t *about;		/* what the agent says of itself; NULL: nothing */
+	const json_t *limits;		/* ... and of RateLimits, as krl_limits_json() has them; NULL: nothing */
+	const json_t *unheard;		/* endpoints where nobody listens, "127.0.0.1:80 (default/web)"; NULL: not known */
+	size_t endpoint_count;		/* of those in unheard and others */
 	int connections_read;
 	struct krl_inspect_conns connections;
 	int stats_read;
@@ -27,7 +39,7 @@ struct krl_facts {
 enum krl_finding_level { KRL_FINDING_OK, KRL_FINDING_WARN, KRL_FINDING_FAIL };
 
 struct krl_finding {
-	const char *name;
+	char name[40];
 	enum krl_finding_level level;
 	char text[KRL_DIAGNOSE_TEXT_BYTES];	/* what was found, and what to do */
 };
@@ -36,7 +48,32 @@ struct krl_finding {
 extern const char *const krl_finding_levels[];
 
 /* At most so many findings. */
-#define KRL_DIAGNOSE_CHECKS 10
+#define KRL_DIAGNOSE_CHECKS (18 + KRL_INSPECT_FEATURES)
+
+/* Say what was found, and more of the same, which is at least @level. */
+void krl_finding_set(struct krl_finding *finding, enum krl_finding_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void krl_finding_add(struct krl_finding *finding, enum krl_finding_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The checks of the machine and of what is between it and us, and of the agent and its source: true, they have found
+ * something. Those of features say how many findings they have. */
+bool krl_check_kernel(const struct krl_facts *facts, struct krl_finding *finding);
+size_t krl_check_features(const struct krl_facts *facts, struct krl_finding *findings);
+bool krl_check_bpffs(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_cgroup(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_hooks(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_sockmaps(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_maps(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_clock(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_agent(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_source(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_ratelimits(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_endpoints(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_listeners(const struct krl_facts *facts, struct krl_finding *finding);
+
+/* In percent: a map is nearly full. */
+#define KRL_NEARLY_FULL 80
 
 /* Judge @facts. Returns how many findings there are, in the order of the checks; a check that has nothing to look at,
  * since one before it failed, finds nothing. */
