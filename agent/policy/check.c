@@ -334,6 +334,9 @@ static int judge(const struct judging *j, size_t rule, struct krl_check_verdict 
 		return krl_explain_say(&ret->why, "counts connections");
 	if (is_absent(j, rule))
 		return krl_explain_say(&ret->why, "outside its schedule");
+	/* Of what goes out, of a pod that is known. */
+	if (j->limit->caller && j->asked.pod && !krl_from_meets(j->limit->caller, &j->asked.pod->facts))
+		return krl_explain_say(&ret->why, "for clients of other pods");
 	ret->counts = j->match.rules >> rule & 1;
 	ret->tier = j->limit->match_all ? 0 : tier_number(j->policy, tier);
 	err = explain(j, rule, &ret->why);

@@ -291,7 +291,8 @@ static void whom_a_rule_is_for_among_pods(void **state)
 		DOCUMENT("web", "{endpoints: [{ip: 192.0.2.1, port: 80}], rules: [{name: red, limit: 1/day, clientSelectors: "
 				"[{from: {type: Distinct, by: Workload, namespaceSelector: {matchLabels: {team: red}}}}]}, "
 				"{name: ci, limit: 2/day, clientSelectors: [{from: {serviceAccounts: [shop/ci]}}]}, "
-				"{name: rest, limit: 3/day}]}");
+				"{name: rest, limit: 3/day}]}")
+		DOCUMENT("out", "{endpoints: [{ip: 192.0.2.1, port: 81}], direction: Outbound, rules: [{limit: 4/day}]}");
 	static const char pod[] = "{\"kind\": \"List\", \"items\": [{\"kind\": \"Pod\", \"metadata\": {\"name\": \"p\", "
 				  "\"namespace\": \"shop\"}, \"spec\": {\"serviceAccountName\": \"ci\"}}%s]}";
 	static const char ns[] = ", {\"kind\": \"Namespace\", \"metadata\": {\"name\": \"shop\", \"labels\": {\"team\": \"red\"}}}";
@@ -302,14 +303,16 @@ static void whom_a_rule_is_for_among_pods(void **state)
 	assert_true(dprintf(fd, pod, "") > 0);
 	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "from: expected a pod that is selected, found shop/p\n"));
-	assert_non_null(strstr(out, "2      ci     yes "));
+	assert_non_null(strstr(out, "2        ci       yes "));
+	assert_non_null(strstr(out, "for clients of other pods\n"));
 	assert_int_equal(ftruncate(fd, 0) + lseek(fd, 0, SEEK_SET), 0);
 	assert_true(dprintf(fd, pod, ns) > 0);
 	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "workload=shop/Pod/p   meets clientSelectors[0]\n"));
 	assert_int_equal(check(text, (struct krl_cli){}, NULL, NULL), KRL_CLI_GOOD);
 	assert_non_null(strstr(out, "from: expected a pod that is selected, found none that is known\n"));
-	assert_non_null(strstr(out, "3      rest   yes "));
+	assert_non_null(strstr(out, "3      rest     yes "));
+	assert_null(strstr(out, "for clients of other pods\n"));
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(check(text, (struct krl_cli){ .pod = file }, NULL, NULL), KRL_CLI_FAILED);
 	close(fd);
