@@ -60,8 +60,8 @@ def peers_by_labels(env):
 
 @case
 def peers_whatever_clientip_says(env):
-    """clientIP is about addresses in headers; from is about who connects."""
-    cluster = start(env, {"from": {"podSelector": {"matchLabels": {"app": "web"}}}},
+    """clientIP is about addresses in headers, which are read here; from is about who connects."""
+    cluster = start(env, {"from": {"podSelector": {"matchLabels": {"app": "web"}}}, "sourceCIDR": "10.0.0.0/8"},
                     clientIP={"header": "X-Forwarded-For", "trustedHops": 1})
     web, other = Peer(env, 0), Peer(env, 1)
     cluster.api.put(pod("web-1", web.address, labels={"app": "web"}))
