@@ -283,9 +283,26 @@ static void an_event_does_not_go_back_in_time(void **state)
 	json_decref(json);
 }
 
+/* Each looks after the one before it, the first one after the last. */
+static void a_node_is_before_another_by_its_name(void **state)
+{
+	json_t *seen = parse("{'nodes': [{'node': 'b'}, {'node': 'd'}, {'node': 'a'}, {'node': 'B/../x'}, {'node': ''}, 5]}");
+	json_t *alone = parse("{'nodes': [{'node': 'b'}, {'node': 'b?x'}]}");
+
+	assert_string_equal(krl_status_node_before(seen, "d"), "b");
+	assert_string_equal(krl_status_node_before(seen, "b"), "a");
+	assert_string_equal(krl_status_node_before(seen, "a"), "d");
+	assert_null(krl_status_node_before(seen, "c"));
+	assert_null(krl_status_node_before(alone, "b"));
+	assert_null(krl_status_node_before(NULL, "b"));
+	json_decref(alone);
+	json_decref(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_node_is_before_another_by_its_name),
 		cmocka_unit_test(a_service_is_named_with_its_port),
 		cmocka_unit_test(limits_are_told_as_they_are_written),
 		cmocka_unit_test(what_does_not_fit_is_cut_between_items),
