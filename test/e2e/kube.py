@@ -6,6 +6,7 @@ import os
 
 import harness
 import apiserver
+from certificates import Certificates
 from client import expect
 from harness import wait_for
 
@@ -67,7 +68,7 @@ class Cluster:
         self.env = env
         self.certs = None
         if tls:
-            self.certs = apiserver.Certificates(env.root)
+            self.certs = Certificates(env.root)
             options.setdefault("certs", self.certs.sign("server", "/CN=kube-apiserver"))
         self.api = apiserver.ApiServer(**options)
         for name in (NODE, OTHER_NODE):
