@@ -25,7 +25,7 @@ static const char usage[] =
 	"  --source dir:PATH      directory of *.yaml, *.yml and *.json files\n"
 	"  --source kubernetes    the API server of the cluster that this runs in a pod of\n"
 	"  --kubeconfig FILE      or the one of the current context of FILE\n"
-	"  --namespace NAMESPACE  its RateLimits only\n"
+	"  --namespace NAMESPACE  its RateLimits only; \".\": that of the pod, or of the context\n"
 	"  --node-name NAME       this node: only endpoints on it are limited\n"
 	"  --watch-seconds N      ask for watches of N to 2 N seconds (300)\n"
 	"  --status-seconds N     write the status of a RateLimit every N seconds at most (10)\n"
@@ -106,8 +106,8 @@ static int check_options(const struct krl_options *options)
 		return usage_error("--source dir:PATH or --source kubernetes is missing", NULL);
 	if (options->directory && only)
 		return usage_error("only with --source kubernetes:", only);
-	if (kubernetes->ns && !is_label(kubernetes->ns))
-		return usage_error("--namespace: expected at most 63 lower case letters, digits and '-', found",
+	if (kubernetes->ns && !is_label(kubernetes->ns) && strcmp(kubernetes->ns, KRL_KUBERNETES_OWN))
+		return usage_error("--namespace: expected at most 63 lower case letters, digits and '-', or \".\", found",
 				   kubernetes->ns);
 	return -1;
 }

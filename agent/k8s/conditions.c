@@ -57,6 +57,32 @@ const json_t *krl_status_node(const json_t *seen, const char *node)
 	return find(json_object_get(seen, "nodes"), "node", node);
 }
 
+/* A DNS subdomain (kubernetes.io, "Nodes", Node name uniqueness), as far as it is to be a part of a path. */
+static bool is_node_name(const char *name)
+{
+	return *name && strlen(name) < 254 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(name);
+}
+
+const char *krl_status_node_before(const json_t *seen, const char *node)
+{
+	const char *before = NULL, *last = NULL, *name;
+	const json_t *item;
+	size_t i;
+
+	if (!krl_status_node(seen, node))
+		return NULL;
+	json_array_foreach(json_object_get(seen, "nodes"), i, item) {
+		name = krl_status_text(item, "node");
+		if (!strcmp(name, node) || !is_node_name(name))
+			continue;
+		if (strcmp(name, node) < 0 && (!before || strcmp(name, before) > 0))
+			before = name;
+		if (!last || strcmp(name, last) > 0)
+			last = name;
+	}
+	return before ? before : last;
+}
+
 const json_t *krl_status_condition(const json_t *status, const char *type)
 {
 	return find(json_object_get(status, "conditions"), "type", type);

@@ -37,7 +37,11 @@ bool krl_verdict_is_of_node(const struct krl_verdict *verdict, const json_t *see
 /* The entry of @node in the nodes[] of @seen; NULL: there is none. Valid as long as @seen. */
 const json_t *krl_status_node(const json_t *seen, const char *node);
 
-/* What that is to be. The caller lets go of it; NULL without memory. */
+/* Whose entry is the one before that of @node by the names, the last one before the first. NULL: @node has none, or there is
+ * no other one that may be of a node. Valid as long as @seen. */
+const char *krl_status_node_before(const json_t *seen, const char *node);
+
+/* What the entry of @node is to be. The caller lets go of it; NULL without memory. */
 json_t *krl_status_make_node(const struct krl_verdict *verdict, const char *node);
 
 /* What @seen is to say beside nodes[]: of the entries in that of the generation of @verdict, @verdict for the one of @node,

@@ -31,7 +31,23 @@ void krl_k8s_config_clear(struct krl_k8s_config *config)
 	free(config->token_file);
 	free(config->user);
 	free(config->password);
+	free(config->ns);
 	*config = (struct krl_k8s_config){ 0 };
+}
+
+/* What the file @path says in one line. NULL: nothing, or it cannot be read. */
+static char *read_line(const char *path)
+{
+	char *text;
+	size_t len;
+
+	if (krl_file_read(path, &text, &len))
+		return NULL;
+	text[strcspn(text, " \t\r\n")] = '\0';
+	if (*text)
+		return text;
+	free(text);
+	return NULL;
 }
 
 int krl_k8s_config_pod(struct krl_k8s_config *ret, char ret_error[KRL_K8S_ERROR_BYTES])
@@ -53,6 +69,7 @@ int krl_k8s_config_pod(struct krl_k8s_config *ret, char ret_error[KRL_K8S_ERROR_
 		config.server = NULL;
 	config.token_file = strdup(ACCOUNT_DIR "token");
 	config.ca.file = strdup(ACCOUNT_DIR "ca.crt");
+	config.ns = read_line(ACCOUNT_DIR "namespace");
 	if (!config.server || !config.token_file || !config.ca.file) {
 		krl_k8s_config_clear(&config);
 		snprintf(ret_error, KRL_K8S_ERROR_BYTES, "out of memory");

@@ -24,6 +24,7 @@ struct krl_k8s_config {
 	char *token, *token_file;	/* the file wins, and is read anew for each request */
 	char *user, *password;
 	bool insecure;		/* the certificate of the server is not verified */
+	char *ns;		/* of the pod, or of the context; NULL: it does not say */
 };
 
 /* The current context of the kubeconfig file @path; what it names relatively is beside it. 0 and a configuration that

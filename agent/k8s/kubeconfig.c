@@ -147,6 +147,7 @@ static void read_root(struct krl_reader *reader, yaml_node_t *root, struct krl_k
 				 "current-context: there is no context \"%.80s\"", name);
 		return;
 	}
+	config->ns = copy(reader, text_of(reader, context, "namespace"));
 	cluster_name = text_of(reader, context, "cluster");
 	user_name = text_of(reader, context, "user");
 	cluster = cluster_name ? find_entry(reader, root, "clusters", cluster_name, "cluster") : NULL;

@@ -203,13 +203,24 @@ static void on_pods(void *arg)
 	settle(arg);
 }
 
+static bool is_own(const char *ns)
+{
+	return ns && !strcmp(ns, KRL_KUBERNETES_OWN);
+}
+
+/* It becomes a part of paths. */
+static bool is_label(const char *ns)
+{
+	return ns && *ns && strspn(ns, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(ns);
+}
+
 static int start(struct krl_kubernetes *k, const struct krl_kubernetes_options *options)
 {
 	struct krl_pods_options pods = { .node = options->node, .server = k->config.server, .watch_s = options->watch_s };
 	int err;
 
 	if (options->ns) {
-		k->ns = strdup(options->ns);
+		k->ns = strdup(is_own(options->ns) ? k->config.ns : options->ns);
 		if (!k->ns)
 			return -ENOMEM;
 	}
@@ -249,6 +260,11 @@ int krl_kubernetes_open(uv_loop_t *loop, const struct krl_kubernetes_options *op
 	k->watch_s = options->watch_s;
 	err = options->kubeconfig ? krl_k8s_config_file(options->kubeconfig, &k->config, ret_error)
 				  : krl_k8s_config_pod(&k->config, ret_error);
+	if (!err && is_own(options->ns) && !is_label(k->config.ns)) {
+		snprintf(ret_error, KRL_K8S_ERROR_BYTES, "--namespace " KRL_KUBERNETES_OWN ": %s does not say which",
+			 options->kubeconfig ? "the current context" : "the service account");
+		err = -ENOENT;
+	}
 	if (!err) {
 		err = start(k, options);
 		if (err)

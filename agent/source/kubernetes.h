@@ -12,10 +12,11 @@
 #include "status.h"
 
 #define KRL_KUBERNETES_WATCH_S 300
+#define KRL_KUBERNETES_OWN "."
 
 struct krl_kubernetes_options {
 	const char *kubeconfig;	/* file; NULL: this runs in a pod */
-	const char *ns;		/* whose objects; NULL: all namespaces */
+	const char *ns;		/* whose objects; NULL: all namespaces; KRL_KUBERNETES_OWN: that of the pod or the context */
 	const char *node;	/* name of this node; NULL: every endpoint may be here, and no status is written */
 	unsigned int watch_s;	/* a watch is asked for this long, up to twice this */
 	unsigned int status_s;	/* of a RateLimit, status and Events are written so often at most */

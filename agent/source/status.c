@@ -86,7 +86,7 @@ static void remove_at(struct krl_statuses *s, size_t at)
 }
 
 /* What field managers may be called: the name of a node is, but for what somebody else than Kubernetes calls one. */
-static char *make_manager(const char *node)
+char *krl_status_manager(const char *node)
 {
 	char *manager, *at;
 
@@ -113,11 +113,11 @@ int krl_statuses_open(uv_loop_t *loop, struct krl_http *http, const struct krl_s
 	s->http = http;
 	s->every_ms = options->every_s * 1000;
 	s->node = strdup(options->node);
-	s->manager = make_manager(options->node);
+	s->manager = krl_status_manager(options->node);
 	s->timer = krl_handle_new(sizeof(*s->timer), s);
 	if (s->timer)
 		uv_timer_init(loop, s->timer);
-	if (!s->node || !s->manager || !s->timer) {
+	if (!s->node || !s->manager || !s->timer || krl_status_gone_open(s)) {
 		krl_statuses_close(s);
 		return -ENOMEM;
 	}
@@ -129,6 +129,7 @@ void krl_statuses_close(struct krl_statuses *s)
 {
 	if (!s)
 		return;
+	krl_status_gone_close(s->gone);
 	krl_status_cancel(s);
 	krl_handle_close(s->timer);
 	krl_handle_close(s->sampler);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the files of the status alone: the RateLimits in status.c, what became of them in status_judge.c, requests in
- * status_write.c. */
+ * status_write.c, entries of nodes that are gone in status_gone.c. */
 #ifndef KMESH_RL_SOURCE_STATUS_INTERNAL_H
 #define KMESH_RL_SOURCE_STATUS_INTERNAL_H
 
@@ -54,6 +54,8 @@ struct krl_status_entry {
 	struct krl_notice told[KRL_TOLD_KINDS];
 };
 
+struct krl_status_gone;
+
 struct krl_statuses {
 	uv_loop_t *loop;
 	struct krl_http *http;
@@ -77,6 +79,7 @@ struct krl_statuses {
 	unsigned int pending;		/* of the Event, that it writes */
 	json_t *sent, *before;		/* the status, and that when it was sent: a watch may be faster than the answer */
 	struct krl_lines lines;
+	struct krl_status_gone *gone;
 };
 
 /* NULL: there is none. */
@@ -105,6 +108,14 @@ void krl_status_tell(struct krl_statuses *statuses, struct krl_status_entry *ent
 
 /* Ask what was limited since. */
 void krl_status_sample(struct krl_statuses *statuses);
+
+/* What the field manager of @node is called; the caller frees it. NULL without memory. */
+char *krl_status_manager(const char *node);
+
+/* Look after entries of nodes that are gone: sets gone, which is closed before the rest of @statuses. 0, or -ENOMEM. */
+int krl_status_gone_open(struct krl_statuses *statuses);
+/* Accepts NULL. */
+void krl_status_gone_close(struct krl_status_gone *gone);
 
 /* The timer of requests. */
 void krl_status_on_timer(uv_timer_t *timer);

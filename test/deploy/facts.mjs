@@ -6,7 +6,7 @@ import {readFileSync, readlinkSync} from 'node:fs'
 import {join} from 'node:path'
 
 const CAPABILITIES = ['NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE']
-const VERBS = ['list', 'watch', 'create', 'patch']
+const VERBS = ['get', 'list', 'watch', 'create', 'patch']
 
 const unless = (condition, reason) => condition ? undefined : reason
 

@@ -6,10 +6,12 @@ import os
 
 import harness
 import apiserver
+from certificates import Certificates
 from client import expect
 from harness import wait_for
 
 NODE = "node-a"
+OTHER_NODE = "node-b"
 LIMIT = "3/day"
 
 
@@ -66,9 +68,11 @@ class Cluster:
         self.env = env
         self.certs = None
         if tls:
-            self.certs = apiserver.Certificates(env.root)
+            self.certs = Certificates(env.root)
             options.setdefault("certs", self.certs.sign("server", "/CN=kube-apiserver"))
         self.api = apiserver.ApiServer(**options)
+        for name in (NODE, OTHER_NODE):
+            self.api.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
         self.token_file = os.path.join(env.root, "token")
         self.set_token(self.api.token or "")
         self.flags = ["--node-name", NODE, "--watch-seconds", "60", "--status-seconds", "1"]

@@ -150,6 +150,11 @@ def kube_in_a_pod(env):
     cluster.api.reset()
     cluster.api.put(ratelimit("second", at=9000))
     wait_for("an edit under the new token", lambda: env.lists("second"))
+    env.agents[-1].terminate()
+    cluster.api.put(ratelimit("own", "kmesh-system", at=9001))
+    env.source = ["--source", "kubernetes", "--namespace", "."]
+    env.agent("own")
+    wait_for("what is of its own namespace", lambda: [item["name"] for item in env.stats()] == ["own"])
 
 
 @case
@@ -173,6 +178,8 @@ def kube_refused_starts(env):
     refused(f'{config}:1:18: current-context: there is no context "a"')
     env.publish(config, "a: [")
     refused(f"{config}:2:1: YAML: did not find expected node content")
+    cluster.write_kubeconfig()
+    refused("--namespace .: the current context does not say which", "--namespace", ".")
     os.unlink(config)
     refused(f"reading {config}: No such file or directory")
     env.source = ["--source", "kubernetes"]

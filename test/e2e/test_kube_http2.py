@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import apiserver
+from certificates import Certificates
 from client import equal, expect
 from harness import Skip, admitted, case, wait_for
 from kube import Cluster, endpoint_slice, ratelimit, service
@@ -56,7 +57,7 @@ class Front:
 def following(env, watch_s=60):
     cluster = Cluster(env, tls=False)
     cluster.flags[cluster.flags.index("--watch-seconds") + 1] = str(watch_s)
-    cluster.certs = apiserver.Certificates(env.root)
+    cluster.certs = Certificates(env.root)
     front = Front(env, cluster)
     cluster.write_kubeconfig(cluster={"server": f"https://127.0.0.1:{PORT}"})
     cluster.api.put(service("web"))

@@ -13,6 +13,14 @@ from kube_status import condition, happened, node, second_node, settled, wait_co
 APPLIED = "/apis/kmesh.net/v1alpha1/namespaces/default/ratelimits/limit/status"
 
 
+def programmed(cluster, **spec):
+    """An agent that has said of the RateLimit "limit" with @spec that it is in force."""
+    cluster.api.put(ratelimit("limit", **spec))
+    agent = cluster.agent("limit")
+    wait_condition(cluster, "Programmed", "True", "Programmed")
+    return agent
+
+
 @case
 def kube_status_programmed(env):
     """Accepted and programmed, with what kubectl get shows, by two field managers; one Event."""
@@ -43,9 +51,7 @@ def kube_status_refused(env):
     """Refused with the field that is wrong, in the words of the log; what was in force stays, and the condition that
     keeps its status keeps its time."""
     cluster = Cluster(env)
-    cluster.api.put(ratelimit("limit", limit="3/day"))
-    agent = cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    agent = programmed(cluster, limit="3/day")
     env.server()
     cluster.api.put(ratelimit("limit", rules=[{"name": "all", "limit": "many"}]))
     refused = wait_condition(cluster, "Accepted", "False", "Invalid")
@@ -74,9 +80,7 @@ def kube_status_refused(env):
 def kube_status_nested_too_deeply(env):
     """What is not even looked at is refused too, by its generation."""
     cluster = Cluster(env)
-    cluster.api.put(ratelimit("limit"))
-    cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    programmed(cluster)
     deep = []
     for _ in range(150):
         deep = [deep]
@@ -120,9 +124,7 @@ def kube_status_limited(env):
     """What is limited is counted, on the node and in all, and limiting is told of as it begins and ends; the Event is the
     same one the next time."""
     cluster = Cluster(env)
-    cluster.api.put(ratelimit("limit", limit="3/day"))
-    cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    programmed(cluster, limit="3/day")
     env.server()
     equal(admitted(env, 8), 3, "requests admitted")
     wait_for("5 limited", lambda: cluster.api.status()["limited"] == 5)
@@ -142,9 +144,7 @@ def kube_status_written_seldom(env):
     """Not more often than every N seconds, and not at all when nothing changes, nor by an agent that starts anew."""
     cluster = Cluster(env)
     cluster.flags += ["--status-seconds", "3"]
-    cluster.api.put(ratelimit("limit", limit="3/day"))
-    agent = cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    agent = programmed(cluster, limit="3/day")
     equal(cluster.api.count("patch", "ratelimits/status"), 2, "the parts that are written at first")
     env.server()
     began = time.monotonic()
@@ -199,9 +199,7 @@ def kube_status_two_nodes(env):
 def kube_status_taken_back(env):
     """What another manager wrote over is taken back: it would be a conflict without force."""
     cluster = Cluster(env)
-    cluster.api.put(ratelimit("limit"))
-    cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    programmed(cluster)
     cluster.api.apply_status("limit", "default", "somebody", {"limited": 99, "nodes": [
         {"node": NODE, "endpoints": 99}, {"node": "node-z", "endpoints": 7}]}, force=True)
     wait_for("the entry of the node", lambda: node(cluster)["endpoints"] == 1)
@@ -239,9 +237,7 @@ def kube_status_refusals(env):
         cluster.api.fault("patch", "ratelimits/status", refuse(code, reason, f"no {reason}"), 2)
     cluster.api.fault("patch", "ratelimits/status", refuse(503, "ServiceUnavailable", "starting"))
     cluster.api.fault("patch", "ratelimits/status", refuse(429, "TooManyRequests", "slowly", Retry_After=1))
-    cluster.api.put(ratelimit("limit"))
-    agent = cluster.agent("limit")
-    wait_condition(cluster, "Programmed", "True", "Programmed")
+    agent = programmed(cluster)
     for said in ("status of default/limit: 409 no Conflict", "status of default/limit: 422 no Invalid",
                  "status: 503 starting", "status: 429 slowly"):
         equal(agent.text().count(said), 1, f"times that the agent says {said!r}")

@@ -17,6 +17,7 @@ import time
 import urllib.parse
 
 import apply
+import one
 import partial
 import writes
 from certificates import Certificates
@@ -59,8 +60,8 @@ class ApiServer:
 
     KINDS = {"RateLimit": ("kmesh.net/v1alpha1", "ratelimits"), "Service": ("v1", "services"),
              "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"), "Event": ("v1", "events"),
-             "Pod": ("v1", "pods"), "Namespace": ("v1", "namespaces")}
-    CLUSTER_SCOPED = {"Namespace"}
+             "Pod": ("v1", "pods"), "Namespace": ("v1", "namespaces"), "Node": ("v1", "nodes")}
+    CLUSTER_SCOPED = {"Namespace", "Node"}
 
     def __init__(self, certs=None, token="secret", port=0, slices="discovery.k8s.io/v1", client_ca=None):
         self.lock = threading.Condition()
@@ -259,7 +260,7 @@ class ApiServer:
         return None
 
 
-class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
+class Handler(writes.Writes, one.One, http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Answers in one piece are not to wait for acknowledgements.
     disable_nagle_algorithm = True
@@ -309,8 +310,9 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
         self.body = body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        verb = verb or ("watch" if query.get("watch") in ("1", "true") else "list")
         match = PATH.fullmatch(url.path)
+        asked = "watch" if query.get("watch") in ("1", "true") else "get" if match and match["name"] else "list"
+        verb = verb or asked
         plural = match["plural"] if match else ""
         api = self.api
         with api.lock:
@@ -333,6 +335,8 @@ class Handler(writes.Writes, http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
         elif verb == "watch":
             self.watch(kind, match["ns"], query)
+        elif verb == "get":
+            self.get(kind, match["ns"], match["name"])
         elif verb == "create":
             self.create(kind, match["ns"], json.loads(body))
         elif verb == "patch" and match["sub"]:

@@ -111,6 +111,9 @@ class Managed:
                                                                            for other in leaves)]:
             del leaves[path]
         owners[manager] = set(wanted)
+        # structured-merge-diff, merge/update.go: a manager without fields is none any more.
+        if not wanted:
+            del owners[manager]
         # Items that stay keep their places; new ones are last.
         order = {path[:2]: number for number, path in enumerate(leaves)}
         leaves = dict(sorted(leaves.items(), key=lambda item: (order.get(item[0][:2], 0), len(item[0]))))

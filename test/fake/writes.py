@@ -58,7 +58,7 @@ class Writes:
             self.refuse(400, "BadRequest", "metadata.managedFields must be nil")
         else:
             try:
-                self.answer(200, api.apply_status(name, namespace, manager, object["status"],
+                self.answer(200, api.apply_status(name, namespace, manager, object.get("status", {}),
                                                   query.get("force") == "true"))
             except KeyError:
                 self.refuse(404, "NotFound", f"{named} not found")

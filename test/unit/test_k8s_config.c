@@ -14,7 +14,7 @@
 
 #include "agent/k8s/config.h"
 
-#define HEAD "current-context: a\ncontexts: [{name: b}, {name: a, context: {cluster: c, user: u}}]\n"
+#define HEAD "current-context: a\ncontexts: [{name: b}, {name: a, context: {cluster: c, user: u, namespace: shop}}]\n"
 #define CLUSTER "clusters: [{name: c, cluster: {server: \"https://host:6443/\"}}]\n"
 
 static char top[64], file[96];
@@ -88,6 +88,7 @@ static void the_current_context_is_read(void **state)
 	snprintf(expected, sizeof(expected), "%s/sub/key", top);
 	assert_string_equal(config.key.file, expected);
 	assert_false(config.insecure);
+	assert_string_equal(config.ns, "shop");
 }
 
 static void data_wins_over_a_file_and_null_is_nothing(void **state)

@@ -122,22 +122,6 @@ static bool is_page(const char *text)
 	return page;
 }
 
-static void a_page_is_a_list_with_a_version(void **state)
-{
-	assert_true(is_page("{\"items\":[],\"metadata\":{\"resourceVersion\":\"7\"}}"));
-	assert_true(is_page("{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}"));
-	assert_false(is_page("{\"items\":[],\"metadata\":{\"resourceVersion\":\"\"}}"));
-	assert_false(is_page("{\"items\":[],\"metadata\":{\"resourceVersion\":7}}"));
-	assert_false(is_page("{\"items\":[],\"metadata\":7}"));
-	assert_false(is_page("{\"items\":[]}"));
-	assert_false(is_page("{\"items\":{},\"metadata\":{\"resourceVersion\":\"7\"}}"));
-	assert_false(is_page("{\"metadata\":{\"resourceVersion\":\"7\"}}"));
-	assert_false(is_page("[]"));
-	assert_false(is_page("5"));
-	assert_false(is_page("{"));
-	assert_false(is_page(""));
-}
-
 static bool is_event(const char *text)
 {
 	struct krl_watch_event event;
@@ -148,14 +132,41 @@ static bool is_event(const char *text)
 	return is;
 }
 
+/* @is of each of the texts up to NULL. */
+static void check_all(bool (*is)(const char *text), bool expected, const char *const *texts)
+{
+	for (; *texts; texts++)
+		if (is(*texts) != expected)
+			fail_msg("%s is%s one", *texts, expected ? " not" : "");
+}
+
+static void a_page_is_a_list_with_a_version(void **state)
+{
+	static const char *const pages[] = { "{\"items\":[],\"metadata\":{\"resourceVersion\":\"7\"}}",
+					     "{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}", NULL };
+	static const char *const others[] = {
+		"{\"items\":[],\"metadata\":{\"resourceVersion\":\"\"}}",
+		"{\"items\":[],\"metadata\":{\"resourceVersion\":7}}",
+		"{\"items\":[],\"metadata\":7}",
+		"{\"items\":[]}",
+		"{\"items\":{},\"metadata\":{\"resourceVersion\":\"7\"}}",
+		"{\"metadata\":{\"resourceVersion\":\"7\"}}",
+		"[]", "5", "{", "", NULL,
+	};
+
+	check_all(is_page, true, pages);
+	check_all(is_page, false, others);
+}
+
 static void an_event_has_a_type_and_an_object(void **state)
 {
-	assert_true(is_event("{\"type\":\"ADDED\",\"object\":{}}"));
-	assert_false(is_event("{\"type\":\"ADDED\",\"object\":[]}"));
-	assert_false(is_event("{\"type\":5,\"object\":{}}"));
-	assert_false(is_event("{\"object\":{}}"));
-	assert_false(is_event("[]"));
-	assert_false(is_event("ADDED"));
+	static const char *const events[] = { "{\"type\":\"ADDED\",\"object\":{}}", NULL };
+	static const char *const others[] = {
+		"{\"type\":\"ADDED\",\"object\":[]}", "{\"type\":5,\"object\":{}}", "{\"object\":{}}", "[]", "ADDED", NULL,
+	};
+
+	check_all(is_event, true, events);
+	check_all(is_event, false, others);
 }
 
 static void a_status_says_why(void **state)

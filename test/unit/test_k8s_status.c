@@ -1,38 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the status of a RateLimit is to say, and the Events on it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "agent/k8s/conditions.h"
 #include "agent/k8s/notice.h"
 #include "agent/k8s/summary.h"
+#include "quoted.h"
 
 #define NOW 1750000000
 #define NOW_TEXT "2025-06-15T15:06:40Z"
 #define BEFORE "2025-01-01T00:00:00Z"
-
-/* JSON with ' for ". */
-static json_t *parse(const char *text)
-{
-	char json[4096], *at;
-	json_error_t error;
-	json_t *value;
-
-	snprintf(json, sizeof(json), "%s", text);
-	for (at = json; *at; at++)
-		if (*at == '\'')
-			*at = '"';
-	value = json_loads(json, 0, &error);
-	if (!value)
-		fail_msg("%s in %s", error.text, json);
-	return value;
-}
 
 static void check_summary(void (*summary)(const json_t *, char *), const char *spec, const char *expected)
 {
@@ -128,16 +105,21 @@ static void check(const struct krl_verdict *verdict, const char *seen, const cha
 static const struct krl_verdict in_force = { .reason = KRL_VERDICT_PROGRAMMED, .generation = 2, .endpoints = 1,
 					     .limited = 3, .message = "it is in force" };
 
+/* In force since now, by node-b and what @seen has. */
+static void check_in_force(const char *seen, int limited)
+{
+	check(&in_force, seen, "True Accepted since " NOW_TEXT ": it is valid",
+	      "True Programmed since " NOW_TEXT ": it is in force", limited);
+}
+
 static void one_node_is_enough(void **state)
 {
-	check(&in_force, "{}", "True Accepted since " NOW_TEXT ": it is valid",
-	      "True Programmed since " NOW_TEXT ": it is in force", 3);
+	check_in_force("{}", 3);
 }
 
 static void nodes_are_added_up(void **state)
 {
-	check(&in_force, "{'nodes': [{'node': 'node-a', 'limited': 4}, {'node': 'node-b', 'limited': 99}]}",
-	      "True Accepted since " NOW_TEXT ": it is valid", "True Programmed since " NOW_TEXT ": it is in force", 7);
+	check_in_force("{'nodes': [{'node': 'node-a', 'limited': 4}, {'node': 'node-b', 'limited': 99}]}", 7);
 }
 
 static void a_status_that_stays_keeps_its_time(void **state)
@@ -163,8 +145,7 @@ static void who_refuses_decides_and_the_first_by_name_tells(void **state)
 
 static void what_was_said_of_another_generation_is_over(void **state)
 {
-	check(&in_force, "{'nodes': [{'node': 'node-a', 'reason': 'Invalid', 'message': 'a', 'observedGeneration': 1}]}",
-	      "True Accepted since " NOW_TEXT ": it is valid", "True Programmed since " NOW_TEXT ": it is in force", 3);
+	check_in_force("{'nodes': [{'node': 'node-a', 'reason': 'Invalid', 'message': 'a', 'observedGeneration': 1}]}", 3);
 }
 
 static void a_node_that_cannot_is_named(void **state)
@@ -283,9 +264,26 @@ static void an_event_does_not_go_back_in_time(void **state)
 	json_decref(json);
 }
 
+/* Each looks after the one before it, the first one after the last. */
+static void a_node_is_before_another_by_its_name(void **state)
+{
+	json_t *seen = parse("{'nodes': [{'node': 'b'}, {'node': 'd'}, {'node': 'a'}, {'node': 'B/../x'}, {'node': ''}, 5]}");
+	json_t *alone = parse("{'nodes': [{'node': 'b'}, {'node': 'b?x'}]}");
+
+	assert_string_equal(krl_status_node_before(seen, "d"), "b");
+	assert_string_equal(krl_status_node_before(seen, "b"), "a");
+	assert_string_equal(krl_status_node_before(seen, "a"), "d");
+	assert_null(krl_status_node_before(seen, "c"));
+	assert_null(krl_status_node_before(alone, "b"));
+	assert_null(krl_status_node_before(NULL, "b"));
+	json_decref(alone);
+	json_decref(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_node_is_before_another_by_its_name),
 		cmocka_unit_test(a_service_is_named_with_its_port),
 		cmocka_unit_test(limits_are_told_as_they_are_written),
 		cmocka_unit_test(what_does_not_fit_is_cut_between_items),

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Objects of an API server in a store: what counts of them, what stays, and what a change of one is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "agent/policy/store.h"
+#include "quoted.h"
 
 #define LIMIT(name, spec) "{'metadata': {'name': '" name "', 'namespace': 'default'}, 'spec': " spec "}"
 #define AT_8080 "'endpoints': [{'ip': '127.0.0.1', 'port': 8080}]"
@@ -43,23 +37,6 @@ static int teardown(void **state)
 	forget_plan();
 	krl_store_free(store);
 	return 0;
-}
-
-/* JSON with ' for ". */
-static json_t *parse(const char *text)
-{
-	char json[4096], *at;
-	json_error_t error;
-	json_t *value;
-
-	snprintf(json, sizeof(json), "%s", text);
-	for (at = json; *at; at++)
-		if (*at == '\'')
-			*at = '"';
-	value = json_loads(json, JSON_DECODE_ANY, &error);
-	if (!value)
-		fail_msg("%s in %s", error.text, json);
-	return value;
 }
 
 /* Returns whether that matters. */
