@@ -4,7 +4,7 @@
 import Ajv from 'ajv'
 
 const JUNCTORS = ['anyOf', 'allOf', 'oneOf']
-const VALUE_KEYWORDS = new Set(['enum', 'format', 'items', 'maxItems', 'maxLength', 'maxProperties', 'maximum', 'minItems',
+const VALUE_KEYWORDS = new Set(['enum', 'exclusiveMinimum', 'format', 'items', 'maxItems', 'maxLength', 'maxProperties', 'maximum', 'minItems',
   'minLength', 'minProperties', 'minimum', 'multipleOf', 'not', 'pattern', 'properties', 'required', ...JUNCTORS])
 const KEYWORDS = new Set([...VALUE_KEYWORDS, 'additionalProperties', 'default', 'description', 'nullable', 'type',
   'x-kubernetes-int-or-string', 'x-kubernetes-list-map-keys', 'x-kubernetes-list-type',
