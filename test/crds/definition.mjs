@@ -53,8 +53,11 @@ function* typeProblems(node, path) {
 
   if (node.type === undefined ? !untyped : !TYPES.includes(node.type))
     yield `${path}: type is ${node.type ?? 'missing'}`
-  if (node['x-kubernetes-int-or-string'] && (node.type || node['x-kubernetes-preserve-unknown-fields']))
-    yield `${path}: x-kubernetes-int-or-string stands alone`
+  // The first lines of the definition say why.
+  if (node['x-kubernetes-int-or-string'])
+    yield `${path}: x-kubernetes-int-or-string is beyond old API servers`
+  if (!node.type && (node.properties || node.items || node.additionalProperties))
+    yield `${path}: old API servers take what has properties and no type for a mapping`
   if (node.properties && node.additionalProperties)
     yield `${path}: properties and additionalProperties exclude each other`
   if ((node.type === 'array') !== Boolean(node.items))
