@@ -217,10 +217,12 @@ static void event_written(struct krl_statuses *s, struct krl_status_entry *e)
 	event->next_ms = uv_now(s->loop) + s->every_ms;
 }
 
-/* The server refused what is in the request, or knows no such object. */
-static bool is_about_object(long status)
+/* The server refused what is in the request, or knows no such object. Of a status it says 500 when the object, or what is
+ * applied to it, is not what the definition has (apiserver, endpoints/handlers/fieldmanager: "to smd typed"). */
+static bool is_about_object(enum krl_lane lane, long status)
 {
-	return status == 400 || status == 404 || status == 409 || status == 415 || status == 422;
+	return status == 400 || status == 404 || status == 409 || status == 415 || status == 422 ||
+	       (status == 500 && lane == KRL_LANE_STATUS);
 }
 
 static void event_refused(struct krl_statuses *s, struct krl_status_entry *e, long status)
@@ -251,7 +253,7 @@ static void refused(struct krl_statuses *s, struct krl_status_entry *e, const st
 	after_s = after_s ? after_s : said.retry_after_s;
 	if (!result->status || result->error)
 		snprintf(text, sizeof(text), "%s: %s", what, result->error ? result->error : "no answer");
-	else if (is_about_object(result->status))
+	else if (is_about_object(s->lane, result->status))
 		snprintf(text, sizeof(text), "%s of %s/%s: %ld %s", what, e->ns, e->name, result->status, said.text);
 	else if (result->status == 403)
 		/* The server names each object that it is about. */
@@ -261,7 +263,7 @@ static void refused(struct krl_statuses *s, struct krl_status_entry *e, const st
 	e->due_ms = 0;
 	if (s->lane == KRL_LANE_STATUS)
 		e->next_ms = 0;
-	if (result->error || !is_about_object(result->status)) {
+	if (result->error || !is_about_object(s->lane, result->status)) {
 		set_back(s, lane, text, after_s);
 		return;
 	}

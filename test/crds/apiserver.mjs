@@ -89,6 +89,11 @@ function toJsonSchema(schema, seen = new Map()) {
   Object.defineProperty(result, 'of', {value: schema})
   if (schema['x-kubernetes-int-or-string'])
     result.type = ['integer', 'string']
+  // A number of its own in JSON Schema, as of draft 6.
+  if (schema.exclusiveMinimum) {
+    result.exclusiveMinimum = schema.minimum
+    delete result.minimum
+  }
   if (schema.format && !schema.type)
     result.type = 'string'
   for (const key of ['anyOf', 'allOf', 'oneOf'])
@@ -164,6 +169,9 @@ export function compile({definition, version, schema}) {
     walk(schema, value, '', dropNulls)
     walk(schema, value, '', (node, item, path) => problems.push(...unknownFields(node, item).map(
       key => ({path: path ? `${path}.${key}` : key, message: 'unknown field'}))))
+    // Whether floating point is a multiple of anything is not known beyond 2^53 (go-openapi/swag, IsFloat64AJSONInteger).
+    walk(schema, value, '', (node, item, path) => node.multipleOf && plain(item) === Infinity &&
+      problems.push({path, message: 'a multiple of nothing', node, keyword: 'multipleOf'}))
     walk(schema, value, '', setDefaults)
     if (!validate(plain(value)))
       problems.push(...validate.errors.map(e => ({

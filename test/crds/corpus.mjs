@@ -111,10 +111,11 @@ export class Judges {
       return []
     seen.add(schema)
     const refused = this.violated.get(schema) ?? new Set()
-    const parts = ['type', 'pattern', 'enum', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems',
+    const parts = ['type', 'pattern', 'enum', 'exclusiveMinimum', 'minimum', 'multipleOf', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems',
       'maxProperties', 'anyOf', 'oneOf', 'not'].filter(keyword => keyword in schema)
       // Type and length beside an enumeration are there for the rules.
       .filter(keyword => !schema.enum || !['type', 'maxLength'].includes(keyword))
+      .filter(keyword => keyword !== 'minimum' || !schema.exclusiveMinimum)
       .concat((schema.required ?? []).map(name => `required ${name}`))
       .concat((schema['x-kubernetes-validations'] ?? []).map(({rule}) => rule))
     const children = Object.entries(schema.properties ?? {}).map(([key, child]) => [child, `${path}.${key}`])

@@ -4,7 +4,7 @@
 import Ajv from 'ajv'
 
 const JUNCTORS = ['anyOf', 'allOf', 'oneOf']
-const VALUE_KEYWORDS = new Set(['enum', 'format', 'items', 'maxItems', 'maxLength', 'maxProperties', 'maximum', 'minItems',
+const VALUE_KEYWORDS = new Set(['enum', 'exclusiveMinimum', 'format', 'items', 'maxItems', 'maxLength', 'maxProperties', 'maximum', 'minItems',
   'minLength', 'minProperties', 'minimum', 'multipleOf', 'not', 'pattern', 'properties', 'required', ...JUNCTORS])
 const KEYWORDS = new Set([...VALUE_KEYWORDS, 'additionalProperties', 'default', 'description', 'nullable', 'type',
   'x-kubernetes-int-or-string', 'x-kubernetes-list-map-keys', 'x-kubernetes-list-type',
@@ -53,8 +53,11 @@ function* typeProblems(node, path) {
 
   if (node.type === undefined ? !untyped : !TYPES.includes(node.type))
     yield `${path}: type is ${node.type ?? 'missing'}`
-  if (node['x-kubernetes-int-or-string'] && (node.type || node['x-kubernetes-preserve-unknown-fields']))
-    yield `${path}: x-kubernetes-int-or-string stands alone`
+  // The first lines of the definition say why.
+  if (node['x-kubernetes-int-or-string'])
+    yield `${path}: x-kubernetes-int-or-string is beyond old API servers`
+  if (!node.type && (node.properties || node.items || node.additionalProperties))
+    yield `${path}: old API servers take what has properties and no type for a mapping`
   if (node.properties && node.additionalProperties)
     yield `${path}: properties and additionalProperties exclude each other`
   if ((node.type === 'array') !== Boolean(node.items))

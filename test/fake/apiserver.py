@@ -437,7 +437,7 @@ class Handler(writes.Writes, one.One, http.server.BaseHTTPRequestHandler):
                 # concepts, "Watch bookmarks": kind, apiVersion and metadata.resourceVersion alone.
                 bookmark = time.monotonic() + 1
                 self.event("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.group_version,
-                                        "metadata": {"resourceVersion": str(version), "creationTimestamp": None}})
+                                        "metadata": {"resourceVersion": str(version)}})
 
 
 # --- acts for fault() -----------------------------------------------------------------------------

@@ -41,13 +41,18 @@ class Invalid(Exception):
     pass
 
 
+class Undeclared(Exception):
+    """A field that the definition does not have."""
+
+
 def flatten(status):
     """Its leaves, by path; an item of a list of maps is a part of the path, and a leaf of its own (SSA, "Merge strategy":
     listType map, listMapKey)."""
     leaves = {}
     for name, value in status.items():
         if name not in FIELDS or name.endswith("!"):
-            continue        # CRD, "Field pruning": what the schema does not know is dropped
+            # structured-merge-diff, typed: nothing is pruned of what is applied.
+            raise Undeclared(f".status.{name}: field not declared in schema")
         if name not in KEYS:
             leaves[(name,)] = value
             continue
@@ -59,8 +64,9 @@ def flatten(status):
                 raise Invalid(f"status.{name}: duplicate entries for key [{KEYS[name]}={key!r}]")
             leaves[(name, key)] = {}
             for field, of_item in item.items():
-                if field in FIELDS[name]:
-                    leaves[(name, key, field)] = of_item
+                if field not in FIELDS[name]:
+                    raise Undeclared(f'.status.{name}[{KEYS[name]}="{key}"].{field}: field not declared in schema')
+                leaves[(name, key, field)] = of_item
     return leaves
 
 

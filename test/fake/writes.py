@@ -51,7 +51,11 @@ class Writes:
         named = f'ratelimits.kmesh.net "{name}"'
         if self.headers["Content-Type"] != "application/apply-patch+yaml":
             self.refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
-        elif not manager or len(manager) > 128 or object.get("kind") != "RateLimit" or \
+        elif not manager or len(manager) > 128:
+            # meta/v1, validation, ValidatePatchOptions().
+            self.refuse(422, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for "
+                                        "apply patch")
+        elif object.get("kind") != "RateLimit" or \
                 object.get("apiVersion") != "kmesh.net/v1alpha1" or object["metadata"].get("name") != name:
             self.refuse(400, "BadRequest", "not what is applied")
         elif "managedFields" in object["metadata"]:
@@ -66,5 +70,9 @@ class Writes:
                 who, path = conflict.args[0][0]
                 self.refuse(409, "Conflict", f'Apply failed with {len(conflict.args[0])} conflict: conflict with "{who}" '
                                              f"with subresource \"status\": .status.{'.'.join(path)}")
+            except apply.Undeclared as undeclared:
+                # apiserver, pkg/endpoints/handlers/fieldmanager: no API error, so that it is an internal one.
+                self.refuse(500, "", f"failed to create typed patch object ({namespace}/{name}; kmesh.net/v1alpha1, "
+                                     f"Kind=RateLimit): {undeclared}")
             except apply.Invalid as invalid:
                 self.refuse(422, "Invalid", f"{named} is invalid: {invalid}")

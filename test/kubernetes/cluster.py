@@ -30,6 +30,7 @@ DISCOVERY = "discovery.k8s.io/v1" if VERSION >= (1, 21) else "discovery.k8s.io/v
 # for documentation (RFC 5737, RFC 3849), and lead nowhere but to the case's own network.
 HERE, THERE, ELSEWHERE, HERE6 = "192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"
 PORT = harness.PORT
+DEFINITION = os.path.join(os.path.dirname(harness.HERE), "../crds/kmesh.net_ratelimits.yaml")
 GROUP = "/apis/kmesh.net/v1alpha1"
 
 
@@ -82,7 +83,7 @@ class AdminConnection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(harness.DEADLINE_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(MADE["admin"])
 
 
@@ -142,9 +143,9 @@ class Cluster(kube.Cluster):
                     # Nobody but a kubelet ends a pod, where there is one.
                     self.admin("DELETE", f"{path}/{item['metadata']['name']}?gracePeriodSeconds=0")
 
-    def admin(self, method, path, body=None, kind="application/json"):
+    def admin(self, method, path, body=None, kind="application/json", patience_s=harness.DEADLINE_S):
         """One request, as it is."""
-        connection = AdminConnection("localhost")
+        connection = AdminConnection("localhost", timeout=patience_s)
         text = json.dumps(body) if isinstance(body, (dict, list)) else body
         try:
             connection.request(method, path, text, {"Content-Type": kind, "Accept": "application/json"} if text else {})
@@ -178,6 +179,17 @@ class Cluster(kube.Cluster):
         with open(self.token_file, encoding="ascii") as file:
             part = file.read().split(".")[1]
         return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+    def define(self):
+        """Install the definition, and wait until its objects can be listed."""
+        # What an old API server's schema does not know yet, such as rules in CEL, it leaves out.
+        self.kubectl("apply", "--validate=false", "-f", DEFINITION, namespace=None)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd/ratelimits.kmesh.net", namespace=None)
+        self.answers()
+
+    def undefine(self):
+        """Every RateLimit goes with it."""
+        self.kubectl("delete", "-f", DEFINITION, namespace=None)
 
     # --- what there is to see ---------------------------------------------------------------------
 

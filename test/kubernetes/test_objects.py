@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """RateLimits, Services and EndpointSlices of a real API server, on real traffic."""
 
+import json
+
 from client import equal, expect
-from cluster import (DISCOVERY, ELSEWHERE, HERE, HERE6, NAMESPACE, OTHER, PORT, THERE, Cluster, endpoint,
+from cluster import (DISCOVERY, ELSEWHERE, GROUP, HERE, HERE6, MADE, NAMESPACE, OTHER, PORT, THERE, Cluster, endpoint,
                      endpoint_slice, ratelimit, service)
 from harness import Skip, case, need_ipv6, wait_for
 
@@ -127,3 +129,33 @@ def pages(env):
     agent = cluster.agent("limit-000", "limit-599")
     wait_for("one less", lambda: len(env.stats()) == 599)
     expect("the limits in force stay" not in agent.text(), "something was wrong with the API server")
+
+
+@case
+def what_go_takes_for_json(env):
+    """U+0000 in an annotation, a number of more than 64 bits, more levels than anybody reads: an object may have these, and
+    hides no other by them, neither in a list nor in a watch."""
+    cluster = Cluster(env)
+    cluster.apply(service("web"), endpoint_slice("web"), ratelimit(service="web"))
+    agent = cluster.agent("limit")
+    limits = f"{GROUP}/namespaces/{NAMESPACE}/ratelimits"
+    nul = {**service("nul"), "metadata": {"name": "nul", "annotations": {"a": "x\0y"}}}
+    equal(cluster.admin("POST", f"/api/v1/namespaces/{NAMESPACE}/services", nul).status, 201, "status of the Service")
+    large = ratelimit("large", at=9000, rules=[{"limit": {"requests": 1, "unit": "minute", "burst": 10**20}}])
+    answer = cluster.admin("POST", limits, large)
+    # The policy takes neither this nor the next one.
+    equal(answer.status, 422 if MADE["policies"] else 201, f"status of the large number ({answer.body[:300]})")
+    deep = json.dumps(ratelimit("deep", at=9001, rules=[{"limit": {"unit": "minute", "requests": 1}}]))
+    deep = deep.replace('"requests": 1', f'"requests": {"[" * 3000}{"]" * 3000}')
+    if not MADE["policies"]:
+        expect(b"100000000000000000000" in answer.body, f"the number as the server writes it: {answer.body[:600]}")
+        equal(cluster.admin("POST", limits, deep).status, 201, "status of the deep one")
+        cluster.wait_condition("Accepted", "False", "Invalid", "large")
+        cluster.wait_condition("Accepted", "False", "Invalid", "deep")
+    cluster.apply(ratelimit("second", at=9002))
+    wait_for("what came after them", lambda: env.lists("limit", "second"))
+    agent.terminate()
+    agent = cluster.agent("limit", "second")
+    cluster.apply(ratelimit("third", service="web"))
+    wait_for("one more", lambda: env.lists("third"))
+    expect("the limits in force stay" not in agent.text(), agent.text())

@@ -14,6 +14,7 @@
 #include "agent/k8s/answer.h"
 #include "agent/k8s/backoff.h"
 #include "agent/k8s/files.h"
+#include "agent/k8s/json.h"
 #include "agent/k8s/lines.h"
 
 static void waits_double_up_to_a_bound(void **state)
@@ -169,6 +170,57 @@ static void an_event_has_a_type_and_an_object(void **state)
 	check_all(is_event, false, others);
 }
 
+/* What krl_k8s_json() makes of @text, as compact text; "" for nothing. */
+static void reads_as(const char *text, const char *wanted)
+{
+	json_t *root = krl_k8s_json(text, strlen(text));
+	char *written = root ? json_dumps(root, JSON_COMPACT) : strdup("");
+
+	assert_string_equal(written, wanted);
+	free(written);
+	json_decref(root);
+}
+
+static void one_object_does_not_hide_the_others(void **state)
+{
+	reads_as("{\"a\":9223372036854775807,\"b\":-9223372036854775808}", "{\"a\":9223372036854775807,\"b\":-9223372036854775808}");
+	reads_as("[9223372036854775808]", "[9.2233720368547758e18]");
+	reads_as("[-100000000000000000000,7]", "[-1e20,7]");
+	reads_as("{\"a\\u0000\":\"\\u0000\\\\u0000\\\"\\u0000\",\"b\":1}", "{\"a�\":\"�\\\\u0000\\\"�\",\"b\":1}");
+	reads_as("[\"\\u0000 123456789012345678901 [[[ \",2]", "[\"� 123456789012345678901 [[[ \",2]");
+	reads_as("[12345678901234567890123.5,1e30,12345678901234567890e1]", "[1.2345678901234568e22,1e30,1.2345678901234568e20]");
+	reads_as("", "");
+	reads_as("\"", "");
+	reads_as("{\"a\":\"\\u000", "");
+	reads_as("[100000000000000000000", "");
+	reads_as("]]]{", "");
+}
+
+/* Levels of lists, in a member beside another one. */
+static void what_is_too_deep_is_cut_off(void **state)
+{
+	static const unsigned int levels[] = { KRL_K8S_JSON_DEPTH, 2100, 9000 };
+	char text[20100];
+	json_t *root, *at;
+	unsigned int i, depth;
+
+	for (i = 0; i < 3; i++) {
+		strcpy(text, "{\"a\":");
+		memset(text + 5, '[', levels[i]);
+		strcpy(text + 5 + levels[i], "\"]\"");
+		memset(text + 8 + levels[i], ']', levels[i]);
+		strcpy(text + 8 + 2 * levels[i], ",\"b\":\"c\"}");
+		root = krl_k8s_json(text, strlen(text));
+		assert_non_null(root);
+		assert_string_equal(json_string_value(json_object_get(root, "b")), "c");
+		at = json_object_get(root, "a");
+		for (depth = 1; json_is_array(at); depth++)
+			at = json_array_get(at, 0);
+		assert_int_equal(depth, levels[i] == KRL_K8S_JSON_DEPTH ? levels[i] + 1 : KRL_K8S_JSON_DEPTH);
+		json_decref(root);
+	}
+}
+
 static void a_status_says_why(void **state)
 {
 	static const char text[] = "{\"kind\":\"Status\",\"code\":429,\"message\":\"too much\","
@@ -231,6 +283,8 @@ int main(void)
 		cmocka_unit_test(a_large_line_leaves_no_memory_behind),
 		cmocka_unit_test(a_page_is_a_list_with_a_version),
 		cmocka_unit_test(an_event_has_a_type_and_an_object),
+		cmocka_unit_test(one_object_does_not_hide_the_others),
+		cmocka_unit_test(what_is_too_deep_is_cut_off),
 		cmocka_unit_test(a_status_says_why),
 		cmocka_unit_test(base64_is_read_strictly),
 	};
