@@ -3,6 +3,7 @@
 
 import os
 import select
+import time
 import socket
 
 import bpfmap
@@ -100,7 +101,9 @@ def metrics_at_each_address(env):
         expect(f"metrics are told\" at={said}" in agent.text().replace("at=\"", "at=").replace(f"{said}\"", said),
                f"[{name}] the agent says {said}: {agent.text()}")
         equal(scraper.status("/healthz", host=host), 200, f"[{name}] status of /healthz")
-        equal(agent.terminate(), 0, f"[{name}] exit status")
+        # What the agent closes first stays in TIME_WAIT.
+        with socket.create_connection((host, PORT)):
+            equal(agent.terminate(), 0, f"[{name}] exit status")
     env.metrics = ["--metrics", "off"]
     env.agent("limit")
     with socket.socket() as sock:
@@ -150,6 +153,22 @@ def slow_clients_hold_up_nobody(env):
         client.close()
 
 
+@case
+def others_cannot_take_the_connections_of_the_node(env):
+    """From several addresses that are not loopback's, as many as they like: probes on the node itself are answered."""
+    addresses = [f"192.0.2.{number}" for number in range(1, 6)]
+    for address in addresses:
+        equal(env.run(["ip", "address", "add", f"{address}/32", "dev", "lo"]).returncode, 0, "exit status of ip")
+    scraper = Scraper(env, address=f":{PORT}")
+    env.limit(limit="3/hour")
+    clients = [Slow(b"GET /healthz HTTP/1.1\r\n", host=addresses[0], source=address) for address in addresses * 15]
+    wait_for("some of them are closed", lambda: sum(client.is_closed() for client in clients) == len(clients) - 48)
+    equal(scraper.status("/readyz"), 200, "status of /readyz on loopback")
+    for client in clients:
+        client.close()
+    wait_for("others are served again", lambda: scraper.status("/metrics", host=addresses[0], source=addresses[1]) == 200)
+
+
 @case(alone=True)
 def a_million_buckets_hold_up_nobody(env):
     """Reading them takes a while, in which the agent answers others, and is not taken for dead."""
@@ -159,15 +178,14 @@ def a_million_buckets_hold_up_nobody(env):
     bpfmap.fill(os.path.join(env.bpffs, "krl_buckets"))
     equal([env.connect().ask(get("/", "x-user: a")).status for _ in range(2)], [200, 429], "answers by the overflow bucket")
     asked = Slow(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    longest, count = 0, 0
+    longest, count, began = 0, 0, time.monotonic()
     while not select.select([asked.sock], [], [], 0)[0]:
         longest = max(longest, seconds(lambda: equal(scraper.status("/healthz"), 200, "status of /healthz")))
         reply = env.connect().ask(get("/", "x-user: a"))
         equal((reply.status, reply.field("Retry-After") is not None), (429, True), "a whole answer meanwhile")
         count += 1
-    expect(count, "the page took no time at all")
-    expect(longest < 1, f"/healthz took {longest} s while the page was read")
+    took = time.monotonic() - began
+    expect(count > 2 and longest < took / 3, f"{count} others were served in {took} s, one of them in {longest} s")
     expect(scraper.value("kmesh_ratelimit_buckets") > 1 << 19, "buckets in use")
     equal(scraper.value("kmesh_ratelimit_overflow_buckets"), 1, "overflow buckets in use")
     expect(scraper.value("kmesh_ratelimit_reasons_total", reason="bucket_overflow") >= 2, "requests that found no room")
-    print(f"{count} others were served, the longest in {longest:.3f} s")

@@ -96,7 +96,7 @@ static void users_that_look_the_same_are_one(void **state)
 	const struct krl_kept alice = kept_of("alice"), again = kept_of("alice");
 	struct krl_tally_limited limited[] = {
 		{ &rows[0], { 1, 2 }, &alice, 50, { .input = 7 } },
-		{ &rows[1], { 1, 2 }, &alice, 40, { .input = 1 } },
+		{ &rows[1], { 1, 2 }, &alice, 60, { .input = 1 } },
 		{ &rows[0], { 3, 4 }, &again, 5, { .input = 2 } },
 		{ &rows[0], { 0xabcdef0123, 4 }, NULL, 4, { .total = 3 } },
 	};
@@ -107,7 +107,10 @@ static void users_that_look_the_same_are_one(void **state)
 	krl_tally_sort(&snapshot.tally, 4);
 	text = text_of(&snapshot);
 	assert_has(text, "\nkmesh_ratelimit_limited_requests_total{" RULE ",user=\"u=alice\"} 55\n");
-	assert_has(text, "name=\"api\",rule=\"all\",service=\"web:80\",user=\"u=alice\"} 40\n");
+	assert_has(text, "name=\"api\",rule=\"all\",service=\"web:80\",user=\"u=alice\"} 60\n");
+	/* ... each once. */
+	assert_has_not(text, RULE ",user=\"u=alice\"} 0\n");
+	assert_has_not(text, RULE ",user=\"u=alice\"} 5\n");
 	assert_has(text, "\nkmesh_ratelimit_limited_requests_total{" RULE ",user=\"#cdef0123\"} 4\n");
 	assert_has(text, "\nkmesh_ratelimit_llm_user_tokens_total{" RULE ",type=\"input\",user=\"u=alice\"} 9\n");
 	assert_has(text, "\nkmesh_ratelimit_llm_user_tokens_total{" RULE ",type=\"total\",user=\"#cdef0123\"} 3\n");
@@ -116,7 +119,8 @@ static void users_that_look_the_same_are_one(void **state)
 	free(text);
 	krl_tally_sort(&snapshot.tally, 1);
 	text = text_of(&snapshot);
-	assert_has(text, "\nkmesh_ratelimit_limited_requests_total{" RULE ",user=\"u=alice\"} 50\n# ");
+	assert_has(text, "name=\"api\",rule=\"all\",service=\"web:80\",user=\"u=alice\"} 60\n# ");
+	assert_has_not(text, "limited_requests_total{" RULE);
 	free(text);
 }
 
