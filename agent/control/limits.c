@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limits.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct item {
 	json_t *addresses;
 	size_t endpoints;		/* where a rule of it is, be it outside of its schedule */
 	size_t last_endpoint;		/* that counted for it, from 1 */
+	char *errors, *notes;		/* what was said of it; NULL: nothing */
 };
 
 static int compare_name(const void *key, const void *element)
@@ -66,21 +68,26 @@ static int find_endpoints(struct item *items, size_t count, const struct krl_pla
 	return 0;
 }
 
-/* Append what @lines say of @limit to @ret. Returns whether they say something. */
-static bool complaints(const struct krl_store_limit *limit, const char *const *lines, size_t count,
-		       char ret[MESSAGE_BYTES])
+/* Append what @lines say of each of @items to its text at @offset. 0, or -1 without memory. */
+static int take_lines(const struct krl_store_limits *limits, struct item *items, const char *const *lines, size_t count,
+		      size_t offset)
 {
-	size_t len = 0, i;
+	const struct krl_store_limit *about;
 	const char *said;
+	char **text;
+	size_t i;
 
 	for (i = 0; i < count; i++) {
-		said = krl_store_said(limit, lines[i]);
-		if (said && len < MESSAGE_BYTES)
-			len += snprintf(ret + len, MESSAGE_BYTES - len, "%s%s", len ? "; " : "", said);
+		about = krl_store_about(limits, lines[i], &said);
+		if (!about)
+			continue;
+		text = (char **)((char *)&items[about - limits->list] + offset);
+		if (*text && strlen(*text) > MESSAGE_BYTES)
+			continue;
+		if (krl_explain_say(text, "%s%s", *text ? "; " : "", said))
+			return -1;
 	}
-	/* It may be cut in the middle of a character. */
-	krl_make_printable(ret);
-	return len;
+	return 0;
 }
 
 /* What the kernel did not take, if anything. */
@@ -100,20 +107,15 @@ static json_t *condition(const char *type, bool holds, const char *reason, const
 			 "message", message);
 }
 
-static json_t *accepted(const struct krl_control_agent *agent, const struct krl_store_limit *limit)
+static json_t *accepted(const struct item *item)
 {
-	char message[MESSAGE_BYTES] = "";
-
-	if (!limit->refused)
+	if (!item->limit->refused)
 		return condition("Accepted", true, "Accepted", "");
-	complaints(limit, agent->errors, agent->error_count, message);
-	return condition("Accepted", false, limit->over ? "Conflicted" : "Invalid", message);
+	return condition("Accepted", false, item->limit->over ? "Conflicted" : "Invalid", item->errors ? item->errors : "");
 }
 
 static json_t *programmed(const struct krl_control_agent *agent, const struct item *item)
 {
-	const struct krl_diags *notes = agent->notes;
-	char message[MESSAGE_BYTES] = "";
 	const char *kernel = of_kernel(agent);
 
 	if (item->endpoints)
@@ -121,8 +123,8 @@ static json_t *programmed(const struct krl_control_agent *agent, const struct it
 				 item->limit->refused ? "what it was before is in force" : "it is in force");
 	if (!item->limit->document)
 		return condition("Programmed", false, "Invalid", "nothing of it was ever in force by this agent");
-	if (notes && complaints(item->limit, (const char *const *)notes->lines, notes->count, message))
-		return condition("Programmed", false, "ServiceNotFound", message);
+	if (item->notes)
+		return condition("Programmed", false, "ServiceNotFound", item->notes);
 	if (kernel || !agent->ready)
 		return condition("Programmed", false, "Pending", kernel ? kernel : "not all is read yet");
 	return condition("Programmed", false, "NoEndpoints", "its endpoints are on other nodes");
@@ -162,7 +164,7 @@ static json_t *item_json(const struct krl_control_agent *agent, struct item *ite
 			  "source", source_of(limit), "creationTimestamp", created(limit),
 			  "service", says ? krl_limits_service(says) : NULL, "limit", says ? krl_limits_limit(says) : NULL,
 			  "endpoints", (json_int_t)item->endpoints, "addresses", item->addresses,
-			  "conditions", accepted(agent, limit), programmed(agent, item),
+			  "conditions", accepted(item), programmed(agent, item),
 			  "spec", says ? krl_limits_spec(says, agent->plan->now_s) : NULL);
 	item->addresses = NULL;
 	known = agent->known ? agent->known(agent->known_ctx, limit->ns, limit->name) : NULL;
@@ -186,25 +188,47 @@ static json_t *items_json(const struct krl_control_agent *agent, struct item *it
 	return NULL;
 }
 
+static void items_free(struct item *items, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		json_decref(items[i].addresses);
+		free(items[i].errors);
+		free(items[i].notes);
+	}
+	free(items);
+}
+
+/* What there is to say of each. 0, or -1 without memory. */
+static int gather(const struct krl_control_agent *agent, const struct krl_store_limits *limits, struct item *items)
+{
+	size_t i;
+
+	for (i = 0; i < limits->count; i++)
+		items[i] = (struct item){ .limit = &limits->list[i], .addresses = json_array() };
+	if (take_lines(limits, items, agent->errors, agent->error_count, offsetof(struct item, errors)) ||
+	    (agent->notes && take_lines(limits, items, (const char *const *)agent->notes->lines, agent->notes->count,
+					offsetof(struct item, notes))))
+		return -1;
+	return find_endpoints(items, limits->count, agent->plan);
+}
+
 json_t *krl_limits_json(const struct krl_control_agent *agent)
 {
-	struct krl_store_limit *limits = NULL;
+	struct krl_store_limits limits = { 0 };
 	json_t *list = NULL;
 	struct item *items;
-	size_t count = 0, i;
 
 	if (!agent->store)
 		return json_pack("{s:[]}", "items");
-	if (krl_store_limits(agent->store, &limits, &count))
+	if (krl_store_limits(agent->store, &limits))
 		return NULL;
-	items = calloc(count + 1, sizeof(*items));
-	for (i = 0; items && i < count; i++)
-		items[i] = (struct item){ .limit = &limits[i], .addresses = json_array() };
-	if (items && !find_endpoints(items, count, agent->plan))
-		list = items_json(agent, items, count);
-	for (i = 0; items && i < count; i++)
-		json_decref(items[i].addresses);
-	free(items);
-	free(limits);
+	items = calloc(limits.count + 1, sizeof(*items));
+	if (items && !gather(agent, &limits, items))
+		list = items_json(agent, items, limits.count);
+	if (items)
+		items_free(items, limits.count);
+	krl_store_limits_clear(&limits);
 	return list ? json_pack("{s:o}", "items", list) : NULL;
 }

@@ -10,6 +10,9 @@
 #include "limits.h"
 
 #define SERVICE_BYTES 256
+/* Of what is said in few words. */
+#define WORDS_BYTES 200
+#define MORE "..."
 
 /* Takes @text, which may be NULL. */
 static json_t *taken(char *text)
@@ -28,12 +31,15 @@ static void limit_text(const struct krl_rule_spec *rule, char ret[KRL_LIMIT_TEXT
 		krl_limit_text(&rule->settings, ret, KRL_LIMIT_TEXT_BYTES);
 }
 
-/* Append @word to the list *@text, whose joint is @joint and a space, unless it is in it. 0, or -ENOMEM. */
+/* Append @word to the list *@text, whose joint is @joint and a space, unless it is in it; to one that is long already only that
+ * there is more. 0, or -ENOMEM. */
 static int add_word(char **text, char joint, const char *word)
 {
-	size_t len = strlen(word);
+	size_t len = strlen(word), before = *text ? strlen(*text) : 0;
 	const char *at = *text;
 
+	if (before > WORDS_BYTES)
+		return strcmp(*text + before - strlen(MORE), MORE) ? krl_explain_say(text, "%c %s", joint, MORE) : 0;
 	while (at && (at = strstr(at, word))) {
 		if ((at == *text || (at >= *text + 2 && at[-2] == joint)) && (!at[len] || at[len] == joint))
 			return 0;

@@ -74,13 +74,22 @@ struct krl_store_limit {
 	const struct krl_document *document;	/* in force; NULL: nothing of it is */
 };
 
-/* All that have a name, sorted by namespace and name; of several of one name that which counts. The caller frees @ret.
- * 0, or -ENOMEM. */
-int krl_store_limits(const struct krl_store *store, struct krl_store_limit **ret, size_t *ret_count);
+/* All that have a name, sorted by namespace and name; of several of one name that which counts. */
+struct krl_store_limits {
+	struct krl_store_limit *list;
+	size_t count;
+	const struct krl_store_limit **placed;	/* those of files, sorted by place */
+	size_t placed_count;
+};
 
-/* What @line, one of the errors or notes of the store or the compiler, says of @limit: with its place, where it is of a
- * file. NULL: it is about something else. */
-const char *krl_store_said(const struct krl_store_limit *limit, const char *line);
+/* 0, and krl_store_limits_clear() releases @ret; or -ENOMEM. */
+int krl_store_limits(const struct krl_store *store, struct krl_store_limits *ret);
+void krl_store_limits_clear(struct krl_store_limits *limits);
+
+/* Which of @limits @line, one of the errors or notes of the store or the compiler, is about, and what it says: with its
+ * place, where it is of a file. NULL: it is about something else. */
+const struct krl_store_limit *krl_store_about(const struct krl_store_limits *limits, const char *line,
+					      const char **ret_said);
 
 /* krl_compile() over what is in force, with retain and retain_all filled in. */
 int krl_store_compile(struct krl_store *store, int64_t now_s, struct krl_plan *ret, struct krl_diags *errors,

@@ -150,6 +150,24 @@ static void the_spec_is_told_in_words(void **state)
 	json_decref(limits);
 }
 
+static void long_lists_are_cut(void **state)
+{
+	char text_of_all[8192], *at = text_of_all;
+	json_t *limits;
+	int i;
+
+	at += sprintf(at, HEAD "metadata: {name: one}\nspec:\n  rules: [{limit: 1/second}]\n  endpoints:\n");
+	for (i = 1; i <= 100; i++)
+		at += sprintf(at, "  - {ip: 10.0.0.%d, port: 8080}\n", i);
+	put(text_of_all);
+	limits = told();
+	assert_true(strlen(text(item(limits, 0), "service")) < 240);
+	assert_string_equal(strrchr(text(item(limits, 0), "service"), ','), ", ...");
+	assert_int_equal(json_integer_value(json_object_get(item(limits, 0), "endpoints")), 100);
+	assert_int_equal(json_array_size(json_object_get(item(limits, 0), "addresses")), KRL_LIMITS_ADDRESSES);
+	json_decref(limits);
+}
+
 static void pods_are_told_in_words(void **state)
 {
 	json_t *limits, *spec, *rule;
@@ -217,6 +235,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_limit_has_its_own_complaints, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_good_stays_and_says_that_it_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_spec_is_told_in_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_lists_are_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(pods_are_told_in_words, setup, teardown),
 		cmocka_unit_test(what_only_the_kernel_knows_is_shown_too),
 		cmocka_unit_test(ages_are_written_as_kubectl_does),
