@@ -20,7 +20,6 @@ import apply
 import one
 import partial
 import writes
-from certificates import Certificates
 
 PATH = re.compile(r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[a-z]+)"
                   r"(?:/(?P<name>[^/]+))?(?P<sub>/status)?")
