@@ -195,7 +195,8 @@ static void apply(void *arg)
 		err = enforce(a, &plan);
 	if (a->kubernetes) {
 		struct krl_outcome outcome = { &a->applied, &a->errors, &a->notes, unread != 0, err,
-					       a->errors.count ? a->errors.lines[a->errors.count - 1] : "" };
+					       a->errors.count ? a->errors.lines[a->errors.count - 1] : "",
+					       false, NULL };
 
 		krl_kubernetes_tell(a->kubernetes, &outcome);
 	}

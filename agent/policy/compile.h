@@ -29,6 +29,7 @@ struct krl_plan_rule {
 	struct krl_cost cost;		/* of KRL_RULE_LLM */
 	__u64 reserve_default, reserve_max;	/* of KRL_RULE_RESERVE, as in krl_rule */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
+	bool asks_pods;		/* whom it is for depends on which pods there are */
 	bool idle;		/* its service has no endpoint here: it needs no row, and may keep one that it has */
 };
 

@@ -122,8 +122,10 @@ int krl_compiler_add_from(struct krl_compiler *c)
 	int err = here ? 0 : -ENOMEM;
 
 	for (i = 0; i < c->plan->rule_count && !err; i++)
-		if (here[i] && !c->plan->rules[i].outside)
+		if (here[i] && !c->plan->rules[i].outside) {
+			c->plan->rules[i].asks_pods = each_from(c, i, find_any, NULL);
 			err = each_from(c, i, add_from, c->plan);
+		}
 	free(here);
 	return err;
 }

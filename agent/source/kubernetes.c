@@ -324,9 +324,12 @@ int krl_kubernetes_say(const struct krl_kubernetes *k, struct krl_diags *errors)
 
 void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *outcome)
 {
+	struct krl_outcome with_pods = *outcome;
+
 	k->no_memory |= krl_pods_follow(k->pods) != 0;
+	with_pods.pods_unread = krl_pods_unread(k->pods, &with_pods.pods_trouble);
 	if (krl_watch_is_read(k->followers[KRL_KIND_RATE_LIMIT].watch))
-		krl_statuses_judge(k->statuses, outcome);
+		krl_statuses_judge(k->statuses, &with_pods);
 }
 
 void krl_kubernetes_watches(const struct krl_kubernetes *k, krl_kubernetes_watch_fn fn, void *arg)
@@ -339,6 +342,7 @@ void krl_kubernetes_watches(const struct krl_kubernetes *k, krl_kubernetes_watch
 		if (watch)
 			fn(arg, resources[kind].name, krl_watch_is_read(watch) && !krl_watch_trouble(watch));
 	}
+	krl_pods_watches(k->pods, fn, arg);
 }
 
 json_t *krl_kubernetes_describe(const struct krl_kubernetes *k, const char *ns, const char *name)

@@ -177,3 +177,30 @@ int krl_pods_say(const struct krl_pods *p, struct krl_diags *errors)
 
 	return namespaces ? namespaces : pods;
 }
+
+bool krl_pods_unread(const struct krl_pods *p, const char **ret_trouble)
+{
+	const struct krl_watch *watches[] = { p->pods, p->namespaces };
+	size_t i;
+
+	for (i = 0; i < sizeof(watches) / sizeof(*watches); i++) {
+		if (!watches[i] || krl_watch_is_read(watches[i]))
+			continue;
+		*ret_trouble = krl_watch_trouble(watches[i]);
+		return true;
+	}
+	return false;
+}
+
+static void tell(const struct krl_watch *watch, const char *resource, void (*fn)(void *arg, const char *resource, bool up),
+		 void *arg)
+{
+	if (watch)
+		fn(arg, resource, krl_watch_is_read(watch) && !krl_watch_trouble(watch));
+}
+
+void krl_pods_watches(const struct krl_pods *p, void (*fn)(void *arg, const char *resource, bool up), void *arg)
+{
+	tell(p->pods, "pods", fn, arg);
+	tell(p->namespaces, "namespaces", fn, arg);
+}

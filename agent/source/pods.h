@@ -29,6 +29,12 @@ void krl_pods_close(struct krl_pods *pods);
  * -ENOMEM. */
 int krl_pods_follow(struct krl_pods *pods);
 
+/* Call @fn with each resource that is followed, and whether what is known of it is of now. */
+void krl_pods_watches(const struct krl_pods *pods, void (*fn)(void *arg, const char *resource, bool up), void *arg);
+
+/* Is something that is followed not read yet? @ret_trouble says why, NULL: it is being asked for. */
+bool krl_pods_unread(const struct krl_pods *pods, const char **ret_trouble);
+
 /* What of them cannot be read, as lines to @errors. 0; or -EAGAIN: not all is read yet, or what was may be old. */
 int krl_pods_say(const struct krl_pods *pods, struct krl_diags *errors);
 

@@ -31,6 +31,8 @@ struct krl_outcome {
 	bool unread;			/* not all is known that they refer to */
 	int err;			/* of the kernel, with why */
 	const char *why;
+	bool pods_unread;		/* it is not known yet which pods there are */
+	const char *pods_trouble;	/* ... and why not; NULL: they are being asked for */
 };
 
 struct krl_statuses;

@@ -40,6 +40,7 @@ struct krl_status_entry {
 	/* While it is judged: */
 	struct krl_verdict next;
 	size_t last_endpoint;		/* that counted for it, from 1 */
+	bool asks_pods;			/* ... and whom it is for depends on which pods there are */
 	/* What is limited: */
 	uint64_t sum;
 	bool limiting;

@@ -101,6 +101,7 @@ static int count_endpoints(struct krl_statuses *s, const struct krl_plan *plan)
 				continue;
 			e->last_endpoint = i + 1;
 			e->next.endpoints++;
+			e->asks_pods |= plan->rules[endpoint->rules[k]].asks_pods;
 		}
 	}
 	free(of_rule);
@@ -123,6 +124,10 @@ static void conclude(struct krl_status_entry *e, const struct krl_outcome *outco
 		return;
 	if (outcome->err && !stays)
 		set(&e->next, outcome->err == -ENOTSUP ? KRL_VERDICT_UNSUPPORTED : KRL_VERDICT_PENDING, outcome->why);
+	else if (e->asks_pods && outcome->pods_unread && !outcome->pods_trouble)
+		return;
+	else if (e->asks_pods && outcome->pods_unread)
+		set(&e->next, KRL_VERDICT_PENDING, outcome->pods_trouble);
 	else if (e->next.endpoints)
 		set(&e->next, KRL_VERDICT_PROGRAMMED, "it is in force");
 	else if (!outcome->unread)
@@ -146,6 +151,7 @@ void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcom
 		e = s->entries[i];
 		e->next = (struct krl_verdict){ .generation = e->generation, .limited = e->own.limited };
 		e->last_endpoint = 0;
+		e->asks_pods = false;
 	}
 	if (count_endpoints(s, outcome->plan))
 		return;

@@ -260,9 +260,16 @@ def peers_without_rights(env):
     agent = cluster.agent("limit")
     cluster.says(agent, "Pods: 403 pods is forbidden: who has which address stays as it was known")
     equal(peer.admitted(3), 3, "requests admitted")
+
+    def programmed():
+        return [(one["status"], one["reason"], "pods is forbidden" in one["message"])
+                for one in cluster.api.status().get("conditions", []) if one["type"] == "Programmed"]
+
+    wait_for("the status says why", lambda: programmed() == [("False", "Pending", True)])
     cluster.api.faults.clear()
     wait_for("the watch", lambda: cluster.api.count("watch", "pods"))
     equal(peer.admitted(3), 2, "requests admitted once they may be read")
+    wait_for("the status says that it is in force", lambda: programmed() == [("True", "Programmed", False)])
 
 
 @case

@@ -49,7 +49,7 @@ static int teardown(void **state)
 
 static void judge(int err, bool unread)
 {
-	struct krl_outcome outcome = { &plan, &errors, &notes, unread, err, "kernel: no" };
+	struct krl_outcome outcome = { &plan, &errors, &notes, unread, err, "kernel: no", false, NULL };
 
 	krl_statuses_judge(statuses, &outcome);
 }
