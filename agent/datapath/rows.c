@@ -175,9 +175,9 @@ static int value_of(struct krl_pass *p, size_t n, const struct krl_rule *before,
 
 	*ret = (struct krl_rule){ .settings = rule->settings, .flags = rule->flags, .status = rule->status,
 				  .reserve_default = rule->reserve_default, .reserve_max = rule->reserve_max };
-	err = krl_pass_form(p, &rule->form, before->form, &ret->form);
-	if (!err && rule->headers.piece_count)
-		err = krl_pass_form(p, &rule->headers, before->headers, &ret->headers);
+	err = krl_pass_form(p, rule->form, before->form, &ret->form);
+	if (!err && rule->headers)
+		err = krl_pass_form(p, rule->headers, before->headers, &ret->headers);
 	if (!err && rule->flags & KRL_RULE_LLM)
 		err = krl_pass_cost(p, &rule->cost, &ret->cost);
 	return err;
@@ -217,6 +217,11 @@ static int keep_row(struct krl_pass *p, size_t n, const struct row_index *index)
 	p->slots[n] = row;
 	if (row == KRL_PASS_NO_ROW)
 		return 0;
+	/* Where nobody counts in it, it stays as it was, but for what it counted. */
+	if (rule->idle) {
+		p->keep[row] = true;
+		return 0;
+	}
 	/* Its buckets say something else: another rule. */
 	if ((p->dp->rules[row].flags ^ rule->flags) & (KRL_RULE_CONCURRENT | KRL_RULE_LLM)) {
 		drop_rule(p, row);

@@ -55,7 +55,6 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 		     const struct krl_rule_spec *spec)
 {
 	const struct krl_document *document = c->documents[at].document;
-	struct krl_form_spec form = krl_rule_form_spec(spec, document->rate_limit.style);
 	struct krl_plan_rule *rule;
 	struct krl_rule_origin *origin;
 	bool shadow = spec->mode == KRL_MODE_SHADOW;
@@ -89,10 +88,22 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	if (until_s < c->plan->until_s)
 		c->plan->until_s = until_s;
 	rule->status = krl_form_status(spec->response);
-	/* It fits, or the rule would not have been decoded. */
-	krl_form_build(&form, &rule->form);
-	if (document->rate_limit.headers_always)
-		krl_form_build_headers(&form, &rule->headers);
+}
+
+/* Give @rule the texts of its answers, which fit, or it would not have been decoded. */
+static void add_forms(struct krl_compiler *c, struct krl_plan_rule *rule, const struct krl_rule_origin *origin)
+{
+	const struct krl_rate_limit *limit = &c->documents[origin->document].document->rate_limit;
+	struct krl_form_spec form = krl_rule_form_spec(origin->spec, limit->style);
+
+	rule->form = calloc(1, sizeof(*rule->form));
+	if (rule->form)
+		krl_form_build(&form, rule->form);
+	if (limit->headers_always)
+		rule->headers = calloc(1, sizeof(*rule->headers));
+	if (rule->headers)
+		krl_form_build_headers(&form, rule->headers);
+	c->no_memory |= !rule->form || (limit->headers_always && !rule->headers);
 }
 
 /* Say why @target has no endpoint. */
@@ -280,6 +291,9 @@ static int compile_all(struct krl_compiler *c)
 			err = drop_refused(c, refused);
 	}
 	free(refused);
+	for (i = 0; !err && !c->no_memory && i < c->plan->rule_count; i++)
+		if (!c->plan->rules[i].idle && !c->plan->rules[i].outside)
+			add_forms(c, &c->plan->rules[i], &c->origins[i]);
 	if (!err && !c->no_memory)
 		group_endpoints(c);
 	if (!err && !c->no_memory)
@@ -351,6 +365,10 @@ void krl_plan_clear(struct krl_plan *plan)
 		free(plan->policies[i].policy);
 	free(plan->policies);
 	krl_plan_clear_from(plan);
+	for (i = 0; i < plan->rule_count; i++) {
+		free(plan->rules[i].form);
+		free(plan->rules[i].headers);
+	}
 	free(plan->rules);
 	free(plan->endpoints);
 	free(plan->retain);

@@ -24,13 +24,13 @@ struct krl_plan_rule {
 	struct krl_settings settings;
 	__u32 flags;		/* KRL_RULE_... */
 	__u32 status;		/* of its answers */
-	struct krl_form form;
-	struct krl_form headers;	/* on the server's answers; without pieces: none */
+	struct krl_form *form;		/* owned, of a rule that is in force on some endpoint, else NULL */
+	struct krl_form *headers;	/* on the server's answers; owned; NULL: none */
 	struct krl_cost cost;		/* of KRL_RULE_LLM */
 	__u64 reserve_default, reserve_max;	/* of KRL_RULE_RESERVE, as in krl_rule */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
 	bool asks_pods;		/* whom it is for depends on which pods there are */
-	bool idle;		/* its service has no endpoint here: it needs no row, and may keep one that it has */
+	bool idle;		/* its service has no endpoint here: it needs no row, and may keep one that it has as it is */
 };
 
 struct krl_plan_endpoint {

@@ -66,7 +66,7 @@ static const char *text_of(size_t rule)
 {
 	static char text[KRL_FORM_TEXT_BYTES + 1];
 
-	memcpy(text, plan.rules[rule].form.text, KRL_FORM_TEXT_BYTES);
+	memcpy(text, plan.rules[rule].form->text, KRL_FORM_TEXT_BYTES);
 	return text;
 }
 
