@@ -130,7 +130,6 @@ class Cluster:
             self.leave.callback(self.kubectl, "delete", "--ignore-not-found", *source)
             # What an old API server's schema does not know yet, such as rules in CEL, it leaves out.
             self.kubectl("apply", "--validate=false", *source)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", DEFINITION)
         wait_for("RateLimits can be listed", self.can_list)
 
     def can_list(self):
