@@ -41,8 +41,8 @@ class Invalid(Exception):
     pass
 
 
-class Undeclared(Exception):
-    """A field that the definition does not have."""
+class Untyped(Exception):
+    """It is not of the types that the definition has: structured-merge-diff, typed."""
 
 
 def flatten(status):
@@ -51,21 +51,21 @@ def flatten(status):
     leaves = {}
     for name, value in status.items():
         if name not in FIELDS or name.endswith("!"):
-            # structured-merge-diff, typed: nothing is pruned of what is applied.
-            raise Undeclared(f".status.{name}: field not declared in schema")
+            # Nothing is pruned of what is applied.
+            raise Untyped(f".status.{name}: field not declared in schema")
         if name not in KEYS:
             leaves[(name,)] = value
             continue
         for item in value:
             key = item.get(KEYS[name])
             if key is None:
-                raise Invalid(f"status.{name}: {KEYS[name]} is required")
+                raise Untyped(f".status.{name}: associative list with keys has an element that omits key field {KEYS[name]!r}")
             if (name, key) in leaves:
-                raise Invalid(f"status.{name}: duplicate entries for key [{KEYS[name]}={key!r}]")
+                raise Untyped(f".status.{name}: duplicate entries for key [{KEYS[name]}={key!r}]")
             leaves[(name, key)] = {}
             for field, of_item in item.items():
                 if field not in FIELDS[name]:
-                    raise Undeclared(f'.status.{name}[{KEYS[name]}="{key}"].{field}: field not declared in schema')
+                    raise Untyped(f'.status.{name}[{KEYS[name]}="{key}"].{field}: field not declared in schema')
                 leaves[(name, key, field)] = of_item
     return leaves
 

@@ -70,9 +70,9 @@ class Writes:
                 who, path = conflict.args[0][0]
                 self.refuse(409, "Conflict", f'Apply failed with {len(conflict.args[0])} conflict: conflict with "{who}" '
                                              f"with subresource \"status\": .status.{'.'.join(path)}")
-            except apply.Undeclared as undeclared:
+            except apply.Untyped as untyped:
                 # apiserver, pkg/endpoints/handlers/fieldmanager: no API error, so that it is an internal one.
                 self.refuse(500, "", f"failed to create typed patch object ({namespace}/{name}; kmesh.net/v1alpha1, "
-                                     f"Kind=RateLimit): {undeclared}")
+                                     f"Kind=RateLimit): {untyped}")
             except apply.Invalid as invalid:
                 self.refuse(422, "Invalid", f"{named} is invalid: {invalid}")

@@ -130,7 +130,13 @@ class Cluster:
             self.leave.callback(self.kubectl, "delete", "--ignore-not-found", *source)
             # What an old API server's schema does not know yet, such as rules in CEL, it leaves out.
             self.kubectl("apply", "--validate=false", *source)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", DEFINITION)
+        wait_for("RateLimits can be listed", self.can_list)
+
+    def can_list(self):
+        try:
+            return self.kubectl("get", "--raw", f"/apis/kmesh.net/v1alpha1/namespaces/{self.name}/ratelimits")
+        except Unusable:
+            return False
 
     def has_policies(self):
         known = json.loads(self.kubectl("get", "--raw", "/apis/admissionregistration.k8s.io/v1"))
@@ -149,7 +155,8 @@ class Cluster:
         # Without controllers nobody else empties it and says so.
         for kind in MINE:
             if kind != MINE[0] or self.kubectl.has(DEFINITION):
-                self.kubectl("delete", kind, "--all", "-n", namespace)
+                # A pod has no kubelet that would end it.
+                self.kubectl("delete", kind, "--all", "-n", namespace, "--force", "--grace-period=0")
         found = self.kubectl.json("get", "namespace", namespace)
         found["spec"]["finalizers"] = []
         self.kubectl("replace", "--raw", f"/api/v1/namespaces/{namespace}/finalize",

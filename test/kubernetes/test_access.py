@@ -11,7 +11,7 @@ from harness import Skip, case, wait_for
 MAY = [("list", "kmesh.net", "ratelimits"), ("watch", "kmesh.net", "ratelimits"), ("list", "", "services"),
        ("watch", "", "services"), ("list", "discovery.k8s.io", "endpointslices"),
        ("watch", "discovery.k8s.io", "endpointslices"), ("list", "", "pods"), ("watch", "", "pods"), ("list", "", "namespaces"),
-       ("watch", "", "namespaces"), ("patch", "kmesh.net", "ratelimits/status"),
+       ("watch", "", "namespaces"), ("get", "", "nodes"), ("patch", "kmesh.net", "ratelimits/status"),
        ("create", "", "events"), ("patch", "", "events")]
 MAY_NOT = [("get", "", "secrets"), ("list", "", "secrets"), ("list", "", "nodes"), ("get", "", "configmaps"),
            ("patch", "kmesh.net", "ratelimits"), ("update", "kmesh.net", "ratelimits"), ("delete", "kmesh.net", "ratelimits"),

@@ -114,7 +114,7 @@ def kubectl_refuses(env):
     expect("mode" in said and "Enforce" in said, said)
     if HAS_RULES:
         said = cluster.apply({**ratelimit(), "spec": {**ratelimit()["spec"], "service": "web"}}, fails=True)
-        expect("only one of service, services and endpoints may be given" in said, said)
+        expect("only one of service, services" in said, said)
 
 
 @case

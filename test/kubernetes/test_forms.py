@@ -149,8 +149,8 @@ def statuses(env):
     both.ask("an unknown field", "PATCH", f"{STATUS}?fieldManager=b&force=true", wanted(limited=7, nothing=1, nodes=others),
              APPLY, status=500)
     both.ask("no manager", "PATCH", f"{STATUS}?force=true", wanted(limited=5), APPLY, status=422)
-    both.ask("another type", "PATCH", f"{STATUS}?fieldManager=a", wanted(limited="many"), APPLY, status=422)
-    both.ask("an item without its key", "PATCH", f"{STATUS}?fieldManager=a", wanted(nodes=[{"endpoints": 1}]), APPLY, status=422)
+    both.ask("an item without its key", "PATCH", f"{STATUS}?fieldManager=a", wanted(nodes=[{"endpoints": 1}]), APPLY, status=500)
+    both.ask("an item twice", "PATCH", f"{STATUS}?fieldManager=a", wanted(nodes=2 * node["nodes"]), APPLY, status=500)
     both.ask("nobody", "PATCH", f"{LIMITS}/nobody/status?fieldManager=a", {
         **wanted(limited=5), "metadata": {"name": "nobody"}}, APPLY, status=404)
     both.ask("another media type", "PATCH", f"{STATUS}?fieldManager=a", wanted(limited=5), "application/json", status=415)

@@ -5,8 +5,8 @@ import contextlib
 import re
 
 from client import equal, expect
-from cluster import GROUP, HERE, NAMESPACE, NODE, THERE, Cluster, endpoint, endpoint_slice, ratelimit, service
-from harness import case, wait_for
+from cluster import GROUP, HERE, MADE, NAMESPACE, NODE, THERE, Cluster, endpoint, endpoint_slice, ratelimit, service
+from harness import Skip, case, wait_for
 
 SECOND = f"{NAMESPACE}-node-b"
 
@@ -115,10 +115,29 @@ def second_node(env, cluster):
         equal(left, "", "what --detach of the second agent says")
 
 
+@contextlib.contextmanager
+def nodes_there(cluster, *names):
+    """Node objects, without which agents take each other's entries for those of nodes that are gone."""
+    if not MADE["bare"]:
+        raise Skip("a cluster's controllers would take Nodes that are made for their own")
+    for name in names:
+        cluster.admin("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    try:
+        yield
+    finally:
+        for name in names:
+            cluster.admin("DELETE", f"/api/v1/nodes/{name}")
+
+
 @case
 def two_nodes(env):
     """An entry each, by a field manager each; they come to rest."""
     cluster = Cluster(env)
+    with nodes_there(cluster, NODE, SECOND):
+        entry_each(env, cluster)
+
+
+def entry_each(env, cluster):
     cluster.apply(service("web"), endpoint_slice("web", endpoint(HERE), endpoint(THERE, node=SECOND)),
                   ratelimit(service="web"))
     cluster.agent("limit")
@@ -133,6 +152,22 @@ def two_nodes(env):
         cluster.settled()
         cluster.apply(ratelimit(service="web", limit="9/day"))
         wait_for("both have the edit", lambda: [cluster.node(name)["observedGeneration"] for name in (NODE, SECOND)] == [2, 2])
+
+
+@case
+def gone_node(env):
+    """The entry of a node that is not there any more goes, by an agent behind it."""
+    cluster = Cluster(env)
+    cluster.apply(ratelimit())
+    gone = f"a-{NAMESPACE}"
+    answer = cluster.admin(
+        "PATCH", f"{GROUP}/namespaces/{NAMESPACE}/ratelimits/limit/status?fieldManager=kmesh-rl-{gone}&force=true",
+        {"apiVersion": "kmesh.net/v1alpha1", "kind": "RateLimit", "metadata": {"name": "limit"},
+         "status": {"nodes": [{"node": gone, "endpoints": 1, "limited": 3}]}}, "application/apply-patch+yaml")
+    equal(answer.status, 200, "status of what is applied")
+    agent = in_force(cluster)
+    wait_for("the entry of the gone node is gone", lambda: not cluster.node(gone) and cluster.node())
+    expect("not written" not in agent.text() and "stay in nodes" not in agent.text(), agent.text())
 
 
 @case
