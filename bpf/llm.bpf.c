@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Requests to model servers: krl_stream goes on here where some rule of the endpoint counts LLMTokens. Bodies are read,
  * and where a rule needs to know of them, a request is judged when its JSON ended: its server has the beginning by then,
- * but never the end of what is refused. */
+ * but never the end of what is refused. What does not depend on the body is judged ahead of it. */
 #define KRL_READS_BODIES
 #include "verdict.h"
+#include "lib/early.h"
 #include "lib/meter.h"
 
 /* Too large for the stack. */
@@ -115,6 +116,7 @@ static __always_inline int krl_llm_head(struct krl_judging_heads *h, struct krl_
 	llm->body_len = 0;
 	llm->charge.prompt = 0;
 	llm->usage_missing = 0;
+	llm->early = KRL_EARLY_NOT;
 	llm->unread = !!(conn->http.flags & KRL_HTTP_CODED);
 	llm->reading = KRL_LLM_READS_NOT;
 	if (conn->http.state == KRL_HTTP_START)
@@ -213,15 +215,29 @@ static __always_inline int krl_llm_too_late(struct krl_judging_heads *h)
 	return 0;
 }
 
+/* Which rules count for the request? As krl_match_judge(). What the one before it took is noted by its values. */
+static __always_inline int krl_llm_match(struct krl_judging_heads *h, const struct krl_llm *llm)
+{
+	struct krl_judge *judge = h->taking.judging.judge;
+	struct krl_match *match = h->scanning.match;
+
+	if (llm->early != KRL_EARLY_JUDGED && judge->taken | judge->shadowed)
+		krl_taken_note(&h->taking, &h->cookie);
+	match->open = llm->early == KRL_EARLY_JUDGES && !match->model_len;
+	return krl_match_judge(match, h->scanning.policy, h->taking.judging.endpoint);
+}
+
 /* Judge the request whose head, or body, ended. Returns whether it is refused; -1: as one that cannot be judged. */
 static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl_llm *llm)
 {
-	struct krl_judge *judge = h->taking.judging.judge;
-
-	if (judge->taken | judge->shadowed)
-		krl_taken_note(&h->taking, &h->cookie);
 	if (krl_admit(&h->taking.judging))
 		return 1;
+	if (llm->early == KRL_EARLY_JUDGES) {
+		h->scanning.match->ambiguous = 0;
+		return krl_early_keep(h->scanning.conn, llm, h->taking.judging.endpoint);
+	}
+	llm->early = KRL_EARLY_NOT;
+	llm->judged = 1;
 	if (llm->usage_required) {
 		krl_judge_undo(&h->taking.judging);
 		return 1;
@@ -259,12 +275,14 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 			krl_llm_charge_late(h, llm);
 			return 0;
 		}
+	} else if (llm->reading == KRL_LLM_DEFERS && !llm->early) {
+		llm->early = KRL_EARLY_JUDGES;
 	} else {
 		return 1;
 	}
 	if (conn->scan.refused || conn->scan.event)
 		return 0;
-	if (krl_match_judge(h->scanning.match, h->scanning.policy, h->taking.judging.endpoint))
+	if (krl_llm_match(h, llm))
 		goto bad;
 	verdict = krl_llm_judge(h, llm);
 	if (verdict < 0)
@@ -296,8 +314,7 @@ static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl
 
 	krl_scan_begin(h->scanning.bytes, conn);
 	conn->judge.n = 1;
-	conn->judge.taken = 0;
-	conn->judge.shadowed = 0;
+	krl_early_resume(conn, llm, h->taking.judging.endpoint);
 	llm->off = 0;
 	llm->before = conn->http.state;
 	bpf_loop(KRL_SCAN_STEPS, krl_llm_go_on, h, 0);
@@ -309,6 +326,7 @@ static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl
 		return;
 	krl_llm_uncharge(conn, llm, h->cookie);
 	llm->reading = KRL_LLM_READS_NOT;
+	llm->early = KRL_EARLY_NOT;
 }
 
 /* Where the answers to the requests of this skb are counted from: as krl_fill_headers() will have it. */
@@ -400,8 +418,11 @@ int krl_stream_llm(struct __sk_buff *skb)
 		if (!llm->leaves)
 			goto ended;
 	}
-	if (!conn->scan.heads && !conn->scan.refused)
+	if (!conn->scan.heads && !conn->scan.refused) {
+		if (llm->judged)
+			krl_fill_told(conn);
 		return SK_PASS;
+	}
 	conn->joining = 0;
 	if (!conn->spoken)
 		krl_speaks_http1(conn);

@@ -205,12 +205,21 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 	return krl_answer(skb, conn, cookie, sk);
 }
 
-/* What the header fields of the server's answer tell. */
-static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock *sk, int nothing_owed)
+/* What the header fields of the server's answer tell: of the request that was judged last. */
+static __always_inline void krl_fill_told(struct krl_conn *conn)
 {
 	const struct krl_judge *judge = &conn->judge;
 	struct krl_answer *a = &conn->headers;
 
+	a->form = judge->headers;
+	a->remaining = judge->left;
+	a->retry_after_s = krl_seconds(judge->left_wait_ns);
+	a->reset_s = krl_seconds(krl_unix_ns(judge->now_ns + judge->left_wait_ns));
+}
+
+/* ... and to which answers they go. */
+static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock *sk, int nothing_owed)
+{
 	/* Bytes that were not seen are noticed here, or the next answer would tell nothing. */
 	if (conn->reply.state == KRL_REPLY_FRAMED)
 		krl_reply_resume(&conn->reply, krl_sock_write_seq(sk));
@@ -221,10 +230,7 @@ static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock 
 		krl_reply_forget(&conn->reply);
 	if (conn->reply.state == KRL_REPLY_FRAMED)
 		krl_reply_expect(&conn->reply, conn->scan.heads, conn->scan.head_bits);
-	a->form = judge->headers;
-	a->remaining = judge->left;
-	a->retry_after_s = krl_seconds(judge->left_wait_ns);
-	a->reset_s = krl_seconds(krl_unix_ns(judge->now_ns + judge->left_wait_ns));
+	krl_fill_told(conn);
 }
 
 /* The connection's first request. */

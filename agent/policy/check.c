@@ -281,7 +281,7 @@ static int name_bucket(const struct judging *j, const struct krl_tier *tier, cha
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < tier->entry_count && !krl_match_entry(&j->match, entry); i++)
+	for (i = 0; i < tier->entry_count && !krl_match_entry(&j->match, j->policy, entry); i++)
 		entry++;
 	for (i = 0; i < j->policy->field_count && tier->entry_count && !err; i++) {
 		if (!(entry->distinct >> i & 1))

@@ -235,7 +235,7 @@ static long krl_judge_take(__u32 i, void *ctx)
 	if (!krl_judge_counts(j, i))
 		return 0;
 	b = krl_judge_bucket(ctx, i, &rule);
-	if (!b)
+	if (!b || (krl_judges_early(ctx) && krl_judges_llm(&rule)))
 		return 0;
 	refused = krl_judge_take_of(ctx, b, &rule);
 	if (refused && krl_bucket_is_buried(b)) {
@@ -292,7 +292,7 @@ static __always_inline void krl_judge_undo(struct krl_judging *judging)
 
 /* Judge judge->n requests against the rules of the endpoint that count: all of them, or with a policy those that
  * the match says. Of a connection n is 1, and held says what it holds by then. Returns 0 admitted; else -KRL_EAGAIN with
- * the refusing rule in the judge, and nothing taken. */
+ * the refusing rule in the judge, and nothing taken but what the judge says: that is what was taken ahead of a body. */
 static __always_inline int krl_admit(struct krl_judging *judging)
 {
 	const struct krl_match *match = judging->match;
@@ -300,12 +300,14 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	struct krl_held *held = judging->held;
 	struct krl_judge *j = judging->judge;
 
-	j->counts = (match ? match->rules : ~0ULL) & ~j->spared;
+	j->counts = (match ? match->rules : ~0ULL) & ~(j->spared | krl_judge_counted(judging));
 
 	j->wait_ns = 0;
-	j->headers = 0;
-	j->taken = 0;
-	j->shadowed = 0;
+	if (!krl_judges_rest(judging)) {
+		j->headers = 0;
+		j->taken = 0;
+		j->shadowed = 0;
+	}
 	krl_judge_charge_begin(judging);
 	if (held) {
 		held->since_ns = j->now_ns;
@@ -313,12 +315,13 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 		held->followed = 0;
 		held->overflow = 0;
 	}
-	if (rules > 1 && j->counts & (j->counts - 1))
+	if (krl_judges_early(judging) || (rules > 1 && j->counts & (j->counts - 1)))
 		bpf_loop(rules, krl_judge_check, judging, 0);
 	if (!j->wait_ns) {
 		bpf_loop(rules, krl_judge_take, judging, 0);
 		if (!j->wait_ns) {
-			krl_latency_note(j->now_ns);
+			if (!krl_judges_early(judging))
+				krl_latency_note(j->now_ns);
 			return 0;
 		}
 		krl_judge_undo(judging);

@@ -71,6 +71,8 @@ static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const st
 
 	if (!(flags & KRL_RULE_LLM))
 		return ctx->judge->n;
+	if (ctx->llm->early == KRL_EARLY_JUDGES)
+		return 1;
 	if (flags & KRL_RULE_REQUIRE_USAGE && ctx->llm->usage_missing)
 		ctx->llm->usage_required = 1;
 	if (!(flags & KRL_RULE_RESERVE))
@@ -116,6 +118,23 @@ static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_
 	return refused;
 }
 
+/* Is the request judged ahead of its body? Then nothing is taken of LLMTokens, but some must be there. */
+static __always_inline int krl_judges_early(const struct krl_judging *ctx)
+{
+	return ctx->llm->early == KRL_EARLY_JUDGES;
+}
+
+/* ... was it, by rules that it is not judged by again? */
+static __always_inline int krl_judges_rest(const struct krl_judging *ctx)
+{
+	return ctx->llm->early == KRL_EARLY_JUDGED;
+}
+
+static __always_inline __u64 krl_judge_counted(const struct krl_judging *ctx)
+{
+	return krl_judges_rest(ctx) ? ctx->llm->counted : 0;
+}
+
 /* It is refused. */
 static __always_inline void krl_judge_charge_cancel(struct krl_judging *ctx)
 {
@@ -139,6 +158,21 @@ static __always_inline void krl_judge_charge_begin(struct krl_judging *ctx)
 }
 
 static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_bucket *b, const struct krl_judged *rule)
+{
+	return 0;
+}
+
+static __always_inline int krl_judges_early(const struct krl_judging *ctx)
+{
+	return 0;
+}
+
+static __always_inline int krl_judges_rest(const struct krl_judging *ctx)
+{
+	return 0;
+}
+
+static __always_inline __u64 krl_judge_counted(const struct krl_judging *ctx)
 {
 	return 0;
 }

@@ -49,6 +49,13 @@ enum krl_llm_cut {
 	KRL_LLM_CUT,	/* ... is taken away */
 };
 
+/* Of a request that is judged by its body: the rules that count whatever that says are judged ahead of it. */
+enum krl_llm_early {
+	KRL_EARLY_NOT,
+	KRL_EARLY_JUDGES,	/* that is what is done now */
+	KRL_EARLY_JUDGED,	/* ... was done */
+};
+
 struct krl_llm {
 	struct krl_llm_request request;
 	__u64 cookie;		/* of the connection */
@@ -67,6 +74,8 @@ struct krl_llm {
 	__u8 nothing_owed;	/* an answer to what is in it would overtake none */
 	__u8 cuts;		/* ... as soon as its budget is spent */
 	__u8 cut;		/* enum krl_llm_cut */
+	__u8 early;		/* enum krl_llm_early */
+	__u8 judged;		/* a body ended in this skb, and its request was admitted */
 	__u8 before;		/* the framing's state, and the byte of the skb, ahead of a step */
 	__u32 off;
 	__u32 unchecked;	/* events that bring a piece of the answer, at which the budget is looked at again */
@@ -79,6 +88,9 @@ struct krl_llm {
 	struct krl_llm_tokens tokens;	/* ... when it is settled */
 	__u32 at;		/* where its body is read in the window */
 	__u32 end;
+	__u64 counted;		/* a bit for each rule that the request counts in ahead of its body */
+	__u64 policy;		/* ... and what the endpoint had by then: its selectors */
+	struct krl_rule_ref rules[KRL_MAX_ENDPOINT_RULES];
 	struct krl_http_window window;
 };
 

@@ -23,6 +23,8 @@ static __always_inline void krl_match_begin(struct krl_match *m)
 	m->model_len = 0;
 	m->completions = 0;
 	m->blanks = 0;
+	m->open = 0;
+	m->peered = 0;
 	m->client_header = KRL_NO_FIELD;
 	m->field = KRL_NO_FIELD;
 }

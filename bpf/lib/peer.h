@@ -68,13 +68,14 @@ KRL_GLOBAL int krl_peer_match(struct krl_match *m, const struct krl_policy *poli
 	__builtin_memcpy(peering.key.addr, m->peer, sizeof(peering.key.addr));
 	peering.peer = bpf_map_lookup_elem(&krl_peers, peering.key.addr);
 	bpf_loop(policy->field_count, krl_peer_field, &peering, 0);
+	m->peered = 1;
 	return 0;
 }
 
-/* krl_match_end(), for whom some selector may ask who the peer is. */
+/* krl_match_end(), for whom some selector may ask who the peer is: once for each request. */
 static __always_inline void krl_peer_match_end(struct krl_match *m, const struct krl_policy *policy)
 {
-	if (KRL_UNLIKELY(policy->peers))
+	if (KRL_UNLIKELY(policy->peers && !m->peered))
 		krl_peer_match(m, policy);
 	krl_match_end(m, policy);
 }

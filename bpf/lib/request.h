@@ -37,7 +37,8 @@ struct krl_match {
 	__u8 completions;	/* its path ends in /completions: OpenAI's streams tell their usage if they are asked to */
 	__u8 tells_model;	/* the header that is being collected */
 	__u8 blanks;		/* it is Accept-Encoding, and blanks are put in its place */
-	__u8 pad[2];
+	__u8 open;		/* the model may be told yet: tiers that depend on it do not count */
+	__u8 peered;		/* what is asked about the peer was evaluated */
 	__u32 model_len;	/* 0: none is known */
 	char model[KRL_MODEL_BYTES];	/* its first bytes, NUL padded */
 	char name[KRL_NAME_BYTES + KRL_MATCH_SPARE];

@@ -73,23 +73,33 @@ static __always_inline int krl_match_is(const struct krl_match *m, __u32 predica
 	return m->bits[predicate / 64 % (KRL_MAX_PREDICATES / 64)] >> (predicate & 63) & 1;
 }
 
-KRL_GLOBAL int krl_match_entry(const struct krl_match *m, const struct krl_entry *entry)
+/* Does @entry hold? -1: with some model that may be told yet. */
+KRL_GLOBAL int krl_match_entry(const struct krl_match *m, const struct krl_policy *policy, const struct krl_entry *entry)
 {
-	__u32 i, p, is;
+	const struct krl_policy_field *model;
+	__u32 i, p, is, first = 0, count = 0;
+	int holds = 1;
 
-	if (!m || !entry)
+	if (!m || !policy || !entry)
 		return 0;
 	if (m->blind && entry->of_head)
 		return 0;
+	if (KRL_UNLIKELY(m->open)) {
+		model = &policy->fields[policy->model & (KRL_MAX_FIELDS - 1)];
+		first = model->first;
+		count = model->predicate_count;
+	}
 	for (i = 0; i < KRL_MAX_ENTRY_PREDICATES; i++) {
 		if (i >= entry->predicate_count)
 			break;
 		p = entry->predicates[i];
 		is = krl_match_is(m, p);
-		if (is == !!(p & KRL_ENTRY_INVERT))
+		if ((p & ~KRL_ENTRY_INVERT) - first < count)
+			holds = -1;
+		else if (is == !!(p & KRL_ENTRY_INVERT))
 			return 0;
 	}
-	return 1;
+	return holds;
 }
 
 /* Several values pick a bucket together, in any order. */
@@ -123,6 +133,7 @@ static long krl_match_tier(__u32 i, void *ctx)
 	const struct krl_tier *tier = &policy->tiers[i & (KRL_MAX_TIERS - 1)];
 	__u64 group = 1ULL << (tier->group & 63);
 	const struct krl_entry *entry = 0;
+	int holds;
 	__u32 n;
 
 	if (!(tier->flags & KRL_TIER_ALONG))
@@ -135,19 +146,24 @@ static long krl_match_tier(__u32 i, void *ctx)
 		if (n >= tier->entry_count)
 			break;
 		entry = &policy->entries[(tier->first + n) & (KRL_MAX_ENTRIES - 1)];
-		if (krl_match_entry(m, entry))
+		holds = krl_match_entry(m, policy, entry);
+		if (holds > 0)
 			goto counts;
+		if (holds < 0)
+			goto open;
 	}
 	if (tier->entry_count)
 		return 0;
 counts:
-	m->groups |= group;
 	m->rules |= tier->rules;
 	krl_match_descriptor(m, i, entry ? entry->distinct : 0);
+open:
+	m->groups |= group;
 	return 0;
 }
 
-/* The head ended: find the rules that count, and the buckets that are taken from. */
+/* The head ended: find the rules that count, and the buckets that are taken from. With m->open those that do whatever
+ * model is told yet. */
 KRL_GLOBAL int krl_match_end(struct krl_match *m, const struct krl_policy *policy)
 {
 	struct krl_matching matching = { .match = m, .policy = policy };
