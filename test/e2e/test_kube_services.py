@@ -3,10 +3,12 @@
 
 from client import equal, get
 from harness import PORT, admitted, case, need_ipv6, wait_for
-from kube import Cluster, endpoint, endpoint_slice, ratelimit, service
+from kube import NODE, OTHER_NODE, Cluster, endpoint, endpoint_slice, pod, ratelimit, service
+from peers import pods_here
 
 OTHER = 9000
 CLUSTER_IP = "10.96.0.10"
+CLIENT = "0a1b2c3d-0000-4000-8000-000000000000"
 
 
 def statuses(env, count, port=PORT, host="127.0.0.1"):
@@ -37,17 +39,23 @@ def kube_headless_or_not(env):
 
 @case
 def kube_dialled_headless_or_not(env):
-    """What clients dial: the endpoints on all nodes, and the addresses of the service, if it has any."""
+    """What the pods here dial: the endpoints on all nodes, and the addresses of the service, if it has any."""
     cluster = Cluster(env)
-    cluster.api.put(service("web"))
-    cluster.api.put(endpoint_slice("web", endpoint("127.0.0.1"), endpoint("127.0.0.2", node="node-b")))
-    cluster.api.put(ratelimit("limit", service="web", direction="Outbound"))
-    cluster.agent("limit")
-    env.server(host="127.0.0.2")
-    wait_endpoints(env, 2)
-    equal(statuses(env, 5, host="127.0.0.2"), [200] * 3 + [429] * 2, "answers of the one on another node")
-    cluster.api.put(service("web", clusterIP=CLUSTER_IP, clusterIPs=[CLUSTER_IP, "2001:db8::10"]))
-    wait_endpoints(env, 4)
+    with pods_here(env, client=CLIENT) as peers:
+        client = pod("client", nodeName=NODE)
+        client["metadata"]["uid"] = CLIENT
+        cluster.api.put(client)
+        cluster.api.put(service("web"))
+        cluster.api.put(endpoint_slice("web", endpoint("127.0.0.1"),
+                                       endpoint(peers["client"].server, node=OTHER_NODE)))
+        cluster.api.put(ratelimit("limit", service="web", direction="Outbound"))
+        agent = cluster.agent("limit")
+        cluster.says(agent, f"pod {CLIENT}")
+        env.server(host="0.0.0.0")
+        wait_endpoints(env, 2)
+        equal(peers["client"].admitted(5), 3, "requests admitted to the one on another node")
+        cluster.api.put(service("web", clusterIP=CLUSTER_IP, clusterIPs=[CLUSTER_IP, "2001:db8::10"]))
+        wait_endpoints(env, 4)
 
 
 @case
