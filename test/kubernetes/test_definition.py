@@ -54,6 +54,9 @@ def established(env):
 def good_documents(env):
     cluster = Cluster(env)
     refused = {name: why for name, why in ((name, refusal(cluster, text)) for name, text in documents("good")) if why}
+    if VERSION < (1, 23):
+        # Of a server as old as that, but built with Go 1.18 or newer, an empty string is null (go-openapi/validate, type.go).
+        refused = {name: why for name, why in refused.items() if 'in body must be of type string: "null"' not in why}
     equal(refused, {}, "documents that the server refuses")
 
 
