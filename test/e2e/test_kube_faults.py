@@ -3,6 +3,7 @@
 says in the end comes into force."""
 
 import json
+import sys
 import threading
 import time
 
@@ -338,3 +339,26 @@ def kube_missing_definition(env):
     cluster.api.kinds[PLURAL].group_version = group
     cluster.api.put(ratelimit("limit"))
     wait_for("the RateLimit", lambda: env.lists("limit"))
+
+
+@case
+def kube_what_go_takes_for_json(env):
+    """U+0000, an integer of more than 64 bits, and more levels than jansson takes: they hide no other object, neither in a
+    list nor in a watch."""
+    cluster, agent = following(env)
+    sys.setrecursionlimit(20000)
+    odd = [("nul", {"notes": "x\0y"}, {"limit": "3/day"}), ("large", {}, {"limit": {"unit": "day", "requests": 10**20}}),
+           ("deep", {}, {"limit": {"unit": "day", "requests": "DEEP"}})]
+    for number, (name, annotations, rule) in enumerate(odd):
+        object = ratelimit(name, at=9100 + number, rules=[{"name": "all", **rule}])
+        object["metadata"]["annotations"] = annotations
+        object = json.loads(json.dumps(object).replace('"DEEP"', "[" * 2500 + "]" * 2500)) if name == "deep" else object
+        cluster.api.put(object)
+        recovers(env, cluster, 7 + number)
+    equal(watches(cluster), 1, "watches")
+    cluster.api.fault("watch", PLURAL, apiserver.gone)
+    cluster.api.reset()
+    recovers(env, cluster, 11)
+    expect(env.lists("nul"), "the one with U+0000 in an annotation is not in force")
+    cluster.says(agent, "RateLimit default/large: ")
+    cluster.says(agent, "RateLimit default/deep: ")

@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.parse
 
@@ -60,6 +61,15 @@ def endpoint(*addresses, node=NODE, **more):
 
 def endpoint_slice(of, *endpoints, namespace=NAMESPACE, **more):
     return kube.endpoint_slice(of, *(endpoints or [endpoint(HERE)]), namespace=namespace, version=DISCOVERY, **more)
+
+
+# Objects may be nested deeper than Python's own bound.
+sys.setrecursionlimit(20000)
+
+
+def is_of_its_build(refusal):
+    """Of a server before 1.23 that was built with Go 1.18 or newer, an empty string is null (go-openapi/validate, type.go)."""
+    return VERSION < (1, 23) and 'in body must be of type string: "null"' in refusal
 
 
 class Answer:

@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 
-from client import equal, expect
-from cluster import MADE, NAMESPACE, VERSION, Cluster
+from client import Failure, equal, expect
+from cluster import MADE, NAMESPACE, VERSION, Cluster, is_of_its_build
 from harness import HERE as E2E, Skip, case, case_of_each
 
 DEPLOY = os.path.join(os.path.dirname(os.path.dirname(E2E)), "deploy")
@@ -91,4 +91,7 @@ def examples(env):
             # Of a directory: a cluster makes its slices itself, and has none with loopback addresses.
             if "EndpointSlice" in text:
                 continue
-            cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=text)
+            try:
+                cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=text)
+            except Failure as failure:
+                expect(is_of_its_build(str(failure)), f"{name}: {failure}")
