@@ -69,14 +69,17 @@ int krl_callers_add(json_t *items, const char *bpffs)
 {
 	struct krl_tally tally = {};
 	struct krl_stats stats = {};
+	json_int_t limited = 0;
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(items, i, item)
+	json_array_foreach(items, i, item) {
+		limited += json_integer_value(json_object_get(item, "rateLimitedRequests"));
 		if (json_object_set_new(item, "topCallers", json_array()) ||
 		    json_object_set_new(item, "callersText", json_string("")))
 			return -ENOMEM;
-	if (krl_stats_read(bpffs, &stats))
+	}
+	if (!limited || krl_stats_read(bpffs, &stats))
 		return 0;
 	if (!krl_tally_read(bpffs, &stats, KRL_MAX_USED, &tally)) {
 		add_callers(items, &tally);
