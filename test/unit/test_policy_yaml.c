@@ -222,7 +222,7 @@ static void what_is_found_is_shown_as_one_printable_line(void **state)
 #define A10 "aaaaaaaaaa"
 #define A79 A10 A10 A10 A10 A10 A10 A10 "aaaaaaaaa"
 #define PORT HEAD "spec:\n  port: "
-#define INT_16 "5:9: spec.port: expected an integer from 1 to 65535, found "
+#define INT_16 "5:9: spec.port: expected an integer from 1 to 65535 or the name of a port, found "
 	static const struct {
 		const char *text, *says;
 	} cases[] = {
