@@ -215,8 +215,9 @@ static __always_inline int krl_llm_too_late(struct krl_judging_heads *h)
 	return 0;
 }
 
-/* Which rules count for the request? As krl_match_judge(). What the one before it took is noted by its values. */
-static __always_inline int krl_llm_match(struct krl_judging_heads *h, const struct krl_llm *llm)
+/* Which rules count for the request? As krl_match_judge(). What the one before it took is noted by its values. Not inlined:
+ * krl_llm_go_on() has 32 bytes of stack, and no more by 6.1's verifier. */
+static __noinline int krl_llm_match(struct krl_judging_heads *h, const struct krl_llm *llm)
 {
 	struct krl_judge *judge = h->taking.judging.judge;
 	struct krl_match *match = h->scanning.match;
