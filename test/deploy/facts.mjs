@@ -36,6 +36,14 @@ function detaching({initContainers: [first], containers: [second]}, agent) {
   return unless(runAsNonRoot && String(capabilities.drop) === 'ALL' && !capabilities.add, JSON.stringify(second.securityContext))
 }
 
+// Whatever else is in their namespace goes on as it was.
+function selected(policies, {template}) {
+  const wide = policies.filter(({spec: {podSelector: {matchLabels = {}}}}) => !matchLabels['app.kubernetes.io/component'] ||
+    Object.entries(matchLabels).some(([label, value]) => template.metadata.labels[label] !== value))
+
+  return unless(policies.length && !wide.length, JSON.stringify(wide))
+}
+
 function verbs(roles) {
   const wide = roles.filter(({rules}) => rules).flatMap(({rules}) => rules)
     .filter(({apiGroups, resources, verbs: asked}) => [...apiGroups, ...resources].includes('*') ||
@@ -54,15 +62,13 @@ export function args(agent, {containers: [{args: given}]}) {
   return {reason: unless(done.status === 0, done.stderr)}
 }
 
-// One is a command of kmesh-rl; the others ask where the agent listens unless it is told otherwise.
-function probes(agent, tool, {containers: [{startupProbe, readinessProbe, livenessProbe}]}) {
+// Each asks where the agent listens unless it is told otherwise. Of those that end an agent, none asks whether it is ready,
+// since one that the API server does not answer would be ended again and again.
+function probes(agent, {containers: [{startupProbe, readinessProbe, livenessProbe}]}) {
   const help = spawnSync(agent, ['--help'], {encoding: 'utf8'}).stdout
-  const [program, ...words] = startupProbe.exec.command
 
-  if (program !== '/usr/bin/kmesh-rl' || spawnSync(tool, [...words, '--help']).status !== 0)
-    return String(startupProbe.exec.command)
-  for (const [{httpGet}, path] of [[readinessProbe, '/readyz'], [livenessProbe, '/healthz']])
-    if (httpGet.path !== path || !help.includes(`(${httpGet.host}:${httpGet.port})`) || !help.includes(path))
+  for (const [{httpGet}, path] of [[startupProbe, '/healthz'], [readinessProbe, '/readyz'], [livenessProbe, '/healthz']])
+    if (httpGet?.path !== path || !help.includes(`(${httpGet.host}:${httpGet.port})`) || !help.includes(path))
       return `${path} is not at ${JSON.stringify(httpGet)}`
 }
 
@@ -84,9 +90,11 @@ export function factsOf({build, top, daemonset, detach, roles, yaml}) {
     {name: 'the capabilities that are needed, all others dropped', reason: confinement(pod)},
     {name: 'two directories can be written to', reason: volumes(pod)},
     {name: 'what detaches is confined as the agent is', reason: detaching(detach.spec.template.spec, pod)},
+    {name: 'the network policy is about the agents alone',
+     reason: selected(yaml('deploy/base/network-policy.yaml'), daemonset.spec)},
     {name: 'the roles read, but for status and events', reason: verbs(roles)},
     {name: 'the agent takes its arguments', ...args(join(build, 'kmesh-rl-agent'), pod)},
-    {name: 'the probes ask what is there', reason: probes(join(build, 'kmesh-rl-agent'), join(build, 'kmesh-rl'), pod)},
+    {name: 'the probes ask what is there', reason: probes(join(build, 'kmesh-rl-agent'), pod)},
     {name: 'chart and image are of this version', reason: versions(top, yaml)},
     {name: 'the chart has the definition by a link', reason: unless(link.endsWith('/crds/kmesh.net_ratelimits.yaml'), link)}
   ]

@@ -33,12 +33,12 @@ const VARIANTS = {
 const GOOD_VALUES = ['watchNamespace=shop', 'maxUnavailable=1', 'maxUnavailable=100%', 'logLevel=debug', 'logFormat=json',
   'image.tag=1.2.3', 'image.pullSecrets={a,b}', 'admissionPolicy=false', 'networkPolicy=false', 'priorityClassName=',
   'tolerations=null', 'nodeSelector.disk=ssd', 'resources.limits.memory=2Gi', 'podMonitor.enabled=true,podMonitor.labels.a=b',
-  'metrics.top=20,metrics.measurePrograms=true']
+  'metrics.top=20,metrics.measurePrograms=true', 'metrics.port=9600']
 const BAD_VALUES = {
   'maxUnavailble=1': 'maxUnavailble', 'maxUnavailable=0': 'maxUnavailable', 'maxUnavailable=101%': 'maxUnavailable',
   'logLevel=loud': 'logLevel', 'image.pullPolicy=Sometimes': 'pullPolicy', 'resources.limits.memory=much': 'memory',
   'watchNamespace=Not_A_Name': 'watchNamespace', 'podMonitor.interval=often': 'interval', 'admissionPolicy=1': 'admissionPolicy',
-  'metrics.top=1001': 'top'
+  'metrics.top=1001': 'top', 'metrics.port=0': 'port'
 }
 
 async function attempt(group, name, check) {
@@ -57,6 +57,15 @@ async function checkObjects(variant, objects) {
     await attempt('schema', `${variant} ${nameOf(object)}`, async () => (await problemsOf(object)).join('; '))
 }
 
+// Another port of metrics is another one everywhere.
+function checkPort(renderer, monitors, address) {
+  const text = JSON.stringify(renderer.template('--set=metrics.port=9600', ...monitors))
+
+  if (!text.includes(`"--metrics=${address}:9600"`))
+    return `the agent does not listen at ${address}:9600`
+  return text.includes('9464') ? 'something asks 9464' : undefined
+}
+
 async function checkRendered(renderer) {
   for (const [variant, [base, components, flags]] of Object.entries(VARIANTS))
     await attempt('chart', `as ${variant}`, async () => {
@@ -68,6 +77,9 @@ async function checkRendered(renderer) {
       return differs(withoutNamespace(objects), renderer.template(...flags))
     })
   await checkObjects('deploy/detach', renderer.kustomize('detach'))
+  await attempt('chart', 'another port of metrics', () => checkPort(renderer, [], '127.0.0.1'))
+  await attempt('chart', 'another port of metrics, with monitors', () =>
+    checkPort(renderer, ['--set=podMonitor.enabled=true,serviceMonitor.enabled=true'], ''))
   await attempt('chart', 'helm lint', () => (renderer.lint(), undefined))
   for (const values of GOOD_VALUES)
     await attempt('chart', `takes ${values}`, async () => {
