@@ -5,8 +5,7 @@ namespaces of its own and with the rights of deploy/, and taken away again, what
     run.py --kubeconfig FILE [--kubectl PROGRAM] [--build build] [--helm PROGRAM] [--restart COMMAND] [--only PART,...]
            [--results FILE]
 
---restart: a shell command that ends the API server and has it start again. Without it the connections to it are cut and
-refused for a while, which is all that an agent sees of it.
+--restart: a shell command that ends the API server and has it start again. Without it the case of that is skipped.
 """
 
 import argparse

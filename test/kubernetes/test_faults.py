@@ -29,13 +29,12 @@ def ready(env):
     return '"ready": true' in env.tool("version", "-o", "json").stdout
 
 
-@case
-def restart_in_mid_watch(env):
-    """The API server is away and comes back; limits stay meanwhile, and what changed is found."""
+def goes_and_comes_back(env, go):
+    """The API server is away by @go and comes back; limits stay meanwhile, and what changed is found."""
     cluster, agent = following(env)
     wait_for("ready", lambda: ready(env))
     cluster.serve()
-    cluster.restart()
+    go(cluster)
     cluster.says(agent, "the limits in force stay")
     equal(cluster.admitted(5), 3, "requests admitted without the API server")
     expect(not ready(env), "the agent takes itself for ready")
@@ -53,12 +52,24 @@ def restart_in_mid_watch(env):
 
 
 @case
+def restart_in_mid_watch(env):
+    """With RESTART, the server itself."""
+    goes_and_comes_back(env, Cluster.restart)
+
+
+@case
+def cut_off_in_mid_watch(env):
+    """Its connections are cut, and refused for a while."""
+    goes_and_comes_back(env, lambda cluster: cluster.forward.close())
+
+
+@case
 def away_at_the_start(env):
     """An agent that starts meanwhile leaves alone what is in force."""
     cluster, agent = following(env)
     cluster.serve()
     agent.terminate()
-    cluster.restart()
+    cluster.forward.close()
     agent = cluster.start()
     cluster.says(agent, "the limits in force stay")
     equal(cluster.admitted(5), 3, "requests admitted")
