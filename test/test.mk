@@ -109,6 +109,10 @@ e2e: all $(BLOCKING) $(CLIENTS) | deps-test ## end-to-end cases on real sockets;
 	$(Q)mkdir -p $(R)
 	$(Q)$(ROOT) $(PYTHON) test/e2e/run.py --build $(B) --results $(R)/e2e $(if $(ONLY),--only $(ONLY))
 
+EVENTS ?= 1000000
+e2e-events: all $(BLOCKING) $(CLIENTS) | deps-test ## what an agent has of memory after EVENTS (1000000) events (root)
+	$(Q)$(ROOT) KRL_EVENTS=$(EVENTS) $(PYTHON) test/e2e/run.py --build $(B) --only kube_memory_stays_flat
+
 KUBECTL ?= kubectl
 # The default says no before anything is built.
 e2e-kubernetes: $(if $(KUBECONFIG),all $(DEPLOY_PROGRAMS) | deps-test) ## cases against the API server of KUBECONFIG=FILE; KUBECTL, RESTART, ONLY (root)
@@ -155,4 +159,4 @@ bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over
 bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
 
-.PHONY: tests test unit prog e2e e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking
+.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking

@@ -6,7 +6,7 @@ DEPS ?= yes
 
 # A goal hands its group on to `deps`, which is made first: one call names all that is missing.
 demo deps-demo: deps_group := demo
-test unit prog e2e e2e-kubernetes crds deploy-check test-kernels asan deps-test: deps_group := test
+test unit prog e2e e2e-events e2e-kubernetes crds deploy-check test-kernels asan deps-test: deps_group := test
 fuzz deps-fuzz: deps_group := fuzz
 bench bench-llm bench-connections deps-bench: deps_group := bench
 
