@@ -231,6 +231,8 @@ static __noinline int krl_llm_match(struct krl_judging_heads *h, const struct kr
 /* Judge the request whose head, or body, ended. Returns whether it is refused; -1: as one that cannot be judged. */
 static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl_llm *llm)
 {
+	/* What is reserved may depend on it. */
+	krl_llm_charge_model(&llm->charge, h->scanning.match, llm);
 	if (krl_admit(&h->taking.judging))
 		return 1;
 	if (llm->early == KRL_EARLY_JUDGES) {
@@ -247,7 +249,6 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 		return krl_llm_unfollowed(h);
 	if (krl_llm_is_answered(&h->scanning.conn->reply, llm))
 		return krl_llm_too_late(h);
-	krl_llm_charge_model(&llm->charge, h->scanning.match, llm);
 	return krl_charge_keep(h->cookie, llm->number) &&
 	       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }

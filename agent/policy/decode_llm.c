@@ -14,7 +14,6 @@
 /* What a rule says of LLMTokens while it is read. */
 struct llm_reader {
 	struct krl_llm_spec *spec;
-	__u64 reserve_default;	/* 0: not given */
 	__u64 fraction;		/* of FRACTION_ONE; 0: not given */
 };
 
@@ -77,7 +76,7 @@ static void read_reserve_default(struct krl_reader *reader, yaml_node_t *node, v
 	uint64_t value;
 
 	if (krl_reader_integer(reader, node, 1, KRL_NUMBER_MAX, &value))
-		((struct llm_reader *)out)->reserve_default = value;
+		((struct llm_reader *)out)->spec->reserve_default = value;
 }
 
 /* "0.25", ".5", "1" or "1.0". 0: none of these, or not within 0 and 1. */
@@ -166,7 +165,6 @@ void krl_decode_llm(struct krl_reader *reader, yaml_node_t *node, struct krl_rul
 			      FRACTION_ONE;
 	if (!r.spec->reserve_max)
 		r.spec->reserve_max = 1;
-	r.spec->reserve_default = r.reserve_default ? r.reserve_default : r.spec->reserve_max;
 }
 
 void krl_decode_refuse_llm(struct krl_reader *reader, yaml_node_t *node)

@@ -30,7 +30,7 @@ enum krl_count { KRL_COUNT_UNSET, KRL_COUNT_REQUESTS, KRL_COUNT_CONNECTIONS, KRL
 struct krl_llm_spec {
 	struct krl_cost cost;		/* tokens; the usual one is the total */
 	bool reserves;			/* reserve: MaxTokens */
-	__u64 reserve_default;		/* tokens of a request that names no limit */
+	__u64 reserve_default;		/* output tokens of a request that names no limit; 0: not given */
 	__u64 reserve_max;		/* the most that one request holds, 1 to max_tokens of the limit */
 	bool require_usage;
 	bool cut;			/* onExhausted: Cut */

@@ -63,22 +63,33 @@ static __always_inline int krl_judges_llm(const struct krl_judged *rule)
 	return rule->flags & KRL_RULE_LLM;
 }
 
-/* Tokens that a request must find in the bucket of @rule, which counts LLMTokens: what it may use as far as that is
- * known, or some. */
+/* Tokens that the request which is judged on the connection @cookie reserves in the bucket of @rule. By its cookie, as
+ * krl_charge_cancel(). */
+KRL_GLOBAL __u64 krl_judge_reservation(const struct krl_rule *rule, __u64 cookie)
+{
+	struct krl_llm *llm = bpf_map_lookup_elem(&krl_llms, &cookie);
+	const struct krl_cost *program;
+	__u64 key;
+
+	if (!rule || !llm)
+		return 1;
+	key = KRL_READ_ONCE(rule->cost);
+	program = bpf_map_lookup_elem(&krl_costs, &key);
+	if (!program)
+		return 1;
+	return krl_llm_reservation(llm, program, KRL_READ_ONCE(rule->reserve_default), KRL_READ_ONCE(rule->reserve_max));
+}
+
+/* Tokens that a request must find in the bucket of @rule, which counts LLMTokens: what it reserves there, or some. */
 static __always_inline __u64 krl_judge_need_of(struct krl_judging *ctx, const struct krl_rule *rule, __u32 flags)
 {
-	__u64 max = KRL_READ_ONCE(rule->reserve_max), need;
-
 	if (!(flags & KRL_RULE_LLM))
 		return ctx->judge->n;
 	if (ctx->llm->early == KRL_EARLY_JUDGES)
 		return 1;
 	if (flags & KRL_RULE_REQUIRE_USAGE && ctx->llm->usage_missing)
 		ctx->llm->usage_required = 1;
-	if (!(flags & KRL_RULE_RESERVE))
-		return 1;
-	need = krl_llm_reservation(ctx->llm, KRL_READ_ONCE(rule->reserve_default), max);
-	return need < max ? need : max;
+	return flags & KRL_RULE_RESERVE ? krl_judge_reservation(rule, ctx->llm->cookie) : 1;
 }
 
 /* A request begins to be judged. */

@@ -86,6 +86,7 @@ struct krl_llm {
 	struct krl_charge charge;	/* of the request that is judged */
 	struct krl_llm_usage usage;	/* of the answer that is underway */
 	struct krl_llm_tokens tokens;	/* ... when it is settled */
+	struct krl_llm_tokens asked;	/* what the request that is judged may use */
 	__u32 at;		/* where its body is read in the window */
 	__u32 end;
 	__u64 counted;		/* a bit for each rule that the request counts in ahead of its body */
@@ -108,27 +109,43 @@ static __always_inline __u64 krl_llm_choices(const struct krl_llm *llm)
 	return r->prompts > 1 ? n * r->prompts : n;
 }
 
-/* Tokens that the request may use, as far as its body tells; one that names no limit, @by_default on top of its prompt, or
- * where that is 0 @most, which is all that it may hold. */
-static __always_inline __u64 krl_llm_reservation(const struct krl_llm *llm, __u64 by_default, __u64 most)
+/* What the request may use, as far as its body tells; one that names no limit, @by_default for each of its answers, or where
+ * that is 0 as much output as numbers can say. Nothing of its prompt is known to be cached. */
+static __always_inline void krl_llm_may_use(struct krl_llm *llm, __u64 by_default)
 {
 	const struct krl_llm_request *r = &llm->request;
 	const __u32 limits = KRL_LLM_HAS(KRL_LLM_MAX_TOKENS) | KRL_LLM_HAS(KRL_LLM_MAX_COMPLETION_TOKENS) |
 			     KRL_LLM_HAS(KRL_LLM_MAX_OUTPUT_TOKENS);
-	__u64 output = by_default, choices, i;
+	__u64 output = by_default ?: KRL_COST_MAX, most = KRL_COST_MAX - llm->charge.prompt, choices, i;
+	struct krl_llm_tokens *t = &llm->asked;
 
 	if (r->has & limits && !llm->unread) {
 		output = 0;
 		for (i = 0; i < 3; i++)
 			if (r->has & KRL_LLM_HAS(KRL_LLM_MAX_TOKENS + i) && r->max_tokens[i] > output)
 				output = r->max_tokens[i];
-	} else if (!by_default) {
-		return most;
 	}
 	choices = krl_llm_choices(llm);
-	if (output > most / choices)
+	t->input = llm->charge.prompt;
+	t->output = output > most / choices ? most : output * choices;
+	t->total = t->input + t->output;
+	t->cached_input = 0;
+	t->reasoning = 0;
+	t->has = KRL_LLM_HAS_INPUT | KRL_LLM_HAS_OUTPUT | KRL_LLM_HAS_TOTAL;
+}
+
+/* Tokens to reserve for the request: what it may use costs by @program, 1 .. @most. @by_default as krl_llm_may_use(). */
+static __always_inline __u64 krl_llm_reservation(struct krl_llm *llm, const struct krl_cost *program, __u64 by_default,
+						 __u64 most)
+{
+	struct krl_cost_run *run = &llm->charge.run;
+
+	krl_llm_may_use(llm, by_default);
+	krl_cost_eval(program, &llm->asked, &llm->charge.model, run);
+	/* Where numbers end it may be more, and a bucket may hold more. */
+	if (run->tokens > most || run->tokens == KRL_COST_MAX)
 		return most;
-	return output * choices + llm->charge.prompt ?: 1;
+	return run->tokens ?: 1;
 }
 
 #endif

@@ -238,7 +238,7 @@ struct krl_rule {
 	__u64 form;		/* key of krl_forms */
 	__u64 headers;		/* ... of header fields on the server's answers; 0: none */
 	__u64 cost;		/* of KRL_RULE_LLM: key of krl_costs */
-	__u64 reserve_default;	/* of KRL_RULE_RESERVE: tokens of a request that names no limit */
+	__u64 reserve_default;	/* of KRL_RULE_RESERVE: output of a request that names no limit; 0: any */
 	__u64 reserve_max;	/* ... the most that one request holds: 1 .. max_tokens */
 };
 

@@ -32,17 +32,17 @@ def judged(models, conns):
     return models.held()
 
 
-def left(env, budget_tokens, models):
+def left(env, budget_tokens, models, cost=lambda row: row["total"]):
     """The budget is, to the token, what the server has not answered."""
-    total = sum(row["total"] for row in models.stats()["models"].values())
+    total = sum(cost(row) for row in models.stats()["models"].values())
     expect(total <= budget_tokens, f"{total} tokens were answered of {budget_tokens}")
     equal(env.tokens(), budget_tokens - total, "tokens that are left")
     return total
 
 
-def never_exceeds(env, body, *fields, size=1000, count=200):
+def never_exceeds(env, body, *fields, size=1000, count=200, rule=RESERVES, **costs):
     models = Models(env)
-    env.limit(rules=[budget(f"{size}/hour", **RESERVES)])
+    env.limit(rules=[budget(f"{size}/hour", **rule)])
     conns = start(env, count, body, *fields, *HELD)
     held = judged(models, conns)
     expect(0 < held < count, f"{held} of {count} requests were admitted")
@@ -50,10 +50,10 @@ def never_exceeds(env, body, *fields, size=1000, count=200):
     models.release()
     statuses = [reply(conn).status for conn in conns]
     equal((statuses.count(200), statuses.count(429)), (held, count - held), "statuses 200 and 429")
-    total = left(env, size, models)
+    total = left(env, size, models, **costs)
     # What was reserved and not used is there again, for requests one after another.
     while ask(env, "chat", body, *fields).status == 200:
-        total = left(env, size, models)
+        total = left(env, size, models, **costs)
     expect(total > 0, "tokens that were answered")
 
 
@@ -76,6 +76,13 @@ def two_hundred_streams(env):
 def two_hundred_prompts(env):
     """What the prompt is estimated at is more than these words are."""
     never_exceeds(env, asked("chat", prompt=60, most=40), size=5000)
+
+
+@case
+def two_hundred_by_what_they_cost(env):
+    """They may use three times the tokens that they name."""
+    never_exceeds(env, asked("chat", prompt=1, most=50), rule={"tokens": '"input_tokens + 3 * output_tokens"', **RESERVES},
+                  cost=lambda row: row["input"] + 3 * row["output"])
 
 
 @case
@@ -200,6 +207,34 @@ def one_that_names_no_limit_takes_the_default(env):
     models.release()
     expect_ok(reply(conn))
     equal(env.tokens(), 1000 - 9, "tokens after the answer")
+
+
+@case
+def what_it_costs_is_reserved(env):
+    """By the model too, which is that of the request and not of one before it on the connection."""
+    models = Models(env)
+    env.limit(rules=[budget("1000/hour", tokens="\"model == 'gpt-4' ? 5 * output_tokens : output_tokens\"", **RESERVES)])
+    conn = env.connect()
+    for model, reserves in (("m", 100), ("gpt-4", 500), ("m", 100)):
+        before, held = env.tokens(), models.held()
+        conn.send(request("chat", asked("chat", model=model, most=100), *headers({"completion-tokens": 0}), *HELD))
+        wait_for("the answer is held", lambda held=held: models.held() > held)
+        equal(env.tokens(), before - reserves, f"tokens with one of {model} under way")
+        models.release()
+        expect_ok(reply(conn))
+        equal(env.tokens(), before, "tokens after the answer")
+
+
+@case
+def the_default_is_of_output(env):
+    models = Models(env)
+    env.limit(rules=[budget("1000/hour", reserveDefault=60, tokens='"3 * output_tokens"', **RESERVES)])
+    conn, = start(env, 1, asked("chat", prompt=2), *HELD)
+    wait_for("the answer is held", lambda: models.held() == 1)
+    equal(env.tokens(), 1000 - 180, "tokens with one under way")
+    models.release()
+    expect_ok(reply(conn))
+    equal(env.tokens(), 1000 - 21, "tokens after the answer")
 
 
 @case

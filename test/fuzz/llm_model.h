@@ -100,15 +100,16 @@ static inline uint64_t model_reservation(const json_t *root, uint64_t output, ui
 	if (!n && !of)
 		tokens = output;
 	tokens = tokens * (prompts ? prompts : 1) + prompt;
-	return tokens < most ? tokens : most;
+	return tokens < most && tokens < KRL_COST_MAX ? tokens : most;
 }
 
 /* Whatever the limit that was read is: what is made of that. */
 static inline void model_check_reservation(const json_t *root, const struct krl_llm_request *r)
 {
+	static const struct krl_cost total = { .count = 1, .steps = { { .op = KRL_COST_LOAD, .arg = KRL_COST_TOTAL } } };
 	const uint64_t most[] = { 1, 1000, 1ULL << 40, INT64_MAX };
 	static struct krl_llm llm;
-	uint64_t output = 5, found, i;
+	uint64_t output = 5, i;
 
 	llm.request = *r;
 	llm.charge.prompt = 3;
@@ -118,11 +119,9 @@ static inline void model_check_reservation(const json_t *root, const struct krl_
 	for (i = 0; i < 3; i++)
 		if (r->has >> (KRL_LLM_MAX_TOKENS + i) & 1 && r->max_tokens[i] > output)
 			output = r->max_tokens[i];
-	for (i = 0; i < sizeof(most) / sizeof(*most); i++) {
-		found = krl_llm_reservation(&llm, 5, most[i]);
-		if ((found < most[i] ? found : most[i]) != model_reservation(root, output, 3, most[i]))
+	for (i = 0; i < sizeof(most) / sizeof(*most); i++)
+		if (krl_llm_reservation(&llm, &total, 5, most[i]) != model_reservation(root, output, 3, most[i]))
 			abort();
-	}
 }
 
 static inline void model_check_choices(const json_t *root, const struct krl_llm_request *r)

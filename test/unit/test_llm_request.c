@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "agent/policy/cost.h"
 #include "body_walk.h"
 #include "bpf/lib/llm.h"
 
@@ -209,7 +210,7 @@ static void what_is_no_json_or_does_not_end_is_not_read(void **state)
 }
 
 /* A request as it is judged when its body was read, or was not. */
-static const struct krl_llm *judged(const char *body, bool unread)
+static struct krl_llm *judged(const char *body, bool unread)
 {
 	static struct krl_llm llm;
 
@@ -262,7 +263,19 @@ static void each_choice_for_each_prompt_is_an_answer(void **state)
 	}
 }
 
-/* Of a prompt of 10 tokens. */
+/* What @body reserves, of a prompt of 10 tokens, where @tokens says what a request costs. */
+static uint64_t reserved(const char *tokens, const char *body, uint64_t by_default, uint64_t most)
+{
+	struct krl_llm *llm = judged(body, false);
+	struct krl_cost_error error;
+	struct krl_cost cost;
+
+	assert_int_equal(krl_cost_compile(tokens, &cost, &error), 0);
+	llm->charge.model.len = 1;
+	llm->charge.model.model[0] = 'm';
+	return krl_llm_reservation(llm, &cost, by_default, most);
+}
+
 static void what_a_request_reserves(void **state)
 {
 	static const struct {
@@ -276,30 +289,71 @@ static void what_a_request_reserves(void **state)
 		{ "{\"max_tokens\":0}", 7, 1000, 10 },
 		{ "{}", 7, 1000, 17 },
 		{ "{}", 0, 1000, 1000 },
+		{ "{}", 0, INT64_MAX, INT64_MAX },
 		/* The prompt is there once. */
 		{ "{\"max_tokens\":100,\"n\":4}", 0, 1000, 410 },
 		{ "{\"n\":4,\"prompt\":[\"a\",\"b\",\"c\"]}", 7, 1000, 94 },
 		/* At the most, and above it. */
-		{ "{\"max_tokens\":100,\"n\":10}", 0, 1000, 1010 },
-		{ "{\"max_tokens\":100,\"n\":11}", 0, 1000, 1000 },
+		{ "{\"max_tokens\":99,\"n\":10}", 0, 1000, 1000 },
+		{ "{\"max_tokens\":100,\"n\":10}", 0, 1000, 1000 },
 		{ "{\"max_tokens\":4294967296,\"n\":4294967296,\"prompt\":[\"a\",\"b\"]}", 0, INT64_MAX,
 		  INT64_MAX },
 		{ "{\"max_tokens\":1,\"n\":2000}", 0, 1000, 1000 },
 		{ "{\"max_tokens\":0,\"n\":2000}", 0, 1000, 10 },
 	};
-	const struct krl_llm *llm;
+	struct krl_cost_error error;
+	struct krl_cost total;
+	struct krl_llm *llm;
 	uint64_t tokens;
 	size_t i;
 
 	for (i = 0; i < COUNT(cases); i++) {
-		tokens = krl_llm_reservation(judged(cases[i].body, false), cases[i].by_default, cases[i].most);
+		tokens = reserved("Total", cases[i].body, cases[i].by_default, cases[i].most);
 		if (tokens != cases[i].tokens)
 			fail_msg("%s reserves %llu", cases[i].body, (unsigned long long)tokens);
 	}
 	/* Whose body was not read names no limit. */
+	assert_int_equal(krl_cost_compile("Total", &total, &error), 0);
 	llm = judged("{\"max_tokens\":100,\"n\":4}", true);
-	assert_int_equal(krl_llm_reservation(llm, 7, 1000), 17);
-	assert_int_equal(krl_llm_reservation(llm, 0, 1000), 1000);
+	assert_int_equal(krl_llm_reservation(llm, &total, 7, 1000), 17);
+	assert_int_equal(krl_llm_reservation(llm, &total, 0, 1000), 1000);
+}
+
+static void what_it_may_use_is_reserved_by_what_it_costs(void **state)
+{
+	static const char limited[] = "{\"max_tokens\":100,\"n\":2}";
+	static const struct {
+		const char *tokens, *body;
+		uint64_t by_default, reserved;
+	} cases[] = {
+		{ "input_tokens + 3 * output_tokens", limited, 0, 610 },
+		{ "input_tokens + 3 * output_tokens", "{\"n\":2}", 7, 52 },
+		{ "input_tokens + 3 * output_tokens", "{}", 0, 1000 },
+		{ "10 * output_tokens", limited, 0, 1000 },
+		{ "Output", limited, 0, 200 },
+		{ "Input", limited, 0, 10 },
+		/* Without a limit, what does not depend on the output is not held by it. */
+		{ "Input", "{}", 0, 10 },
+		{ "total_tokens - output_tokens", "{}", 0, 10 },
+		{ "output_tokens / 1000", "{}", 0, 1000 },
+		{ "output_tokens / 1000", limited, 0, 1 },
+		{ "total_tokens / 2", "{\"max_tokens\":1500}", 0, 755 },
+		/* Of the prompt nothing is known to be cached. */
+		{ "CachedInput", limited, 0, 1 },
+		{ "(input_tokens - cached_input_tokens) + cached_input_tokens / 4 + output_tokens", limited, 0, 210 },
+		{ "has(cached_input_tokens) ? 1 : 2", limited, 0, 2 },
+		{ "has(input_tokens) && has(output_tokens) && has(total_tokens) ? 3 : 4", "{}", 0, 3 },
+		{ "model == 'm' ? 4 * total_tokens : total_tokens", limited, 0, 840 },
+		{ "model == 'n' ? 4 * total_tokens : total_tokens", limited, 0, 210 },
+	};
+	uint64_t tokens;
+	size_t i;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		tokens = reserved(cases[i].tokens, cases[i].body, cases[i].by_default, 1000);
+		if (tokens != cases[i].reserved)
+			fail_msg("%s reserves %llu by %s", cases[i].body, (unsigned long long)tokens, cases[i].tokens);
+	}
 }
 
 int main(void)
@@ -313,6 +367,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_json_or_does_not_end_is_not_read),
 		cmocka_unit_test(each_choice_for_each_prompt_is_an_answer),
 		cmocka_unit_test(what_a_request_reserves),
+		cmocka_unit_test(what_it_may_use_is_reserved_by_what_it_costs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

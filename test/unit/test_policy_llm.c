@@ -97,14 +97,14 @@ static void a_request_holds_a_part_of_the_bucket(void **state)
 		const char *text;
 		__u64 reserve_max, reserve_default;
 	} cases[] = {
-		{ "", 50, 50 },
-		{ "reserveFraction: 1", 50, 50 },
-		{ "reserveFraction: 1.0", 50, 50 },
-		{ "reserveFraction: 0.25", 12, 12 },
-		{ "reserveFraction: .5", 25, 25 },
-		{ "reserveFraction: 0.019", 1, 1 },
-		{ "reserveFraction: 0.000000001", 1, 1 },
-		{ "reserveFraction: 0.999999999", 49, 49 },
+		{ "", 50, 0 },
+		{ "reserveFraction: 1", 50, 0 },
+		{ "reserveFraction: 1.0", 50, 0 },
+		{ "reserveFraction: 0.25", 12, 0 },
+		{ "reserveFraction: .5", 25, 0 },
+		{ "reserveFraction: 0.019", 1, 0 },
+		{ "reserveFraction: 0.000000001", 1, 0 },
+		{ "reserveFraction: 0.999999999", 49, 0 },
 		{ "reserveDefault: 7", 50, 7 },
 		{ "reserveDefault: 70\n      reserveFraction: 0.5", 25, 70 },
 	};
