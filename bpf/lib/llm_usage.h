@@ -70,7 +70,8 @@ struct krl_llm_usage {
 	__u16 line;			/* data bytes that are to come, with the end of their line */
 	__u8 form;
 	__u8 has_bad;			/* some JSON was none, or did not end */
-	__u32 pad_usage;
+	__u8 has_final;		/* counts were told elsewhere than in "message", which begins a stream */
+	__u8 pad_usage[3];
 };
 
 _Static_assert(sizeof(struct krl_llm_usage) == 728, "kept for a connection");
@@ -297,6 +298,8 @@ static __always_inline void krl_llm_close(struct krl_llm_usage *u)
 static __always_inline void krl_llm_told(struct krl_llm_usage *u)
 {
 	krl_llm_counts_merge(&u->counts, &u->event);
+	if (u->event.seen && u->told_by != KRL_LLM_A_MESSAGE)
+		u->has_final = 1;
 	if (u->type >> 24 == KRL_W('d', 'e', 'l', 't', 'a', 0, 0, 0) &&
 	    u->type != KRL_W('g', 'e', '_', 'd', 'e', 'l', 't', 'a'))
 		u->has_content = 1;

@@ -52,7 +52,8 @@ static __always_inline __u32 krl_meter_known(const struct krl_llm *llm, const st
 		return KRL_LLM_REFUSED;
 	if (!llm->metered)
 		return KRL_LLM_UNREADABLE;
-	if (u->counts.seen && !llm->gap && (whole || u->form == KRL_LLM_JSON))
+	/* A stream's "message" says what is used when it begins. */
+	if (u->counts.seen && !llm->gap && (u->form == KRL_LLM_JSON || (whole && u->has_final)))
 		return KRL_LLM_TOLD;
 	return u->counts.seen || u->content_events ? KRL_LLM_ESTIMATED : KRL_LLM_UNREADABLE;
 }

@@ -33,6 +33,28 @@ def a_stream_without_usage_is_estimated_by_its_events(env):
     estimated(env, *((api, events) for api in STREAMED for events in (1, 10, 500)))
 
 
+def begun(env, ends):
+    """message_start tells an output of 1, and nothing tells another: it is estimated by its events."""
+    models = Models(env)
+    env.limit(rules=[budget()])
+    fields = headers({"events": 50, "completion_tokens": 50, "prompt_tokens": 5, "ends": ends})
+    answer = ask(env, "messages", asked("messages", stream=True), *fields)
+    expect("message_delta" not in [event["type"] for event in answer.events()], "an event that tells the usage")
+    equal(models.of("m")["events"], 50, "content events")
+    equal(spent(env), 5 + 50, "tokens paid")
+    equal(env.reasons().get("llm_estimated"), 1, "answers that were estimated")
+
+
+@case
+def a_stream_that_ends_with_an_error_is_estimated(env):
+    begun(env, "error")
+
+
+@case
+def a_stream_that_ends_without_its_usage_is_estimated(env):
+    begun(env, "short")
+
+
 @case
 def usage_in_the_stream_is_no_estimate(env):
     models = Models(env)

@@ -60,6 +60,7 @@ class Call:
         self.content = option("content", "plain")
         self.style = option("json", "compact")
         self.usage = option("usage", "normal")
+        self.ends = option("ends", "")
         self.size = option("pad-bytes", 0)
         self.pieces = model_texts.pieces(self.content, option("events", max(1, self.counts.completion)), self.size)
         options = asked.get("stream_options") or {}

@@ -10,6 +10,7 @@ and max_tokens or 7 for the answer.
 
     x-fake-prompt-tokens, -completion-tokens, -cached-tokens, -cache-creation-tokens, -reasoning-tokens: N
     x-fake-usage      how they are told: one of model_answers.USAGES
+    x-fake-ends       of a stream of messages, without message_delta: error (an event tells it), short
     x-fake-content    what the model says: one of model_texts.TEXTS
     x-fake-events     of a stream, that bring a piece of the answer
     x-fake-pad-bytes  its size

@@ -2,7 +2,7 @@
 """The events of streamed answers, by API: (name of the event or None, its data), of which data is JSON's or a text.
 What brings a piece of the answer is counted in call.content_events, as docs/llm.md says."""
 
-from model_answers import CREATED, finish, output_items, response
+from model_answers import CREATED, error, finish, output_items, response
 from model_texts import dumps
 
 
@@ -120,6 +120,9 @@ def _messages(call):
     for n in range(call.tools):
         yield from _block(n + 1, {"type": "tool_use", "id": f"toolu_{n}", "name": "look", "input": {}}, [
             {"type": "input_json_delta", "partial_json": piece} for piece in _halves(call.arguments(n))], call)
+    if call.ends:
+        yield from ENDS[call.ends]
+        return
     stopped = {"type": "message_delta", "delta": {"stop_reason": "tool_use" if call.tools else "end_turn",
                                                   "stop_sequence": None}}
     if call.usage == "continuous":
@@ -128,6 +131,10 @@ def _messages(call):
                               call.counts.completion // 2)
     yield call.with_usage(stopped, "delta")
     yield {"type": "message_stop"}
+
+
+# What comes in place of message_delta, x-fake-ends.
+ENDS = {"error": [error("messages", 529, "overloaded_error", "Overloaded")], "short": []}
 
 
 def _block(index, block, deltas, call, ping=False):

@@ -97,7 +97,7 @@ static void check_usage(const char *text, size_t len, size_t at, size_t window)
 	body_walk(usage_step, &all, text, len, 512);
 	body_walk_cut(usage_step, &some, text, len, at, window);
 	if (memcmp(&all.counts, &some.counts, sizeof(all.counts)) || all.content_events != some.content_events ||
-	    all.has_bad != some.has_bad || all.form != some.form)
+	    all.has_bad != some.has_bad || all.has_final != some.has_final || all.form != some.form)
 		abort();
 	while (len && memchr(" \t\r\n\xef\xbb\xbf", *text, 7)) {
 		text++;

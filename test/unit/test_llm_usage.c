@@ -232,6 +232,39 @@ static void streams_of_anthropic(void **state)
 	check_cases(cases, COUNT(cases));
 }
 
+#define ERROR "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no\"}}\n\n"
+
+static void what_a_message_begins_with_is_not_final(void **state)
+{
+	static const struct {
+		const char *body;
+		int has_final;
+	} cases[] = {
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") PIECE PIECE, 0 },
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") PIECE ERROR, 0 },
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") PIECE DELTA("null"), 0 },
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") PIECE DELTA("{}"), 0 },
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") PIECE DELTA("{\"output_tokens\":15}"), 1 },
+		{ START("{\"input_tokens\":25,\"output_tokens\":1}") DELTA("{\"output_tokens\":5}") PIECE, 1 },
+		{ START("{\"input_tokens\":25},\"x\":1},\"usage\":{\"output_tokens\":1"), 1 },
+		{ CHUNK("\"content\":\"a\"", "null", "," TOTALS("9", "1", "10")), 1 },
+		{ "data: {\"response\":{\"usage\":{\"output_tokens\":11}}}\n\n", 1 },
+		{ "{\"usage\":{\"output_tokens\":25}}", 1 },
+	};
+	static const size_t windows[] = { 1, 13, 512 };
+	struct krl_llm_usage u;
+	size_t i, k;
+
+	for (i = 0; i < COUNT(cases); i++) {
+		for (k = 0; k < COUNT(windows); k++) {
+			memset(&u, 0, sizeof(u));
+			body_walk(usage_step, &u, cases[i].body, strlen(cases[i].body), windows[k]);
+			assert_int_equal(u.has_bad, 0);
+			assert_int_equal(u.has_final, cases[i].has_final);
+		}
+	}
+}
+
 static void lines_of_any_form(void **state)
 {
 	static const struct usage_case cases[] = {
@@ -299,6 +332,7 @@ int main(void)
 		cmocka_unit_test(text_of_the_model_forges_nothing),
 		cmocka_unit_test(streams_of_openai),
 		cmocka_unit_test(streams_of_anthropic),
+		cmocka_unit_test(what_a_message_begins_with_is_not_final),
 		cmocka_unit_test(lines_of_any_form),
 		cmocka_unit_test(json_that_is_none_is_said),
 		cmocka_unit_test(a_long_answer),
