@@ -65,10 +65,12 @@ def it_saturates(env):
     Models(env)
     env.limit(rules=[budget(name="much", tokens="'total_tokens * 4611686018427387903'"),
                      budget(name="less", tokens="'input_tokens - 1000000'"),
-                     budget(name="by-zero", tokens="'total_tokens / (output_tokens - output_tokens)'")],
+                     budget(name="by-zero", tokens="'total_tokens / (output_tokens - output_tokens)'"),
+                     budget(name="around-zero", tokens="'total_tokens % 0 + output_tokens'")],
               spec=["ruleMatch: All"])
     expect_ok(ask(env, "chat", asked("chat"), *headers(COUNTS)))
     equal(spent(env, rule="less"), 0, "tokens paid by a cost below zero")
-    expect(spent(env, rule="by-zero") >= 0, "tokens paid by a division by zero")
+    equal(spent(env, rule="by-zero"), 0, "tokens paid by a division by zero")
+    equal(spent(env, rule="around-zero"), 17, "... that more is added to")
     expect(spent(env, rule="much") > PLENTY, "tokens paid by a cost past all numbers")
     equal(ask(env, "chat", asked("chat")).status, 429, "status of the next")

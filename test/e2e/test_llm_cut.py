@@ -72,6 +72,12 @@ def cut_in_drops(env, api):
     cut(env, api, write_bytes=1)
 
 
+@case_of_each(STREAMED)
+def cut_to_the_end_of_the_connection(env, api):
+    """A body without chunks: its last event, and nothing behind it."""
+    cut(env, api, framing="close")
+
+
 @case
 def cut_by_running_totals(env):
     """Each event tells ten tokens: after ten or so the budget is spent."""
