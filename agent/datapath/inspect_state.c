@@ -9,6 +9,8 @@
 
 #include <bpf/bpf.h>
 
+#include <kmesh_rl/policy.h>
+
 #include "agent/base/clock.h"
 #include "agent/base/vec.h"
 #include "inspect.h"
@@ -80,7 +82,23 @@ struct collecting {
 	struct krl_inspect_endpoint *endpoints;
 	size_t count;
 	int err;
+	int protocols, policies;	/* the maps, or below 0 */
 };
+
+/* Of an endpoint whose requests are picked by @policy. */
+static bool has_unseen(const struct collecting *c, const struct krl_endpoint_key *key, __u64 policy)
+{
+	struct krl_protocols protocols;
+	struct krl_policy *found;
+	bool unseen;
+
+	if (!policy || bpf_map_lookup_elem(c->protocols, key, &protocols) || !(protocols.spoken & KRL_SPEAKS_HTTP2))
+		return false;
+	found = malloc(sizeof(*found));
+	unseen = found && !bpf_map_lookup_elem(c->policies, &policy, found) && found->of_head;
+	free(found);
+	return unseen;
+}
 
 static void on_endpoint(void *arg, const void *map_key, const void *value)
 {
@@ -98,15 +116,25 @@ static void on_endpoint(void *arg, const void *map_key, const void *value)
 	}
 	added->key = *key;
 	added->slot = endpoint->rule_count ? endpoint->rules[0].slot : KRL_MAX_RULES;
+	added->unseen = key->hook == KRL_HOOK_STREAM && has_unseen(c, key, endpoint->policy);
 }
 
 int krl_inspect_endpoints(const char *bpffs, struct krl_inspect_endpoint **ret, size_t *ret_count)
 {
 	static const struct krl_pinned map = { "krl_endpoints", BPF_MAP_TYPE_HASH, sizeof(struct krl_endpoint_key),
 					       sizeof(struct krl_endpoint), KRL_MAX_ENDPOINTS };
-	struct collecting c = { 0 };
+	static const struct krl_pinned protocols = { "krl_protocols", BPF_MAP_TYPE_LRU_HASH, sizeof(struct krl_endpoint_key),
+						     sizeof(struct krl_protocols), KRL_MAX_ENDPOINTS };
+	static const struct krl_pinned policies = { "krl_policies", BPF_MAP_TYPE_HASH, sizeof(__u64),
+						    sizeof(struct krl_policy), 2 * KRL_MAX_ENDPOINTS };
+	struct collecting c = { .protocols = krl_pinned_open(bpffs, &protocols, BPF_F_RDONLY),
+				.policies = krl_pinned_open(bpffs, &policies, BPF_F_RDONLY) };
 	int err = krl_pinned_each(bpffs, &map, KRL_MAX_ENDPOINTS, on_endpoint, &c);
 
+	if (c.protocols >= 0)
+		close(c.protocols);
+	if (c.policies >= 0)
+		close(c.policies);
 	err = err ? err : c.err;
 	if (err) {
 		free(c.endpoints);

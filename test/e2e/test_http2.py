@@ -4,7 +4,7 @@
 import struct
 
 from client import equal, expect, expect_limited, expect_ok, get
-from harness import case, wait_for
+from harness import PORT, case, wait_for
 from http2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, SETTINGS,
                    WINDOW_UPDATE, Client, frame, head, request)
 
@@ -255,6 +255,23 @@ def rules_on_the_head_do_not_apply(env):
     equal(env.reasons()["http2_unseen"], 4, "requests that a rule did not apply to")
     equal([env.item(rule=rule)["totalRequests"] for rule in ("header", "path", "rest")], [0, 0, 4], "requests counted")
     unharmed(env, server, [1, 3, 5])
+    said = env.tool("diagnose", "rate-limit").stdout
+    expect("http2_unseen 4: " in said and f", at 127.0.0.1:{PORT} (default/limit); see" in said, f"diagnose says so: {said}")
+
+
+@case
+def rules_that_count_tokens_do_not_apply(env):
+    """They are for POST, and methods are in the head."""
+    server = serve(env, rules=["{name: tokens, count: LLMTokens, limit: 1/day}", "{name: requests, limit: 2/day}"])
+    conn = client(env)
+    for stream in (1, 3):
+        conn.send(request(stream, method="POST"))
+        conn.read_until(lambda client, stream=stream: stream in client.ended)
+    conn.send(request(5, method="POST"))
+    conn.refused(3)
+    equal(env.reasons()["http2_unseen"], 3, "requests that a rule did not apply to")
+    equal([env.item(rule=rule)["totalRequests"] for rule in ("tokens", "requests")], [0, 3], "requests counted")
+    unharmed(env, server, [1, 3])
 
 
 @case

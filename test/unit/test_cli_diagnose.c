@@ -188,7 +188,18 @@ static void what_could_not_be_judged_is_told(void **state)
 
 	facts.stats.reasons[KRL_REASON_TLS] = 4;
 	facts.stats.reasons[KRL_REASON_READ_FAILED] = 5;
-	assert_found(&facts, "judged", KRL_FINDING_WARN, "tls 4, read_failed 5; ");
+	assert_found(&facts, "judged", KRL_FINDING_WARN, "tls 4, read_failed 5; see ");
+	facts.stats.reasons[KRL_REASON_HTTP2_UNSEEN] = 6;
+	assert_found(&facts, "judged", KRL_FINDING_WARN, "tls 4, read_failed 5; http2_unseen 6: requests over HTTP/2");
+	memset(facts.stats.reasons, 0, sizeof(facts.stats.reasons));
+	facts.stats.reasons[KRL_REASON_HTTP2_UNSEEN] = 6;
+	assert_int_equal(strncmp(found(&facts, "judged")->text, "http2_unseen 6: requests over HTTP/2", 36), 0);
+	facts.stats.reasons[KRL_REASON_NOT_JUDGED] = 7;
+	facts.stats.reasons[KRL_REASON_LLM_BODY_LONG] = 8;
+	assert_found(&facts, "judged", KRL_FINDING_WARN, "not_judged 7, llm_body_long 8; http2_unseen 6");
+	facts.unseen = json_pack("[s, s]", "1.2.3.4:80 (a/b)", "1.2.3.4:81");
+	assert_found(&facts, "judged", KRL_FINDING_WARN, "or count LLMTokens, at 1.2.3.4:80 (a/b), 1.2.3.4:81; see ");
+	json_decref((json_t *)facts.unseen);
 }
 
 static void features_are_told_one_by_one(void **state)

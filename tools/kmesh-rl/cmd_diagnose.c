@@ -41,36 +41,42 @@ static const struct krl_rule_info *info_of(const struct krl_stats *stats, __u32 
 	return NULL;
 }
 
-/* Where nobody listens. NULL: that cannot be told. */
-static json_t *find_unheard(const struct krl_facts *f, size_t *ret_count)
+static json_t *name_of(const struct krl_facts *f, const struct krl_inspect_endpoint *endpoint)
 {
-	struct krl_inspect_endpoint *endpoints = NULL;
-	struct krl_listeners listeners = {};
-	const struct krl_rule_info *info;
+	const struct krl_rule_info *info = info_of(&f->stats, endpoint->slot);
 	char text[KRL_ENDPOINT_BYTES];
-	json_t *unheard;
-	size_t i;
 
-	if (krl_inspect_endpoints(f->bpffs, &endpoints, ret_count))
-		return NULL;
-	unheard = krl_listeners_read(&listeners) ? NULL : json_array();
-	for (i = 0; unheard && i < *ret_count; i++) {
-		if (krl_listeners_have(&listeners, &endpoints[i].key))
-			continue;
-		krl_explain_endpoint(&endpoints[i].key, text);
-		info = info_of(&f->stats, endpoints[i].slot);
-		json_array_append_new(unheard, info ? json_sprintf("%s (%s/%s)", text, info->ns, info->name)
-						    : json_string(text));
-	}
-	krl_listeners_free(&listeners);
-	free(endpoints);
-	return unheard;
+	krl_explain_endpoint(&endpoint->key, text);
+	return info ? json_sprintf("%s (%s/%s)", text, info->ns, info->name) : json_string(text);
 }
 
 /* What is to be released in the end. */
 struct gathered {
-	json_t *about, *limits, *unheard;
+	json_t *about, *limits, *unheard, *unseen;
 };
+
+/* Where nobody listens, as far as that can be told, and where rules do not apply to all that is spoken. */
+static void gather_endpoints(struct krl_facts *f, struct gathered *g)
+{
+	struct krl_inspect_endpoint *endpoints = NULL;
+	struct krl_listeners listeners = {};
+	size_t i;
+
+	if (krl_inspect_endpoints(f->bpffs, &endpoints, &f->endpoint_count))
+		return;
+	g->unheard = krl_listeners_read(&listeners) ? NULL : json_array();
+	g->unseen = json_array();
+	for (i = 0; i < f->endpoint_count; i++) {
+		if (g->unheard && !krl_listeners_have(&listeners, &endpoints[i].key))
+			json_array_append_new(g->unheard, name_of(f, &endpoints[i]));
+		if (endpoints[i].unseen)
+			json_array_append_new(g->unseen, name_of(f, &endpoints[i]));
+	}
+	krl_listeners_free(&listeners);
+	free(endpoints);
+	f->unheard = g->unheard;
+	f->unseen = g->unseen;
+}
 
 static void gather(const struct krl_cli *cli, struct krl_facts *f, struct gathered *g)
 {
@@ -94,8 +100,7 @@ static void gather(const struct krl_cli *cli, struct krl_facts *f, struct gather
 	f->fill_count = krl_inspect_fills(f->bpffs, f->fills);
 	f->connections_read = krl_inspect_connections(f->bpffs, &f->connections);
 	f->stats_read = krl_stats_read(f->bpffs, &f->stats);
-	g->unheard = find_unheard(f, &f->endpoint_count);
-	f->unheard = g->unheard;
+	gather_endpoints(f, g);
 }
 
 static json_t *findings_json(const struct krl_finding *findings, size_t count)
@@ -163,6 +168,7 @@ enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli)
 	json_decref(gathered.about);
 	json_decref(gathered.limits);
 	json_decref(gathered.unheard);
+	json_decref(gathered.unseen);
 	if (err)
 		return krl_cli_fail("%s", strerror(-err));
 	return failed ? KRL_CLI_FAILED : KRL_CLI_GOOD;

@@ -29,6 +29,7 @@ struct krl_facts {
 	const json_t *about;		/* what the agent says of itself; NULL: nothing */
 	const json_t *limits;		/* ... and of RateLimits, as krl_limits_json() has them; NULL: nothing */
 	const json_t *unheard;		/* endpoints where nobody listens, "127.0.0.1:80 (default/web)"; NULL: not known */
+	const json_t *unseen;		/* ... where clients spoke HTTP/2, to which some rule does not apply; NULL: not known */
 	size_t endpoint_count;		/* of those in unheard and others */
 	int connections_read;
 	struct krl_inspect_conns connections;
@@ -71,6 +72,9 @@ bool krl_check_source(const struct krl_facts *facts, struct krl_finding *finding
 bool krl_check_ratelimits(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_endpoints(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_listeners(const struct krl_facts *facts, struct krl_finding *finding);
+
+/* Add the first of @names, and how many more there are. */
+void krl_finding_add_names(struct krl_finding *finding, const json_t *names);
 
 /* In percent: a map is nearly full. */
 #define KRL_NEARLY_FULL 80

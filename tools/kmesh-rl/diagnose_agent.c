@@ -109,11 +109,20 @@ bool krl_check_endpoints(const struct krl_facts *f, struct krl_finding *finding)
 	return true;
 }
 
-bool krl_check_listeners(const struct krl_facts *f, struct krl_finding *finding)
+void krl_finding_add_names(struct krl_finding *finding, const json_t *names)
 {
 	const json_t *one;
 	size_t i;
 
+	json_array_foreach(names, i, one)
+		if (i < NAMES)
+			krl_finding_add(finding, finding->level, "%s%s", i ? ", " : "", json_string_value(one));
+	if (i > NAMES)
+		krl_finding_add(finding, finding->level, ", and %zu more", i - NAMES);
+}
+
+bool krl_check_listeners(const struct krl_facts *f, struct krl_finding *finding)
+{
 	if (f->pins || !f->unheard)
 		return false;
 	if (!json_array_size(f->unheard)) {
@@ -121,11 +130,7 @@ bool krl_check_listeners(const struct krl_facts *f, struct krl_finding *finding)
 		return true;
 	}
 	krl_finding_set(finding, KRL_FINDING_WARN, "nobody listens at ");
-	json_array_foreach(f->unheard, i, one)
-		if (i < NAMES)
-			krl_finding_add(finding, KRL_FINDING_WARN, "%s%s", i ? ", " : "", json_string_value(one));
-	if (i > NAMES)
-		krl_finding_add(finding, KRL_FINDING_WARN, ", and %zu more", i - NAMES);
+	krl_finding_add_names(finding, f->unheard);
 	krl_finding_add(finding, KRL_FINDING_WARN, ", of %zu endpoints: see whether the server runs, and on which port",
 			f->endpoint_count);
 	return true;

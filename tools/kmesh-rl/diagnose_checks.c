@@ -134,6 +134,22 @@ static bool check_blocking(const struct krl_facts *f, struct krl_finding *findin
 	return true;
 }
 
+/* Rules that HTTP/2 passes by. */
+static void add_unseen(const struct krl_facts *f, struct krl_finding *finding)
+{
+	unsigned long long requests = reason(f, KRL_REASON_HTTP2_UNSEEN);
+
+	if (!requests)
+		return;
+	krl_finding_add(finding, KRL_FINDING_WARN, "%shttp2_unseen %llu: requests over HTTP/2, to which rules do not apply that "
+			"select by header, path, method or clientIP, or count LLMTokens",
+			finding->level == KRL_FINDING_WARN ? "; " : "", requests);
+	if (!json_array_size(f->unseen))
+		return;
+	krl_finding_add(finding, KRL_FINDING_WARN, ", at ");
+	krl_finding_add_names(finding, f->unseen);
+}
+
 static bool check_judged(const struct krl_facts *f, struct krl_finding *finding)
 {
 	static const struct {
@@ -145,6 +161,9 @@ static bool check_judged(const struct krl_facts *f, struct krl_finding *finding)
 		{ KRL_REASON_READ_FAILED, "read_failed" },
 		{ KRL_REASON_STREAM_GAP, "stream_gap" },
 		{ KRL_REASON_JOIN_UNREAD, "join_unread" },
+		{ KRL_REASON_NOT_JUDGED, "not_judged" },
+		{ KRL_REASON_LLM_BODY_UNREAD, "llm_body_unread" },
+		{ KRL_REASON_LLM_BODY_LONG, "llm_body_long" },
 	};
 	const char *before = "could not be judged, and failurePolicy decided: ";
 	size_t i;
@@ -158,6 +177,7 @@ static bool check_judged(const struct krl_facts *f, struct krl_finding *finding)
 		krl_finding_add(finding, KRL_FINDING_WARN, "%s%s %llu", before, unjudged[i].name, reason(f, unjudged[i].reason));
 		before = ", ";
 	}
+	add_unseen(f, finding);
 	if (finding->level == KRL_FINDING_WARN)
 		krl_finding_add(finding, KRL_FINDING_WARN, "; see \"Counted reasons\" in docs/reference.md");
 	else
