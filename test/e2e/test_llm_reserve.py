@@ -81,7 +81,8 @@ def two_hundred_prompts(env):
 @case
 def two_hundred_by_what_they_cost(env):
     """They may use three times the tokens that they name."""
-    never_exceeds(env, asked("chat", prompt=1, most=50), rule={"tokens": '"input_tokens + 3 * output_tokens"', **RESERVES},
+    never_exceeds(env, asked("chat", prompt=1, most=50), *headers({"completion-tokens": 50}),
+                  rule={"tokens": '"input_tokens + 3 * output_tokens"', **RESERVES},
                   cost=lambda row: row["input"] + 3 * row["output"])
 
 
