@@ -85,3 +85,20 @@ void krl_diags_clear(struct krl_diags *diags)
 	free(diags->lines);
 	*diags = (struct krl_diags){ 0 };
 }
+
+const char *krl_diag_about(const char *line, struct krl_diag_subject *ret)
+{
+	static const char label[] = "RateLimit ";
+	const char *slash, *end;
+
+	if (strncmp(line, label, strlen(label)))
+		return NULL;
+	line += strlen(label);
+	slash = line + strcspn(line, "/ ");
+	end = slash + strcspn(slash, ": ");
+	if (*slash != '/' || (size_t)(slash - line) >= sizeof(ret->ns) || (size_t)(end - slash) > sizeof(ret->name))
+		return NULL;
+	snprintf(ret->ns, sizeof(ret->ns), "%.*s", (int)(slash - line), line);
+	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(end - slash - 1), slash + 1);
+	return end + (*end == ':') + strspn(end + (*end == ':'), " ");
+}

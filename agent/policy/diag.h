@@ -23,4 +23,13 @@ void krl_diags_clear(struct krl_diags *diags);
 /* Have @text be one line of valid UTF-8, for logs, terminals and JSON: other bytes become '?'. */
 void krl_make_printable(char *text);
 
+/* Whom a line is about. */
+struct krl_diag_subject {
+	char ns[64], name[256];
+};
+
+/* The RateLimit of an API server that @line is about, "RateLimit NS/NAME: ...", and what is said of it, within @line.
+ * NULL: it is about none. */
+const char *krl_diag_about(const char *line, struct krl_diag_subject *ret);
+
 #endif

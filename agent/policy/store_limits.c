@@ -8,8 +8,7 @@
 #include "agent/base/vec.h"
 #include "store_internal.h"
 
-/* How complaints about objects begin, and in front of it, by whom. */
-#define LABEL "RateLimit "
+/* In front of complaints that the compiler has. */
 #define OF_COMPILER "kubernetes: "
 #define FILE_BYTES 4096
 
@@ -177,23 +176,15 @@ static const struct krl_store_limit *about_place(const struct krl_store_limits *
 static const struct krl_store_limit *about_object(const struct krl_store_limits *limits, const char *line,
 						  const char **ret_said)
 {
-	const char *slash, *end;
-	char ns[64], name[256];
-	const struct krl_store_limit wanted = { .ns = ns, .name = name }, *found;
+	struct krl_diag_subject subject;
+	const struct krl_store_limit wanted = { .ns = subject.ns, .name = subject.name }, *found;
 
 	if (!strncmp(line, OF_COMPILER, strlen(OF_COMPILER)))
 		line += strlen(OF_COMPILER);
-	if (strncmp(line, LABEL, strlen(LABEL)))
+	*ret_said = krl_diag_about(line, &subject);
+	if (!*ret_said)
 		return NULL;
-	line += strlen(LABEL);
-	slash = line + strcspn(line, "/ ");
-	end = slash + strcspn(slash, ": ");
-	if (*slash != '/' || (size_t)(slash - line) >= sizeof(ns) || (size_t)(end - slash) > sizeof(name))
-		return NULL;
-	snprintf(ns, sizeof(ns), "%.*s", (int)(slash - line), line);
-	snprintf(name, sizeof(name), "%.*s", (int)(end - slash - 1), slash + 1);
 	found = limits->count ? bsearch(&wanted, limits->list, limits->count, sizeof(wanted), compare_names) : NULL;
-	*ret_said = end + strspn(end, ": ");
 	return found && !found->file ? found : NULL;
 }
 

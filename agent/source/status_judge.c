@@ -7,8 +7,7 @@
 
 #include "status_internal.h"
 
-/* How complaints begin, by who has them. */
-#define LABEL "RateLimit "
+/* In front of complaints that the compiler has. */
 #define OF_COMPILER "kubernetes: "
 /* Limiting is over after so many times every_s without a request that was. */
 #define QUIET 3
@@ -16,20 +15,10 @@
 /* The RateLimit that @line is about, and what it says of it. NULL: it is about none. */
 static struct krl_status_entry *subject_of(const struct krl_statuses *s, const char *line, const char **ret_text)
 {
-	const char *slash, *end;
-	char ns[64], name[256];
+	struct krl_diag_subject subject;
 
-	if (strncmp(line, LABEL, strlen(LABEL)))
-		return NULL;
-	line += strlen(LABEL);
-	slash = line + strcspn(line, "/ ");
-	end = slash + strcspn(slash, ": ");
-	if (*slash != '/' || (size_t)(slash - line) >= sizeof(ns) || (size_t)(end - slash) > sizeof(name))
-		return NULL;
-	snprintf(ns, sizeof(ns), "%.*s", (int)(slash - line), line);
-	snprintf(name, sizeof(name), "%.*s", (int)(end - slash - 1), slash + 1);
-	*ret_text = end + (*end == ':') + strspn(end + (*end == ':'), " ");
-	return krl_status_find(s, ns, name);
+	*ret_text = krl_diag_about(line, &subject);
+	return *ret_text ? krl_status_find(s, subject.ns, subject.name) : NULL;
 }
 
 /* Several complaints are one, each once. */
