@@ -8,6 +8,7 @@
 #include "lib/dialled.h"
 #include "lib/endpoint.h"
 #include "lib/kernel.h"
+#include "lib/report.h"
 
 #define KRL_SOCK_STREAM 1
 #define KRL_EPERM 1
@@ -80,6 +81,16 @@ static __always_inline void krl_dialled_address(struct bpf_sock_addr *ctx, __u32
 		words[3] = bpf_htonl(0x7f000001);
 }
 
+/* Tell of it, if it was @refused, or would have been in shadow mode; the socket has no end of its own yet. */
+static __noinline int krl_dial_report(const struct krl_judge *j, int refused, const struct krl_endpoint_key *dialled)
+{
+	struct krl_flow flow = { .netns_cookie = j->key.netns_cookie, .remote_port = dialled->port };
+
+	__builtin_memcpy(flow.remote, dialled->addr, sizeof(flow.remote));
+	krl_report_connection(j, refused, KRL_HOOK_CONNECT, &flow);
+	return 0;
+}
+
 /* Take from the buckets of what @ctx dialled. Returns 0, or over the limit the -errno for the application. */
 static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_endpoint_key dialled)
 {
@@ -118,12 +129,15 @@ static __always_inline int krl_judge_dial(struct bpf_sock_addr *ctx, struct krl_
 	judging.judge = j;
 	judging.held = &dial->held;
 	if (!krl_admit(&judging)) {
+		if (j->shadowed)
+			krl_dial_report(j, 0, &dialled);
 		if (!krl_held_keep(bpf_get_socket_cookie(ctx), &dial->held) || !unjudged)
 			return 0;
 		krl_judge_undo(&judging);
 		return unjudged;
 	}
-	slot = j->refused_slot;
+	krl_dial_report(j, 1, &dialled);
+	slot = j->refused.slot;
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	return rule && KRL_READ_ONCE(rule->flags) & KRL_RULE_EPERM ? -KRL_EPERM : -KRL_ECONNREFUSED;
 }

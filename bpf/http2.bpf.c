@@ -7,6 +7,7 @@
 #include "lib/alive.h"
 #include "lib/kernel.h"
 #include "lib/pad.h"
+#include "lib/report_request.h"
 #include "lib/refusal.h"
 #include "lib/matches.h"
 #include "lib/scan.h"
@@ -23,6 +24,7 @@ static __always_inline int krl_h2_judge(struct krl_h2_walking *w)
 {
 	struct krl_match *match = w->judging.match;
 	const struct krl_policy *policy = w->judging.policy;
+	int refused;
 
 	if (!w->judging.endpoint)
 		return 0;
@@ -33,7 +35,9 @@ static __always_inline int krl_h2_judge(struct krl_h2_walking *w)
 		if (policy->of_head)
 			krl_count(KRL_REASON_HTTP2_UNSEEN);
 	}
-	return krl_admit(&w->judging);
+	refused = krl_admit(&w->judging);
+	krl_report_request(w->skb, w->conn, refused);
+	return refused;
 }
 
 /* Overwrite the type of the frame whose type is @back bytes before where the walk is. */
@@ -71,6 +75,7 @@ static __always_inline int krl_h2_act(struct krl_h2_walking *w, int event)
 		return krl_h2_hide(w->skb, s, back);
 	case KRL_H2_REFUSED:
 		krl_judge_count_refused(&conn->judge, 1);
+		krl_report_request(w->skb, conn, 1);
 		return krl_h2_hide(w->skb, s, back);
 	case KRL_H2_HIDE:
 		return krl_h2_hide(w->skb, s, back);

@@ -6,6 +6,7 @@
 #include "verdict.h"
 #include "lib/early.h"
 #include "lib/meter.h"
+#include "lib/report_request.h"
 
 /* Too large for the stack. */
 static const struct krl_llm krl_new_llm;
@@ -119,6 +120,7 @@ static __always_inline int krl_llm_head(struct krl_judging_heads *h, struct krl_
 	llm->early = KRL_EARLY_NOT;
 	llm->unread = !!(conn->http.flags & KRL_HTTP_CODED);
 	llm->reading = KRL_LLM_READS_NOT;
+	llm->line_len = krl_report_line(h->scanning.bytes, conn, llm->line);
 	if (conn->http.state == KRL_HTTP_START)
 		return 1;
 	llm->reading = endpoint->flags & KRL_ENDPOINT_BODIES ? KRL_LLM_DEFERS : KRL_LLM_READS;
@@ -253,6 +255,23 @@ static __always_inline int krl_llm_judge(struct krl_judging_heads *h, struct krl
 	       h->taking.judging.endpoint->flags & KRL_ENDPOINT_FAIL_CLOSED ? -1 : 0;
 }
 
+/* As krl_report_told(), with the model. */
+static __noinline int krl_llm_report(struct krl_judging_heads *h, const struct krl_llm *llm, int refused)
+{
+	const struct krl_conn *conn = h->scanning.conn;
+	const struct krl_match *match = h->scanning.match;
+	struct krl_report *r = krl_report_request_begin(h->scanning.bytes, conn, refused);
+
+	if (!r)
+		return 0;
+	r->model_len = match->model_len;
+	__builtin_memcpy(r->model, match->model, sizeof(r->model));
+	r->line_len = llm->line_len;
+	__builtin_memcpy(r->line, llm->line, sizeof(r->line));
+	bpf_ringbuf_submit(r, 0);
+	return 0;
+}
+
 /* The next head, or body, that ends, is judged where it is time to. */
 static long krl_llm_go_on(__u32 i, void *ctx)
 {
@@ -290,6 +309,8 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 	if (verdict < 0)
 		goto bad;
 	conn->scan.refused = verdict;
+	if (!llm->early && !llm->usage_required && (verdict || conn->judge.shadowed))
+		krl_llm_report(h, llm, verdict);
 	return 0;
 bad:
 	conn->scan.event = KRL_HTTP_BAD;

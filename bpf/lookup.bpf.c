@@ -5,6 +5,7 @@
 #include "maps.h"
 #include "lib/endpoint.h"
 #include "lib/incoming_match.h"
+#include "lib/report.h"
 
 enum krl_incoming_verdict {
 	KRL_INCOMING_PASSES,
@@ -48,6 +49,14 @@ static __noinline int krl_incoming_unjudged(struct bpf_sk_lookup *ctx)
 	return krl_incoming_failure(endpoint) ? SK_DROP : SK_PASS;
 }
 
+static __always_inline void krl_incoming_report(const struct krl_incoming *in, int verdict)
+{
+	if (verdict == KRL_INCOMING_LIMITED)
+		krl_report_connection(&in->judge, 1, KRL_HOOK_LOOKUP, &in->flow);
+	else if (verdict == KRL_INCOMING_PASSES && in->taken && in->judge.shadowed)
+		krl_report_connection(&in->judge, 0, KRL_HOOK_LOOKUP, &in->flow);
+}
+
 SEC("sk_lookup")
 int krl_incoming(struct bpf_sk_lookup *ctx)
 {
@@ -72,6 +81,7 @@ int krl_incoming(struct bpf_sk_lookup *ctx)
 		endpoint = bpf_map_lookup_elem(&krl_endpoints, &in->endpoint);
 		verdict = endpoint ? krl_incoming_judge(in, endpoint) : KRL_INCOMING_PASSES;
 	}
+	krl_incoming_report(in, verdict);
 	krl_incoming_unlock(in);
 	return verdict ? SK_DROP : SK_PASS;
 }

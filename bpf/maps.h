@@ -11,6 +11,7 @@
 #include <kmesh_rl/histograms.h>
 #include <kmesh_rl/peers.h>
 #include <kmesh_rl/reasons.h>
+#include <kmesh_rl/report.h>
 #include <kmesh_rl/usage.h>
 
 #include "lib/conn.h"
@@ -443,6 +444,19 @@ KRL_EXTERN struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
 } krl_events SEC(".maps");
+
+/* What is told to people of refused requests, and how often that is, by rule; the last row is the node's. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, KRL_REPORT_BYTES);
+} krl_reports SEC(".maps");
+
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KRL_MAX_RULES + 1);
+	__type(key, __u32);
+	__type(value, struct krl_bucket);
+} krl_report_rates SEC(".maps");
 
 /* The bit of @port in @map, which is one of krl_..._ports, or krl_ports. */
 static __always_inline int krl_port_bit(void *map, __u32 port)

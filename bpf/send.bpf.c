@@ -11,6 +11,7 @@
 #include "lib/matches.h"
 #include "lib/message.h"
 #include "lib/refusal.h"
+#include "lib/report_request.h"
 
 /* May an answer from the kernel be read now, or would it overtake one that the client still waits for? A client that
  * waits for each answer has read all that came since its last request was admitted, and something came. */
@@ -196,6 +197,8 @@ static __always_inline int krl_send_judge(struct sk_msg_md *msg, struct krl_conn
 		conn->joining = 0;
 		if (endpoint)
 			refused = krl_send_refused(conn, endpoint, scanning.policy, scanning.match);
+		if (endpoint && refused >= 0)
+			krl_report_request(msg, conn, refused);
 		if (refused < 0) {
 			conn->scan.event = KRL_HTTP_BAD;
 			return krl_send_ended(msg, conn, cookie, seq, nothing_owed);

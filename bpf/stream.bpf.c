@@ -45,7 +45,7 @@ int krl_stream(struct __sk_buff *skb)
 	struct krl_endpoint *endpoint;
 	struct krl_conn *conn;
 	struct sock *sk;
-	int fresh, single, nothing_owed, leaves = 0;
+	int fresh, single, nothing_owed;
 
 	heads.cookie = bpf_get_socket_cookie(skb);
 	conn = bpf_map_lookup_elem(&krl_conns, &heads.cookie);
@@ -112,10 +112,10 @@ int krl_stream(struct __sk_buff *skb)
 		if (krl_join_later(conn))
 			return SK_PASS;
 		/* The requests before what leaves HTTP go to the server with it, so they are judged. */
-		leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
-		if (conn->joining && !leaves)
+		conn->scan.leaves = conn->scan.heads && conn->scan.event != KRL_HTTP_BAD;
+		if (conn->joining && !conn->scan.leaves)
 			return krl_unjudged(skb, conn, heads.cookie, sk, KRL_REASON_JOIN_UNREAD, nothing_owed);
-		if (!leaves)
+		if (!conn->scan.leaves)
 			goto ended;
 	}
 	if (!conn->scan.heads)
@@ -128,9 +128,10 @@ int krl_stream(struct __sk_buff *skb)
 		conn->judge.n = conn->scan.heads;
 		heads.taking.judging = (struct krl_judging){ .endpoint = endpoint, .judge = &conn->judge };
 		conn->scan.refused = !!krl_admit(&heads.taking.judging);
+		krl_report_request(skb, conn, conn->scan.refused);
 	}
 	if (!conn->scan.refused) {
-		if (leaves)
+		if (conn->scan.leaves)
 			goto ended;
 		if (endpoint && endpoint->flags & KRL_ENDPOINT_HEADERS)
 			krl_fill_headers(conn, sk, nothing_owed);
@@ -141,7 +142,7 @@ int krl_stream(struct __sk_buff *skb)
 	}
 
 	krl_fill_answer(conn);
-	single = fresh && !leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
+	single = fresh && !conn->scan.leaves && conn->scan.begins == 1 && conn->scan.heads == 1;
 	if (!single || !nothing_owed)
 		return krl_refuse_last(skb, conn, heads.cookie, sk, nothing_owed);
 	if (conn->http.state != KRL_HTTP_START && !(conn->scan.flags & KRL_HTTP_EXPECT)) {

@@ -115,13 +115,13 @@ static __always_inline void krl_judge_count_refused(const struct krl_judge *j, _
 {
 	__u64 *limited;
 
-	krl_judge_count(j->refused_slot, 0, n, 0);
-	if (!j->refused.descriptor[0])
+	krl_judge_count(j->refused.slot, 0, n, 0);
+	if (!j->refused.bucket.descriptor[0])
 		return;
-	limited = bpf_map_lookup_elem(&krl_limited, &j->refused);
+	limited = bpf_map_lookup_elem(&krl_limited, &j->refused.bucket);
 	if (!limited) {
-		bpf_map_update_elem(&krl_limited, &j->refused, &krl_none_limited, BPF_NOEXIST);
-		limited = bpf_map_lookup_elem(&krl_limited, &j->refused);
+		bpf_map_update_elem(&krl_limited, &j->refused.bucket, &krl_none_limited, BPF_NOEXIST);
+		limited = bpf_map_lookup_elem(&krl_limited, &j->refused.bucket);
 	}
 	if (limited)
 		__sync_fetch_and_add(limited, n);
@@ -136,20 +136,21 @@ static __always_inline __u64 krl_judge_wait_ns(const struct krl_judge *j, const 
 	return krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
 }
 
-/* Of several rules that refuse, the answer shows the one that fills last. */
-static __always_inline void krl_judge_refuse(struct krl_judge *j, const struct krl_bucket *b,
-					     const struct krl_judged *rule, __s64 tokens)
+/* @rule refuses: note it in @ret, unless one that fills later is there. */
+static __always_inline void krl_judge_refuse(struct krl_refusing *ret, const struct krl_judge *j,
+					     const struct krl_bucket *b, const struct krl_judged *rule, __s64 tokens)
 {
 	__u64 wait_ns = krl_judge_wait_ns(j, b, rule);
 
-	if (wait_ns <= j->wait_ns)
+	if (wait_ns <= ret->wait_ns)
 		return;
-	j->wait_ns = wait_ns;
-	j->remaining = tokens > 0 ? tokens : 0;
-	j->refused_slot = rule->slot;
-	j->refused.descriptor[0] = rule->key.descriptor[0];
-	j->refused.descriptor[1] = rule->key.descriptor[1];
-	j->refused.rule_id = rule->key.rule_id;
+	ret->wait_ns = wait_ns;
+	ret->tokens = tokens;
+	ret->needed = rule->need;
+	ret->slot = rule->slot;
+	ret->bucket.descriptor[0] = rule->key.descriptor[0];
+	ret->bucket.descriptor[1] = rule->key.descriptor[1];
+	ret->bucket.rule_id = rule->key.rule_id;
 }
 
 /* Of several rules that were taken from, the answer's header fields tell of the one with the fewest tokens. */
@@ -185,7 +186,7 @@ static long krl_judge_check(__u32 i, void *ctx)
 		return 0;
 	tokens = krl_rule_bucket_available(b, &rule.settings, rule.flags, j->now_ns);
 	if (tokens < (__s64)rule.need && tokens > KRL_BUCKET_BURIED_MAX)
-		krl_judge_refuse(j, b, &rule, tokens);
+		krl_judge_refuse(&j->refused, j, b, &rule, tokens);
 	return 0;
 }
 
@@ -251,9 +252,10 @@ static long krl_judge_take(__u32 i, void *ctx)
 		krl_judge_tell(j, b, &rule);
 	} else if (rule.flags & KRL_RULE_SHADOW) {
 		j->shadowed |= bit;
+		krl_judge_refuse(&j->shadow, j, b, &rule, KRL_READ_ONCE(b->tokens));
 		krl_judge_count(rule.slot, j->n, 0, j->n);
 	} else {
-		krl_judge_refuse(j, b, &rule, KRL_READ_ONCE(b->tokens));
+		krl_judge_refuse(&j->refused, j, b, &rule, KRL_READ_ONCE(b->tokens));
 		return 1;
 	}
 	return 0;
@@ -302,11 +304,12 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 
 	j->counts = (match ? match->rules : ~0ULL) & ~(j->spared | krl_judge_counted(judging));
 
-	j->wait_ns = 0;
+	j->refused.wait_ns = 0;
 	if (!krl_judges_rest(judging)) {
 		j->headers = 0;
 		j->taken = 0;
 		j->shadowed = 0;
+		j->shadow.wait_ns = 0;
 	}
 	krl_judge_charge_begin(judging);
 	if (held) {
@@ -317,9 +320,9 @@ static __always_inline int krl_admit(struct krl_judging *judging)
 	}
 	if (krl_judges_early(judging) || (rules > 1 && j->counts & (j->counts - 1)))
 		bpf_loop(rules, krl_judge_check, judging, 0);
-	if (!j->wait_ns) {
+	if (!j->refused.wait_ns) {
 		bpf_loop(rules, krl_judge_take, judging, 0);
-		if (!j->wait_ns) {
+		if (!j->refused.wait_ns) {
 			if (!krl_judges_early(judging))
 				krl_latency_note(j->now_ns);
 			return 0;

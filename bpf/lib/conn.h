@@ -45,16 +45,24 @@ struct krl_answer {
 	__u8 pad[7];
 };
 
+/* Of several rules that refuse, the one that fills last. */
+struct krl_refusing {
+	struct krl_llm_user_key bucket;	/* whose it is */
+	__u32 slot;
+	__u32 pad;
+	__s64 tokens;		/* that were there */
+	__u64 needed;
+	__u64 wait_ns;		/* until it pays to come again; 0: none refused */
+};
+
 /* One judgement; see admit.h. */
 struct krl_judge {
 	struct krl_bucket_key key;	/* all but the rule, from the accept on */
 	__u64 now_ns;
 	__u64 n;		/* requests to admit as a unit */
-	__u64 wait_ns;		/* of the refusing rule that fills last; 0: none refused */
-	__u64 remaining;
-	__u32 refused_slot;
-	__u32 recount;		/* see held.bpf.c */
-	struct krl_llm_user_key refused;	/* whose bucket refused */
+	__u64 recount;		/* see held.bpf.c */
+	struct krl_refusing refused;
+	struct krl_refusing shadow;	/* the same of rules in shadow mode, of requests that are admitted */
 	__u64 counts;		/* a bit for each rule that counts for them */
 	__u64 spared;		/* ... for each that does not, whatever selectors say */
 	__u64 taken;		/* ... for each rule taken from */
@@ -85,6 +93,7 @@ struct krl_scan {
 	__u32 window_off;	/* what of the skb the window holds */
 	__u32 window_len;
 	__u32 begins;		/* request lines that begin in this skb */
+	__u32 begun;		/* ... where the last of them does */
 	__u32 heads;		/* heads that end in it */
 	__u64 head_bits;	/* a bit for each of those, modulo 64: it is a HEAD */
 	__u32 flags;		/* of the last of them, KRL_HTTP_... */
@@ -93,6 +102,7 @@ struct krl_scan {
 	__u32 refused;		/* with selectors, where each head is judged as it ends: one was refused */
 	__u32 base;		/* of a message: which byte of it can be read first */
 	__u32 pulled;		/* ... the program has asked for other bytes than those of its first piece */
+	__u32 leaves;		/* of an skb: what is no HTTP/1.1 follows its heads */
 };
 
 #define KRL_WINDOW_BYTES KRL_HTTP_WINDOW_BYTES	/* copied out of an skb at a time */

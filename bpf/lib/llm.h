@@ -4,6 +4,7 @@
 #define KMESH_RL_LLM_H
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/report.h>
 
 #include "cost.h"
 #include "llm_request.h"
@@ -92,6 +93,9 @@ struct krl_llm {
 	__u64 counted;		/* a bit for each rule that the request counts in ahead of its body */
 	__u64 policy;		/* ... and what the endpoint had by then: its selectors */
 	struct krl_rule_ref rules[KRL_MAX_ENDPOINT_RULES];
+	__u32 line_len;		/* of the request, see report_request.h */
+	__u32 pad;
+	char line[KRL_REPORT_LINE_BYTES];
 	struct krl_http_window window;
 };
 

@@ -28,15 +28,15 @@ static __always_inline void krl_fill_answer(struct krl_conn *conn)
 {
 	const struct krl_judge *judge = &conn->judge;
 	struct krl_answer *a = &conn->answer;
-	__u32 slot = judge->refused_slot;
+	__u32 slot = judge->refused.slot;
 	struct krl_rule *rule;
 
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	a->kind = KRL_ANSWER_LIMITED;
 	a->form = rule ? rule->form : 0;
 	a->status = rule ? rule->status : 429;
-	a->remaining = judge->remaining;
-	a->retry_after_s = krl_seconds(judge->wait_ns);
+	a->remaining = judge->refused.tokens > 0 ? judge->refused.tokens : 0;
+	a->retry_after_s = krl_seconds(judge->refused.wait_ns);
 	/* Not that of the fill rounded up: who waits for so many seconds from now on would come before it. */
 	a->reset_s = krl_unix_ns(judge->now_ns) / KRL_NS_PER_S + a->retry_after_s;
 	a->no_body = !!(conn->scan.flags & KRL_HTTP_HEAD);

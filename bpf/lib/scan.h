@@ -71,6 +71,7 @@ static __always_inline long krl_scan_one(struct krl_scanning *scanning)
 	}
 	if (event == KRL_HTTP_BEGIN) {
 		s->begins++;
+		s->begun = s->off - steps;
 		if (match)
 			krl_match_begin(match);
 	} else if (event == KRL_HTTP_HEAD_END) {

@@ -6,6 +6,7 @@
 #include "admit.h"
 #include "endpoint.h"
 #include "matches.h"
+#include "report_request.h"
 #include "taken.h"
 
 struct krl_judging_heads {
@@ -35,6 +36,7 @@ static long krl_judge_head(__u32 i, void *ctx)
 		return 1;
 	}
 	conn->scan.refused = !!krl_admit(&h->taking.judging);
+	krl_report_request(h->scanning.bytes, conn, conn->scan.refused);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 11
+#define KRL_ABI_VERSION 12
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -276,7 +276,7 @@ struct krl_config {
 	__u64 batch_until_ns;	/* CLOCK_BOOTTIME, until when it looks every millisecond for answers to carry */
 	__u64 hash_key[2];	/* of the descriptors; drawn once, when the maps are made */
 	__u32 flags;		/* KRL_CONFIG_... */
-	__u32 pad;
+	__u32 reports_per_s;	/* requests that each rule refuses and that krl_reports tells of; 0: none */
 };
 
 /* Written by the programs alone, row 0 of krl_load; all only grow. */

@@ -22,6 +22,7 @@
 	X(OVERLAP, "overlap", "a TCP segment came with bytes that were there already, taken off")  \
 	X(STREAM_GAP, "stream_gap", "the kernel's stream of bytes has a gap, connection ended")    \
 	X(EVENT_LOST, "event_lost", "no room to tell the agent of a connection, made up for later") \
+	X(REPORT_LOST, "report_lost", "no room to tell of a limited request, which kmesh-rl events does not show") \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \
