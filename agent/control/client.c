@@ -123,9 +123,9 @@ static int receive_line(int fd, int64_t deadline_ms, struct answer *answer)
 	return 0;
 }
 
-static int exchange(int fd, const char *method, int64_t deadline_ms, struct answer *answer)
+static int exchange(int fd, const char *method, const json_t *params, int64_t deadline_ms, struct answer *answer)
 {
-	json_t *request = json_pack("{s:s}", "method", method);
+	json_t *request = json_pack("{s:s, s:O*}", "method", method, "params", params);
 	char *text = json_dumps(request, JSON_COMPACT);
 	int err = text ? 0 : -ENOMEM;
 
@@ -140,8 +140,8 @@ static int exchange(int fd, const char *method, int64_t deadline_ms, struct answ
 	return err;
 }
 
-int krl_control_call(const char *path, const char *method, int timeout_ms, json_t **ret_result,
-		     char ret_error[KRL_CONTROL_ERROR_BYTES])
+int krl_control_call(const char *path, const char *method, const json_t *params, int timeout_ms,
+		     json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	int64_t deadline_ms = now_ms() + timeout_ms;
 	struct answer answer = {};
@@ -152,7 +152,7 @@ int krl_control_call(const char *path, const char *method, int timeout_ms, json_
 	fd = connect_to(path, timeout_ms);
 	if (fd < 0)
 		return fd;
-	err = exchange(fd, method, deadline_ms, &answer);
+	err = exchange(fd, method, params, deadline_ms, &answer);
 	close(fd);
 	reply = err ? NULL : json_loadb(answer.bytes, answer.length, JSON_REJECT_DUPLICATES, NULL);
 	free(answer.bytes);

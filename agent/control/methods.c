@@ -117,7 +117,7 @@ void krl_stats_explain(int err, const char *bpffs, char *ret_text, size_t size)
 	}
 }
 
-static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	const struct krl_control_agent *agent = ctx;
 	struct krl_stats stats = {};
@@ -139,7 +139,7 @@ static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTR
 	return 0;
 }
 
-static int answer_limits(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_limits(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	json_t *result = krl_limits_json(ctx);
 
@@ -151,7 +151,7 @@ static int answer_limits(void *ctx, json_t **ret_result, char ret_error[KRL_CONT
 	return 0;
 }
 
-static int answer_version(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_version(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	const struct krl_control_agent *agent = ctx;
 	json_t *errors = json_array(), *result;

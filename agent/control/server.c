@@ -132,20 +132,23 @@ static void answer_line(struct client *client, const char *line, size_t length)
 	char error[KRL_CONTROL_ERROR_BYTES] = "";
 	const char *name;
 	json_error_t why;
-	json_t *request, *result;
+	json_t *request, *params, *result;
 
 	request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &why);
 	name = json_string_value(json_object_get(request, "method"));
+	params = json_object_get(request, "params");
 	if (!request)
 		snprintf(error, sizeof(error), "malformed request: %s", why.text);
 	else if (!name)
 		snprintf(error, sizeof(error), "malformed request: expected {\"method\": NAME}");
+	else if (params && !json_is_object(params))
+		snprintf(error, sizeof(error), "malformed request: expected an object as \"params\"");
 	for (method = client->control->methods; name && method->name; method++)
 		if (!strcmp(method->name, name))
 			break;
-	if (name && !method->name)
+	if (!*error && !method->name)
 		snprintf(error, sizeof(error), "unknown method \"%.64s\"", name);
-	if (!*error && !method->answer(client->control->ctx, &result, error))
+	if (!*error && !method->answer(client->control->ctx, params, &result, error))
 		send_answer(client, "result", result);
 	else
 		send_error(client, error);

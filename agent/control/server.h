@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's control socket: newline-delimited JSON over a unix stream socket, on the agent's loop.
  *
- * A request is {"method": NAME}, its answer {"result": ...} or {"error": TEXT}, each on one line. A
- * client may send one request after another. Requests of one client are answered in order, and the next
- * is read when the last answer has left, so a client that does not read costs one answer's memory.
+ * A request is {"method": NAME}, or {"method": NAME, "params": {...}} of a method that takes some, its
+ * answer {"result": ...} or {"error": TEXT}, each on one line. A client may send one request after
+ * another. Requests of one client are answered in order, and the next is read when the last answer has
+ * left, so a client that does not read costs one answer's memory.
  */
 #ifndef KMESH_RL_CONTROL_SERVER_H
 #define KMESH_RL_CONTROL_SERVER_H
@@ -18,9 +19,10 @@ enum {
 	KRL_CONTROL_ERROR_BYTES = 256,
 };
 
-/* Answer a request. Returns 0 and a value that the caller releases, or -errno with @ret_error set to
- * a line for people. Runs on the loop: it must not wait. */
-typedef int (*krl_control_fn)(void *ctx, json_t **ret_result,
+/* Answer a request. @params: the object that came with it, NULL: none. Returns 0 and a value that the
+ * caller releases, or -errno with @ret_error set to a line for people. Runs on the loop: it must not
+ * wait. */
+typedef int (*krl_control_fn)(void *ctx, const json_t *params, json_t **ret_result,
 			      char ret_error[KRL_CONTROL_ERROR_BYTES]);
 
 struct krl_control_method {

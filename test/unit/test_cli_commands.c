@@ -19,7 +19,8 @@ static struct {
 
 static char out[CAUGHT_BYTES], err[CAUGHT_BYTES];
 
-static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_stats(void *ctx, const json_t *params, json_t **ret_result,
+			char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	static struct krl_stats_row rows[] = {
 		{ .info = { .ns = "default", .name = "web", .limit = "10 per 1 minute" },
@@ -33,13 +34,15 @@ static int answer_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTR
 	return 0;
 }
 
-static int refuse_stats(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int refuse_stats(void *ctx, const json_t *params, json_t **ret_result,
+			char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "the maps are gone");
 	return -EIO;
 }
 
-static int answer_nonsense(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_nonsense(void *ctx, const json_t *params, json_t **ret_result,
+			char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	*ret_result = json_string("hello");
 	return 0;

@@ -34,20 +34,28 @@ struct fixture {
 	char error[KRL_CONTROL_ERROR_BYTES];
 };
 
-static int answer_hello(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_hello(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	*ret_result = json_pack("{s:s}", "hello", (const char *)ctx);
 	return 0;
 }
 
-static int answer_failure(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_failure(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "the maps are \"gone\"");
 	return -EIO;
 }
 
+/* What came with the request. */
+static int answer_params(void *ctx, const json_t *params, json_t **ret_result,
+			 char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	*ret_result = params ? json_deep_copy(params) : json_null();
+	return 0;
+}
+
 /* More than a socket's buffers hold. */
-static int answer_big(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+static int answer_big(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	char *text = malloc(BIG_BYTES);
 
@@ -58,7 +66,8 @@ static int answer_big(void *ctx, json_t **ret_result, char ret_error[KRL_CONTROL
 }
 
 static const struct krl_control_method methods[] = {
-	{ "hello", answer_hello }, { "fail", answer_failure }, { "big", answer_big }, { NULL, NULL },
+	{ "hello", answer_hello },   { "fail", answer_failure }, { "big", answer_big },
+	{ "params", answer_params }, { NULL, NULL },
 };
 
 static void on_quit(uv_async_t *async)
@@ -178,7 +187,7 @@ static void assert_works(struct fixture *f)
 {
 	json_t *result;
 
-	assert_int_equal(krl_control_call(f->path, "hello", DEADLINE_MS, &result, f->error), 0);
+	assert_int_equal(krl_control_call(f->path, "hello", NULL, DEADLINE_MS, &result, f->error), 0);
 	assert_string_equal(json_string_value(json_object_get(result, "hello")), "you");
 	json_decref(result);
 }
@@ -194,9 +203,23 @@ static void a_failure_arrives_in_the_agents_words(void **state)
 	struct fixture *f = *state;
 	json_t *result = (json_t *)f;
 
-	assert_int_equal(krl_control_call(f->path, "fail", DEADLINE_MS, &result, f->error), -EREMOTEIO);
+	assert_int_equal(krl_control_call(f->path, "fail", NULL, DEADLINE_MS, &result, f->error), -EREMOTEIO);
 	assert_string_equal(f->error, "the maps are \"gone\"");
 	assert_ptr_equal(result, f);
+}
+
+static void what_comes_with_a_request_arrives(void **state)
+{
+	struct fixture *f = *state;
+	json_t *params = json_pack("{s:I}", "after", (json_int_t)7), *result;
+
+	assert_int_equal(krl_control_call(f->path, "params", params, DEADLINE_MS, &result, f->error), 0);
+	assert_true(json_equal(result, params));
+	json_decref(result);
+	json_decref(params);
+	assert_int_equal(krl_control_call(f->path, "params", NULL, DEADLINE_MS, &result, f->error), 0);
+	assert_true(json_is_null(result));
+	json_decref(result);
 }
 
 static void an_unknown_method_is_named(void **state)
@@ -204,7 +227,7 @@ static void an_unknown_method_is_named(void **state)
 	struct fixture *f = *state;
 	json_t *result;
 
-	assert_int_equal(krl_control_call(f->path, "stat", DEADLINE_MS, &result, f->error), -EREMOTEIO);
+	assert_int_equal(krl_control_call(f->path, "stat", NULL, DEADLINE_MS, &result, f->error), -EREMOTEIO);
 	assert_string_equal(f->error, "unknown method \"stat\"");
 }
 
@@ -213,7 +236,7 @@ static void an_answer_larger_than_the_socket_buffers_arrives_whole(void **state)
 	struct fixture *f = *state;
 	json_t *result;
 
-	assert_int_equal(krl_control_call(f->path, "big", DEADLINE_MS, &result, f->error), 0);
+	assert_int_equal(krl_control_call(f->path, "big", NULL, DEADLINE_MS, &result, f->error), 0);
 	assert_int_equal(json_string_length(result), BIG_BYTES);
 	json_decref(result);
 }
@@ -248,6 +271,7 @@ static void malformed_requests_are_refused_and_the_connection_goes_on(void **sta
 	static const char *const bad[] = {
 		"\n", "{\n", "[]\n", "\"stats\"\n", "{\"method\":7}\n", "{}\n", "\xff\xfe\n",
 		"{\"method\":\"hello\"} x\n", "{\"method\":\"hello\",\"method\":\"fail\"}\n",
+		"{\"method\":\"hello\",\"params\":[7]}\n", "{\"method\":\"stat\",\"params\":null}\n",
 	};
 	char line[512];
 	int fd = dial(*state);
@@ -327,11 +351,11 @@ static void one_client_too_many_is_told_so(void **state)
 	assert_answer(extra, "{\"error\":\"too many clients\"}");
 	assert_answer(extra, "");
 	close(extra);
-	assert_int_equal(krl_control_call(f->path, "hello", DEADLINE_MS, &result, f->error), -EREMOTEIO);
+	assert_int_equal(krl_control_call(f->path, "hello", NULL, DEADLINE_MS, &result, f->error), -EREMOTEIO);
 	assert_string_equal(f->error, "too many clients");
 	for (i = 0; i < KRL_CONTROL_CLIENTS; i++)
 		close(fds[i]);
-	while (krl_control_call(f->path, "hello", DEADLINE_MS, &result, f->error))
+	while (krl_control_call(f->path, "hello", NULL, DEADLINE_MS, &result, f->error))
 		assert_string_equal(f->error, "too many clients");
 	json_decref(result);
 }
@@ -426,7 +450,7 @@ static void a_path_that_is_too_long_is_refused(void **state)
 
 	memset(f.path, 'a', sizeof(f.path) - 1);
 	assert_int_equal(start(&f, 0), -ENAMETOOLONG);
-	assert_int_equal(krl_control_call(f.path, "hello", 1, &result, f.error), -ENAMETOOLONG);
+	assert_int_equal(krl_control_call(f.path, "hello", NULL, 1, &result, f.error), -ENAMETOOLONG);
 }
 
 static void a_client_without_a_server_says_which(void **state)
@@ -438,13 +462,13 @@ static void a_client_without_a_server_says_which(void **state)
 
 	make_paths(&f);
 	snprintf(f.path, sizeof(f.path), "%s/agent.sock", f.dir);
-	assert_int_equal(krl_control_call(f.path, "hello", DEADLINE_MS, &result, f.error), -ENOENT);
+	assert_int_equal(krl_control_call(f.path, "hello", NULL, DEADLINE_MS, &result, f.error), -ENOENT);
 	strcpy(address.sun_path, f.path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(krl_control_call(f.path, "hello", DEADLINE_MS, &result, f.error), -ECONNREFUSED);
+	assert_int_equal(krl_control_call(f.path, "hello", NULL, DEADLINE_MS, &result, f.error), -ECONNREFUSED);
 	/* It listens, and never answers. */
 	assert_int_equal(listen(fd, 0), 0);
-	assert_int_equal(krl_control_call(f.path, "hello", 20, &result, f.error), -ETIMEDOUT);
+	assert_int_equal(krl_control_call(f.path, "hello", NULL, 20, &result, f.error), -ETIMEDOUT);
 	close(fd);
 	remove_paths(&f);
 }
@@ -454,22 +478,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_call_gets_its_result, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failure_arrives_in_the_agents_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_comes_with_a_request_arrives, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unknown_method_is_named, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_answer_larger_than_the_socket_buffers_arrives_whole,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_larger_than_the_socket_buffers_arrives_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_the_owner_may_connect, setup, teardown),
-		cmocka_unit_test_setup_teardown(requests_on_one_connection_are_answered_in_order, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			malformed_requests_are_refused_and_the_connection_goes_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			an_unknown_method_cut_inside_a_character_is_still_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_on_one_connection_are_answered_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(malformed_requests_are_refused_and_the_connection_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unknown_method_cut_inside_a_character_is_still_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_oversized_request_is_refused_and_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(slow_clients_hold_up_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_client_too_many_is_told_so, setup, teardown),
 		cmocka_unit_test(an_idle_client_is_closed),
-		cmocka_unit_test_setup_teardown(a_second_server_is_refused_and_the_first_goes_on, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(a_second_server_is_refused_and_the_first_goes_on, setup, teardown),
 		cmocka_unit_test(a_stale_socket_is_replaced),
 		cmocka_unit_test(a_file_in_the_way_is_left_alone),
 		cmocka_unit_test_setup_teardown(stopping_leaves_the_socket_of_a_successor, setup, teardown),

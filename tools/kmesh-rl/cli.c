@@ -45,12 +45,12 @@ enum krl_cli_exit krl_cli_misuse(const char *fmt, ...)
 	return KRL_CLI_USAGE;
 }
 
-int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, json_t **ret_result,
+int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, const json_t *params, json_t **ret_result,
 		      char *ret_error)
 {
 	const char *path = cli->control_socket ? cli->control_socket : KRL_DEFAULT_CONTROL_SOCKET;
 
-	return krl_control_call(path, method, ANSWER_TIMEOUT_MS, ret_result, ret_error);
+	return krl_control_call(path, method, params, ANSWER_TIMEOUT_MS, ret_result, ret_error);
 }
 
 static json_t *read_pinned(const struct krl_cli *cli, char ret_said[KRL_CLI_ERROR_BYTES])
@@ -99,7 +99,7 @@ json_t *krl_cli_fetch_limits(const struct krl_cli *cli)
 
 	if (cli->bpffs && !cli->control_socket)
 		return NULL;
-	err = krl_cli_ask_agent(cli, "ratelimits", &result, why);
+	err = krl_cli_ask_agent(cli, "ratelimits", NULL, &result, why);
 	/* That nobody answers is said where statistics are asked for. */
 	if (err == -EREMOTEIO)
 		fprintf(stderr, "the agent does not tell of its rate limits: %s\n", why);
@@ -116,7 +116,7 @@ json_t *krl_cli_read_stats(const struct krl_cli *cli, char ret_said[KRL_CLI_ERRO
 	/* The agent behind the default socket may be another one than that of these maps. */
 	if (cli->bpffs && !cli->control_socket)
 		return read_pinned(cli, ret_said);
-	err = krl_cli_ask_agent(cli, "stats", &result, why);
+	err = krl_cli_ask_agent(cli, "stats", NULL, &result, why);
 	if (!err)
 		return result;
 	if (err == -EREMOTEIO) {

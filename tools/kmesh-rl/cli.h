@@ -98,7 +98,7 @@ const char *krl_cli_namespace(const struct krl_cli *cli);
 int krl_cli_interval(const struct krl_cli *cli, unsigned int *ret_ms);
 
 /* Ask the agent; as krl_control_call, with the defaults of the command line. */
-int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, json_t **ret_result,
+int krl_cli_ask_agent(const struct krl_cli *cli, const char *method, const json_t *params, json_t **ret_result,
 		      char *ret_error);
 
 /* Write @value to @out as @output says, JSON or YAML. Returns 0 or -ENOMEM. */

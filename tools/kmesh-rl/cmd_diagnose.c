@@ -89,10 +89,10 @@ static void gather(const struct krl_cli *cli, struct krl_facts *f, struct gather
 	f->bpffs_mount = krl_inspect_bpffs(f->bpffs);
 	f->cgroup_mount = krl_inspect_cgroup(f->cgroup);
 	f->pins = krl_inspect_pins(f->bpffs);
-	f->agent = krl_cli_ask_agent(cli, "version", &g->about, why);
+	f->agent = krl_cli_ask_agent(cli, "version", NULL, &g->about, why);
 	f->about = g->about;
 	/* One that does not answer is not waited for twice. */
-	if (!f->agent && !krl_cli_ask_agent(cli, "ratelimits", &g->limits, why))
+	if (!f->agent && !krl_cli_ask_agent(cli, "ratelimits", NULL, &g->limits, why))
 		f->limits = g->limits;
 	f->programs = krl_inspect_programs(f->bpffs, f->program);
 	f->others_read = krl_inspect_others(f->bpffs, &f->others);

@@ -53,7 +53,7 @@ enum krl_cli_exit krl_cli_version(const struct krl_cli *cli)
 	}
 	if (cli->words.count)
 		return krl_cli_misuse("version takes no argument \"%s\"", cli->words.words[0]);
-	err = krl_cli_ask_agent(cli, "version", &agent, why);
+	err = krl_cli_ask_agent(cli, "version", NULL, &agent, why);
 	running = err != -ENOENT && err != -ECONNREFUSED;
 	if (err && running)
 		fprintf(stderr, "agent does not answer: %s\n", *why ? why : strerror(-err));
