@@ -12,6 +12,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/control/events.h"
 #include "agent/control/methods.h"
 #include "agent/datapath/datapath.h"
 #include "agent/datapath/inspect.h"
@@ -39,7 +40,8 @@ struct agent {
 	bool unused;			/* nothing was pinned before the start */
 	struct krl_datapath *datapath;
 	struct krl_responders *responders;
-	struct krl_shadow_log *shadow_log;
+	struct krl_reports *reports;
+	struct krl_events *events;
 	struct krl_store *store;
 	struct krl_directory *directory;	/* or: */
 	struct krl_kubernetes *kubernetes;
@@ -349,6 +351,11 @@ static json_t *known(void *ctx, const char *ns, const char *name)
 	return a->kubernetes ? krl_kubernetes_describe(a->kubernetes, ns, name) : NULL;
 }
 
+static void on_reported(void *arg, const struct krl_reported *reported)
+{
+	krl_events_add(((struct agent *)arg)->events, reported);
+}
+
 /* The kernel comes last: a start that fails before it has touched nothing. */
 static int start(struct agent *a, struct krl_error *ret_error)
 {
@@ -368,10 +375,11 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		return set_error(ret_error, err, "clock", a->options.clock);
 	a->store = krl_store_new();
 	a->peers = krl_peers_new(a->options.kubernetes.node);
-	if (!a->store || !a->peers) {
+	if (!a->store || !a->peers || krl_events_open(&a->loop, &a->events)) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;
 	}
+	a->about.events = a->events;
 	krl_store_set_pods(a->store, a->options.directory ? KRL_PODS_NONE : KRL_PODS_KNOWN);
 	err = open_source(a, ret_error);
 	if (err)
@@ -397,12 +405,12 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, a);
-	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
-	if (!err && a->kubernetes)
-		err = krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers);
-	if (err) {
-		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+	err = krl_reports_open(a->datapath, &a->loop, a->options.event_rate, on_reported, a, &a->reports, ret_error);
+	if (err)
 		return err;
+	if (a->kubernetes && krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers)) {
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+		return -ENOMEM;
 	}
 	apply(a);
 	uv_timer_start(&a->clock, on_clock, CLOCK_CHECK_MS, CLOCK_CHECK_MS);
@@ -416,7 +424,8 @@ static void stop(struct agent *a)
 	krl_directory_close(a->directory);
 	krl_kubernetes_close(a->kubernetes);
 	krl_responders_close(a->responders);
-	krl_shadow_log_close(a->shadow_log);
+	krl_reports_close(a->reports);
+	krl_events_close(a->events);
 	krl_callers_close(a->callers);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);

@@ -11,6 +11,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
+#include "agent/datapath/reports.h"
 #include "agent/metrics/server.h"
 
 #define DEFAULT_METRICS "127.0.0.1:9464"
@@ -34,6 +35,7 @@ static const char usage[] =
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
 	"  --metrics HOST:PORT    where /metrics, /healthz and /readyz are, or off (" DEFAULT_METRICS ")\n"
 	"  --metrics-top N        tell of the N who were limited most, 0 to 1000 (0)\n"
+	"  --event-rate N         tell of N limited requests of each rule in a second, 0 to 10000 (10)\n"
 	"  --bpf-stats            have the kernel measure BPF programs, which costs each run a little\n"
 	"  --clock FILE           read the time for schedules from FILE, for tests\n"
 	"  --log-level LEVEL      error, warn, info (default) or debug\n"
@@ -146,7 +148,7 @@ static int parse_source(const char *text, struct krl_options *ret)
 
 int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 {
-	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, METRICS, TOP, MEASURE, CLOCK, LEVEL,
+	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, METRICS, TOP, RATE, MEASURE, CLOCK, LEVEL,
 	       FORMAT, DETACH, VERSION, HELP };
 	static const struct option known[] = {
 		{ "source", required_argument, NULL, SOURCE },
@@ -160,6 +162,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		{ "control-socket", required_argument, NULL, CONTROL },
 		{ "metrics", required_argument, NULL, METRICS },
 		{ "metrics-top", required_argument, NULL, TOP },
+		{ "event-rate", required_argument, NULL, RATE },
 		{ "bpf-stats", no_argument, NULL, MEASURE },
 		{ "clock", required_argument, NULL, CLOCK },
 		{ "log-level", required_argument, NULL, LEVEL },
@@ -177,6 +180,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		return option;
 	*ret = (struct krl_options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
 				 .metrics = DEFAULT_METRICS,
+				 .event_rate = KRL_REPORTS_PER_S,
 				 .kubernetes.watch_s = KRL_KUBERNETES_WATCH_S,
 				 .kubernetes.status_s = KRL_STATUS_EVERY_S,
 				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
@@ -219,6 +223,10 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		case TOP:
 			if (parse_number(optarg, 0, KRL_METRICS_TOP_MAX, &ret->metrics_top))
 				return usage_error("--metrics-top: expected 0 to 1000, found", optarg);
+			break;
+		case RATE:
+			if (parse_number(optarg, 0, KRL_REPORTS_PER_S_MAX, &ret->event_rate))
+				return usage_error("--event-rate: expected 0 to 10000, found", optarg);
 			break;
 		case MEASURE:
 			ret->measure = true;

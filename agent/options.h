@@ -18,6 +18,7 @@ struct krl_options {
 	const char *control_socket;
 	const char *metrics;	/* where they are told, NULL: nowhere */
 	unsigned int metrics_top;
+	unsigned int event_rate;	/* refusals of each rule that are told of in a second */
 	bool measure;		/* have the kernel measure programs */
 	const char *clock;	/* file with the time, NULL: the machine's */
 	struct krl_datapath_options datapath;

@@ -309,7 +309,7 @@ static long krl_llm_go_on(__u32 i, void *ctx)
 	if (verdict < 0)
 		goto bad;
 	conn->scan.refused = verdict;
-	if (!llm->early && !llm->usage_required && (verdict || conn->judge.shadowed))
+	if (verdict ? !llm->usage_required : !llm->early && conn->judge.shadowed)
 		krl_llm_report(h, llm, verdict);
 	return 0;
 bad:

@@ -117,6 +117,17 @@ void krl_stats_explain(int err, const char *bpffs, char *ret_text, size_t size)
 	}
 }
 
+/* What a method returns with @result, NULL without memory. */
+static int give(json_t *result, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	if (!result) {
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	*ret_result = result;
+	return 0;
+}
+
 static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	const struct krl_control_agent *agent = ctx;
@@ -131,24 +142,23 @@ static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, ch
 	}
 	result = krl_stats_json(&stats);
 	krl_stats_free(&stats);
-	if (!result) {
-		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
-		return -ENOMEM;
-	}
-	*ret_result = result;
-	return 0;
+	return give(result, ret_result, ret_error);
 }
 
 static int answer_limits(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	json_t *result = krl_limits_json(ctx);
 
-	if (!result) {
-		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
-		return -ENOMEM;
-	}
-	*ret_result = result;
-	return 0;
+	return give(result, ret_result, ret_error);
+}
+
+static int answer_events(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	const struct krl_control_agent *agent = ctx;
+	json_int_t after = json_integer_value(json_object_get(params, "after"));
+	json_t *result = krl_events_json(agent->events, after > 0 ? (uint64_t)after : 0);
+
+	return give(result, ret_result, ret_error);
 }
 
 static int answer_version(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
@@ -161,15 +171,11 @@ static int answer_version(void *ctx, const json_t *params, json_t **ret_result, 
 		json_array_append_new(errors, text_json(agent->errors[i]));
 	result = json_pack("{s:s, s:i, s:o, s:b, s:o}", "version", KRL_VERSION, "pid", (int)getpid(),
 			   "source", text_json(agent->source), "ready", agent->ready, "errors", errors);
-	if (!result) {
-		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
-		return -ENOMEM;
-	}
-	*ret_result = result;
-	return 0;
+	return give(result, ret_result, ret_error);
 }
 
 const struct krl_control_method krl_control_agent_methods[] = {
+	{ "events", answer_events },
 	{ "ratelimits", answer_limits },
 	{ "stats", answer_stats },
 	{ "version", answer_version },

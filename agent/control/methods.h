@@ -9,6 +9,7 @@
 
 #include "agent/datapath/stats.h"
 #include "agent/policy/store.h"
+#include "events.h"
 #include "server.h"
 
 /* The context of krl_control_agent_methods; the agent keeps it true while it runs. */
@@ -21,13 +22,14 @@ struct krl_control_agent {
 	const struct krl_diags *notes;	/* who waits for what; may be NULL */
 	const struct krl_store *store;	/* what was read; NULL: nothing yet */
 	const struct krl_plan *plan;	/* what is in force of it */
+	const struct krl_events *events;
 	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
 	 * says of it; NULL: nothing. May be NULL. */
 	json_t *(*known)(void *ctx, const char *ns, const char *name);
 	void *known_ctx;
 };
 
-/* "ratelimits": krl_limits_json. "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
+/* "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
  * "errors": [...]}. */
 extern const struct krl_control_method krl_control_agent_methods[];
 

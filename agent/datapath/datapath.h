@@ -71,15 +71,6 @@ int krl_responders_open(struct krl_datapath *datapath, uv_loop_t *loop, struct k
 			struct krl_error *ret_error);
 void krl_responders_close(struct krl_responders *responders);
 
-/* Lines in the log for what rules in shadow mode would have refused: at most one in ten seconds for each, on
- * @loop until krl_shadow_log_close(), before @datapath is closed. 0, or -ENOMEM. */
-struct krl_shadow_log;
-
-int krl_shadow_log_open(struct krl_datapath *datapath, uv_loop_t *loop, struct krl_shadow_log **ret);
-
-/* Accepts NULL. */
-void krl_shadow_log_close(struct krl_shadow_log *log);
-
 /* Call @fn with each rule in force, and how many requests it refused; several may be of one RateLimit. A rule whose
  * counters cannot be read is left out. */
 typedef void (*krl_datapath_limited_fn)(void *arg, const char *ns, const char *name, uint64_t limited);

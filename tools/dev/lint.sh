@@ -68,7 +68,7 @@ layers='
 ^agent/source/                  ^(agent/(base|loop|k8s|policy|source)/|include/|<)                  <(bpf/|curl|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
-^agent/control/                 ^(agent/(base|policy|control)/|agent/datapath/stats\.h|include/|<) <(bpf/|kmesh_rl)
+^agent/control/                 ^(agent/(base|loop|policy|control)/|agent/datapath/(stats|reports)\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
 ^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect|reset|tally)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reports.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "agent/loop/handle.h"
+#include "internal.h"
+
+struct krl_reports {
+	struct krl_datapath *dp;
+	krl_reported_fn fn;
+	void *arg;
+	struct ring_buffer *ring;
+	uv_poll_t *poll;
+	struct krl_rule_stats *counted;	/* of one row, by CPU */
+	int cpus;
+};
+
+static uint64_t limited_by(struct krl_reports *r, __u32 slot, bool shadow)
+{
+	uint64_t limited = 0;
+	int i;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(r->dp->skel->maps.krl_rule_stats), &slot, r->counted))
+		return 0;
+	for (i = 0; i < r->cpus; i++)
+		limited += shadow ? r->counted[i].shadow_limited : r->counted[i].limited;
+	return limited;
+}
+
+static int on_report(void *ctx, void *data, size_t size)
+{
+	struct krl_reports *r = ctx;
+	const struct krl_report *report = data;
+	const struct krl_rule *rule;
+	struct krl_reported reported;
+	struct krl_kept kept;
+
+	if (size < sizeof(*report) || report->slot >= KRL_MAX_RULES)
+		return 0;
+	rule = &r->dp->rules[report->slot];
+	if (rule->id != report->rule_id || r->dp->infos[report->slot].id != report->rule_id)
+		return 0;
+	reported = (struct krl_reported){ .report = report,
+					  .rule = &r->dp->infos[report->slot],
+					  .unix_ns = (int64_t)report->time_ns + r->dp->config->wall_offset_ns,
+					  .limited = limited_by(r, report->slot, report->flags & KRL_REPORT_SHADOW),
+					  .rule_flags = rule->flags,
+					  .status = rule->status };
+	if (report->descriptor[0] &&
+	    !bpf_map_lookup_elem(bpf_map__fd(r->dp->skel->maps.krl_values), report->descriptor, &kept))
+		reported.kept = &kept;
+	r->fn(r->arg, &reported);
+	return 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct krl_reports *r = poll->data;
+
+	ring_buffer__consume(r->ring);
+}
+
+static int start(struct krl_reports *r, uv_loop_t *loop)
+{
+	uv_poll_t *poll;
+	int err;
+
+	r->cpus = libbpf_num_possible_cpus();
+	r->counted = calloc(r->cpus, sizeof(*r->counted));
+	r->ring = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_reports), on_report, r, NULL);
+	if (!r->ring)
+		return -errno;
+	poll = krl_handle_new(sizeof(*poll), r);
+	if (!r->counted || !poll) {
+		free(poll);
+		return -ENOMEM;
+	}
+	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->ring));
+	if (err) {
+		free(poll);
+		return err;
+	}
+	r->poll = poll;
+	return uv_poll_start(poll, UV_READABLE, on_readable);
+}
+
+int krl_reports_open(struct krl_datapath *datapath, uv_loop_t *loop, unsigned int per_s, krl_reported_fn fn, void *arg,
+		     struct krl_reports **ret, struct krl_error *ret_error)
+{
+	struct krl_reports *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return krl_error_set(ret_error, ENOMEM, "out of memory");
+	*r = (struct krl_reports){ .dp = datapath, .fn = fn, .arg = arg };
+	err = start(r, loop);
+	if (err) {
+		krl_reports_close(r);
+		return krl_error_set(ret_error, -err, "watching krl_reports: %s", uv_strerror(err));
+	}
+	__atomic_store_n(&datapath->config->reports_per_s, per_s, __ATOMIC_RELAXED);
+	*ret = r;
+	return 0;
+}
+
+void krl_reports_close(struct krl_reports *r)
+{
+	if (!r)
+		return;
+	krl_handle_close(r->poll);
+	ring_buffer__free(r->ring);
+	free(r->counted);
+	free(r);
+}
