@@ -268,8 +268,7 @@ static void requests_on_one_connection_are_answered_in_order(void **state)
 
 static void malformed_requests_are_refused_and_the_connection_goes_on(void **state)
 {
-	static const char *const bad[] = {
-		"\n", "{\n", "[]\n", "\"stats\"\n", "{\"method\":7}\n", "{}\n", "\xff\xfe\n",
+	static const char *const bad[] = { "\n", "{\n", "[]\n", "\"stats\"\n", "{\"method\":7}\n", "{}\n", "\xff\xfe\n",
 		"{\"method\":\"hello\"} x\n", "{\"method\":\"hello\",\"method\":\"fail\"}\n",
 		"{\"method\":\"hello\",\"params\":[7]}\n", "{\"method\":\"stat\",\"params\":null}\n",
 	};
