@@ -159,4 +159,7 @@ bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over
 bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside nftables (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/connections.py --build $(B)
 
-.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking
+bench-events: all | deps-bench ## what it costs to tell of limited requests (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/events.py --build $(B)
+
+.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events
