@@ -123,6 +123,7 @@ int krl_reply_llm(struct sk_msg_md *msg)
 	over = krl_reply_resume(&conn->reply, seq);
 	if (conn->reply.state != KRL_REPLY_FRAMED) {
 		krl_count(KRL_REASON_REPLY_UNREAD);
+		krl_meter_leave(&conn->reply, replying.cookie);
 		return SK_PASS;
 	}
 	if (replying.llm)
