@@ -140,6 +140,8 @@ json_t *krl_limits_spec(const struct krl_rate_limit *limit, int64_t now_s)
 		json_array_append_new(targets, target_json(&limit->targets[i], now_s));
 	spec = json_pack("{s:s, s:s, s:s}", "direction", limit->outbound ? "Outbound" : "Inbound", "ruleMatch",
 			 limit->match_all ? "All" : "First", "failurePolicy", limit->fail_closed ? "Closed" : "Open");
+	if (spec && limit->redact)
+		json_object_set_new(spec, "redact", json_true());
 	if (spec && limit->client_ip.hops)
 		json_object_set_new(spec, "clientIP",
 				    json_pack("{s:s, s:i}", "header", limit->client_ip.header, "trustedHops",

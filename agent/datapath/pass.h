@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One reconciliation, shared by its files: rows in rows.c, endpoints in endpoints.c, their selectors in
- * policies.c, the texts of answers in forms.c, what answers of model servers cost in costs.c and used in llm.c, open
+ * policies.c, what those hide in redact.c, the texts of answers in forms.c, what answers of model servers cost in costs.c and used in llm.c, open
  * connections in join.c and walk.c. */
 #ifndef KMESH_RL_DATAPATH_PASS_H
 #define KMESH_RL_DATAPATH_PASS_H
@@ -20,6 +20,7 @@ struct krl_pass {
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
 	bool enlists;			/* some endpoint's servers are followed that were not */
+	bool hides;			/* some policy is new, and hides values */
 	bool recounts;			/* some endpoint with maxConnections has other rules than before */
 	struct krl_known_endpoint *known;	/* the endpoints as they are written */
 	size_t known_count;
@@ -76,6 +77,10 @@ struct krl_origin {
 /* Have the policy of an endpoint in the kernel whose rules are those of @origins. 0, or -errno. */
 int krl_pass_join_policies(struct krl_pass *pass, const struct krl_origin *origins, __u32 count,
 			   __u64 *ret_key);
+
+/* Remove the values that were kept of what some policy hides. Where they are shown to rules elsewhere the kernel keeps them
+ * again when it meets them. */
+void krl_pass_redact(struct krl_pass *pass);
 
 /* Does the policy under @key look at the model? */
 bool krl_pass_asks_model(struct krl_pass *pass, __u64 key);

@@ -12,9 +12,12 @@
 
 int krl_pass_policy(struct krl_pass *p, __u64 key, const struct krl_policy *policy)
 {
-	if (bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_policies), &key, policy, BPF_NOEXIST) &&
-	    errno != EEXIST)
-		return -errno;
+	unsigned int i;
+
+	if (bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_policies), &key, policy, BPF_NOEXIST))
+		return errno == EEXIST ? 0 : -errno;
+	for (i = 0; i < policy->field_count; i++)
+		p->hides |= !!(policy->fields[i].distinct & KRL_DISTINCT_HIDDEN);
 	return 0;
 }
 

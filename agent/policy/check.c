@@ -251,16 +251,18 @@ static __u64 find_absent(const struct krl_target *target, int64_t now_s)
 	return absent;
 }
 
-/* The policy of the target alone: RateLimits on one endpoint do not know of each other. */
-static int build_policy(const struct judging *j, const char **ret_what)
+/* The policy of the target alone: RateLimits on one endpoint do not know of each other, but for what they hide. */
+static int build_policy(const struct judging *j, const struct krl_policy *shared, const char **ret_what)
 {
 	struct krl_policy_builder *builder = krl_policy_builder_new();
 	const struct krl_rule_spec *rule = j->target->rules;
 	int err = builder ? 0 : -ENOMEM;
 	size_t i;
 
-	if (builder)
+	if (builder) {
 		krl_policy_client(builder, &j->limit->client_ip);
+		krl_policy_redact(builder, j->limit->redact);
+	}
 	for (i = 0; i < j->target->rule_count && !err; i++, rule++) {
 		if (is_absent(j, i))
 			continue;
@@ -268,6 +270,8 @@ static int build_policy(const struct judging *j, const char **ret_what)
 		err = krl_policy_add(builder, i, 0, !j->limit->match_all, rule->selectors,
 				     rule->selector_count, ret_what);
 	}
+	if (!err && shared)
+		krl_policy_hide_as(builder, shared);
 	if (!err)
 		krl_policy_finish(builder, j->policy);
 	krl_policy_builder_free(builder);
@@ -383,8 +387,8 @@ static void note_client(struct judging *j)
 }
 
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,
-		     const struct krl_target *target, const __u64 key[2],
-		     struct krl_check_verdict ret[KRL_MAX_ENDPOINT_RULES], const char **ret_what)
+		     const struct krl_target *target, const struct krl_policy *shared,
+		     const __u64 key[2], struct krl_check_verdict ret[KRL_MAX_ENDPOINT_RULES], const char **ret_what)
 {
 	struct krl_check_verdict verdicts[KRL_MAX_ENDPOINT_RULES] = { 0 };
 	struct judging j = {
@@ -397,7 +401,7 @@ int krl_check_target(const struct krl_check_request *request, const struct krl_r
 	size_t i, line;
 	int err;
 
-	err = j.policy ? build_policy(&j, ret_what) : -ENOMEM;
+	err = j.policy ? build_policy(&j, shared, ret_what) : -ENOMEM;
 	if (!err)
 		err = walk(request, j.policy, target, key, &j.match, &line);
 	if (!err)

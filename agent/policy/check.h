@@ -41,10 +41,10 @@ struct krl_check_verdict {
 };
 
 /* A verdict on each rule of @target of @limit, with @key as krl_config.hash_key; the caller clears
- * them. 0, -ENOMEM, or -ENOSPC with @ret_what set to what there is too much of. */
+ * them. @shared is the policy of the endpoint, where other RateLimits may hide values; NULL: none. 0, -ENOMEM, or -ENOSPC with @ret_what set to what there is too much of. */
 int krl_check_target(const struct krl_check_request *request, const struct krl_rate_limit *limit,
-		     const struct krl_target *target, const __u64 key[2],
-		     struct krl_check_verdict ret[KRL_MAX_ENDPOINT_RULES], const char **ret_what);
+		     const struct krl_target *target, const struct krl_policy *shared,
+		     const __u64 key[2], struct krl_check_verdict ret[KRL_MAX_ENDPOINT_RULES], const char **ret_what);
 void krl_check_verdict_clear(struct krl_check_verdict *verdict);
 
 /* Is there a value twice, or too long, that picks a bucket in @policy? With failurePolicy Closed

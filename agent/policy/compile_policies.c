@@ -35,6 +35,7 @@ static int build_policy(const struct krl_compiler *c, const __u32 *rules, size_t
 		/* Of a connection nothing is read. */
 		krl_policy_client(builder, origin->spec->count == KRL_COUNT_CONNECTIONS ? &peer : &limit->client_ip);
 		krl_policy_caller(builder, krl_compiler_caller(c, limit));
+		krl_policy_redact(builder, limit->redact);
 		krl_policy_models(builder, origin->spec->llm ? &limit->models : NULL);
 		err = krl_policy_add(builder, i, origin->document, !limit->match_all,
 				     origin->spec->selectors, origin->spec->selector_count, ret_what);

@@ -122,6 +122,13 @@ static void read_drop_coding(struct krl_reader *reader, yaml_node_t *node, void 
 	krl_reader_boolean(reader, node, &t->document->rate_limit.no_coding);
 }
 
+static void read_redact(struct krl_reader *reader, yaml_node_t *node, void *out)
+{
+	struct krl_target_reader *t = out;
+
+	krl_reader_boolean(reader, node, &t->document->rate_limit.redact);
+}
+
 /* read_spec() makes what it is read into. */
 static void read_client_selector(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
@@ -150,6 +157,7 @@ static const struct krl_field spec_fields[] = {
 	{ "headerStyle", read_header_style },
 	{ "modelHeaders", read_model_headers },
 	{ "dropAcceptEncoding", read_drop_coding },
+	{ "redact", read_redact },
 	{ NULL, NULL },
 };
 

@@ -85,6 +85,7 @@ struct krl_rate_limit {
 	bool headers_always;	/* responseHeaders: Always */
 	struct krl_model_headers models;
 	bool no_coding;		/* dropAcceptEncoding: true */
+	bool redact;		/* values that pick buckets are not shown */
 	struct krl_target *targets;
 	size_t target_count;
 };

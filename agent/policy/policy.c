@@ -129,6 +129,11 @@ void krl_policy_caller(struct krl_policy_builder *b, const struct krl_from *from
 	b->caller = from;
 }
 
+void krl_policy_redact(struct krl_policy_builder *b, bool redact)
+{
+	b->redact = redact;
+}
+
 /* The predicate that the rules that are added are for whom it holds for, and 1; 0 where they are for all. */
 static int add_caller(struct krl_policy_builder *b, __u16 *ret_only, const char **ret_what)
 {

@@ -25,6 +25,13 @@ void krl_policy_models(struct krl_policy_builder *builder, const struct krl_mode
  * for all. */
 void krl_policy_caller(struct krl_policy_builder *builder, const struct krl_from *from);
 
+/* Of the rules that are added from now on, are the values of headers and paths that pick buckets hidden? Of a field that
+ * several rules look at they are where one of those wants it. Without it: where the header may carry secrets. */
+void krl_policy_redact(struct krl_policy_builder *builder, bool redact);
+
+/* Hide too what @other hides of the fields that were added. */
+void krl_policy_hide_as(struct krl_policy_builder *builder, const struct krl_policy *other);
+
 /* Rule number @rule of the endpoint, 0 to KRL_MAX_ENDPOINT_RULES - 1, is for whom one of @selectors says;
  * without any, for all. Of the rules of one @group, a number that the caller chooses, and with @first, only
  * those of the first tier that matches count. 0, or -ENOSPC with @ret_what set to what there is too much of;

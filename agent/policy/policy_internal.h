@@ -26,6 +26,7 @@ struct krl_policy_builder {
 	size_t level_of[KRL_MAX_TIERS];	/* of each tier */
 	struct krl_client_ip client;	/* of the sources that are added */
 	const struct krl_from *caller;	/* of the rules that are added; NULL: everybody */
+	bool redact;			/* of the rules that are added */
 	const struct krl_model_headers *models;	/* of the rules that are added; NULL: they count no LLMTokens */
 };
 

@@ -12,6 +12,10 @@
 #define SOURCE_NAME ":source"
 #define MODEL_NAME ":model"
 
+/* Makes the name of a field another, whose values are hidden since a RateLimit says so. Else a bucket would have one
+ * descriptor, and the row of krl_values that says whose it is be one, at endpoints where they are hidden and where not. */
+#define REDACTED_HASH 0x7c15d2e90b3aa6f1ULL
+
 /* Of a peer, by what it is told apart. Also what people are shown. */
 static const char *const peer_names[KRL_PEER_BY_MAX] = { "from", "pod", "workload", "namespace", "serviceaccount" };
 
@@ -40,20 +44,34 @@ static int add_client_header(struct krl_policy *policy, const char *name)
 	return i;
 }
 
+/* The number of the field that @wanted is, or that of the next one. */
+static int find_field(const struct krl_policy *policy, const struct krl_policy_field *wanted)
+{
+	const struct krl_policy_field *field;
+	int i;
+
+	for (i = 0; i < policy->field_count; i++) {
+		field = &policy->fields[i];
+		if (field->kind == wanted->kind && field->hops == wanted->hops &&
+		    field->client_header == wanted->client_header &&
+		    !memcmp(field->name, wanted->name, sizeof(field->name)))
+			break;
+	}
+	return i;
+}
+
 /* The number of the field that @wanted is, added when it is not there. -1: there are too many. */
 static int add_field(struct krl_policy_builder *b, const struct krl_policy_field *wanted)
 {
 	struct krl_policy_field *field;
-	int i;
+	int i = find_field(&b->policy, wanted);
 
-	for (i = 0; i < b->policy.field_count; i++) {
+	if (i < b->policy.field_count) {
 		field = &b->policy.fields[i];
-		if (field->kind == wanted->kind && field->hops == wanted->hops &&
-		    field->client_header == wanted->client_header &&
-		    !memcmp(field->name, wanted->name, sizeof(field->name))) {
-			field->distinct |= wanted->distinct;
-			return i;
-		}
+		field->distinct |= wanted->distinct;
+		if (wanted->distinct & KRL_DISTINCT_HIDDEN)
+			field->hash = wanted->hash;
+		return i;
 	}
 	if (i == KRL_MAX_FIELDS)
 		return -1;
@@ -65,6 +83,23 @@ static int add_field(struct krl_policy_builder *b, const struct krl_policy_field
 	field->hops = wanted->hops;
 	field->client_header = wanted->client_header;
 	return i;
+}
+
+void krl_policy_hide_as(struct krl_policy_builder *b, const struct krl_policy *other)
+{
+	struct krl_policy_field *field;
+	int i, own;
+
+	for (i = 0; i < other->field_count; i++) {
+		own = find_field(&b->policy, &other->fields[i]);
+		if (own == b->policy.field_count || !(other->fields[i].distinct & KRL_DISTINCT_HIDDEN))
+			continue;
+		field = &b->policy.fields[own];
+		if (!field->distinct)
+			continue;
+		field->distinct |= KRL_DISTINCT_HIDDEN;
+		field->hash = other->fields[i].hash;
+	}
 }
 
 /* Besides the model the kernel looks at the path: what kind of request it is tells how its answer says what it used. */
@@ -180,9 +215,18 @@ static __u64 prefix_mask(unsigned int bits)
 	return mask;
 }
 
+/* Values of secret headers are hidden everywhere. */
+static void hide_field(struct krl_policy_field *field, bool secret, bool redact)
+{
+	if (secret || redact)
+		field->distinct |= KRL_DISTINCT_HIDDEN;
+	if (redact && !secret)
+		field->hash ^= REDACTED_HASH;
+}
+
 /* A source is that of the client number @client_header, and @hops. */
-static void describe_field(const struct krl_term *term, bool distinct, __u8 hops, __u8 client_header,
-			   struct krl_policy_field *ret)
+static void describe_field(const struct krl_policy_builder *b, const struct krl_term *term, bool distinct,
+			   __u8 client_header, struct krl_policy_field *ret)
 {
 	const char *name = term->name;
 	int family;
@@ -190,8 +234,6 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 	*ret = (struct krl_policy_field){ .kind = term->field, .distinct = distinct ? KRL_DISTINCT : 0 };
 	switch (term->field) {
 	case KRL_FIELD_HEADER:
-		if (distinct && krl_header_is_secret(name))
-			ret->distinct |= KRL_DISTINCT_HIDDEN;
 		memcpy(ret->name, name, strlen(name));
 		break;
 	case KRL_FIELD_PATH:
@@ -210,7 +252,7 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 		break;
 	case KRL_FIELD_SOURCE:
 		name = SOURCE_NAME;
-		ret->hops = hops;
+		ret->hops = b->client.hops;
 		ret->client_header = client_header;
 		for (family = 0; distinct && family < 2; family++) {
 			unsigned int bits = term->prefix_len[family];
@@ -221,6 +263,8 @@ static void describe_field(const struct krl_term *term, bool distinct, __u8 hops
 		break;
 	}
 	ret->hash = name_hash(name);
+	if (distinct && (term->field == KRL_FIELD_HEADER || term->field == KRL_FIELD_PATH))
+		hide_field(ret, term->field == KRL_FIELD_HEADER && krl_header_is_secret(name), b->redact);
 }
 
 static void describe_predicate(const struct krl_term *term, struct krl_predicate *ret, char value[KRL_VALUE_BYTES + 8])
@@ -268,7 +312,7 @@ int krl_policy_add_term(struct krl_policy_builder *b, const struct krl_term *ter
 		return -ENOSPC;
 	*ret_what = "different headers and other fields in selectors";
 	if (term->distinct) {
-		describe_field(term, true, b->client.hops, header, &field);
+		describe_field(b, term, true, header, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;
@@ -278,7 +322,7 @@ int krl_policy_add_term(struct krl_policy_builder *b, const struct krl_term *ter
 			return 0;
 	}
 	if (source || !term->distinct) {
-		describe_field(term, false, b->client.hops, header, &field);
+		describe_field(b, term, false, header, &field);
 		at = add_field(b, &field);
 		if (at < 0)
 			return -ENOSPC;

@@ -123,3 +123,20 @@ def keys(path, size=8):
     finally:
         os.close(fd)
     return found
+
+
+def values(path):
+    """All values of the hash that is pinned at @path."""
+    fd = _open(path)
+    key_size, value_size, _ = _sizes(fd)
+    found = []
+    for key in keys(path, key_size):
+        row, value = ctypes.create_string_buffer(key, key_size), ctypes.create_string_buffer(value_size)
+        try:
+            bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("I4xQQQ", fd, ctypes.addressof(row), ctypes.addressof(value), 0))
+            found.append(value.raw)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+    os.close(fd)
+    return found

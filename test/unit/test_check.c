@@ -74,7 +74,7 @@ static void check(const struct krl_rate_limit *limit, struct krl_check_question 
 	for (i = 0; i < KRL_MAX_ENDPOINT_RULES; i++)
 		krl_check_verdict_clear(&verdicts[i]);
 	assert_int_equal(krl_check_request(&question, &request, &line), 0);
-	assert_int_equal(krl_check_target(request, limit, limit->targets, key, verdicts, &what), 0);
+	assert_int_equal(krl_check_target(request, limit, limit->targets, NULL, key, verdicts, &what), 0);
 	krl_check_free(request);
 }
 
@@ -289,7 +289,7 @@ static void too_many_fields_are_refused(void **state)
 	strcat(text, "]}}");
 	limit = decode(text);
 	assert_int_equal(krl_check_request(&question, &request, &line), 0);
-	assert_int_equal(krl_check_target(request, limit, limit->targets, key, verdicts, &what),
+	assert_int_equal(krl_check_target(request, limit, limit->targets, NULL, key, verdicts, &what),
 			 -ENOSPC);
 	assert_string_equal(what, "different headers and other fields in selectors");
 	krl_check_free(request);

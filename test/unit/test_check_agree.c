@@ -203,12 +203,12 @@ static void decision_and_explanation_agree(void **state)
 		seed = round;
 		limit = make_limit(&target, rules, selectors);
 		make_request(&request[0]);
-		assert_int_equal(krl_check_target(request[0], &limit, &target, key, verdicts,
+		assert_int_equal(krl_check_target(request[0], &limit, &target, NULL, key, verdicts,
 						  &what), 0);
 		/* The same lines are overwritten: the first request is done with. */
 		krl_check_free(request[0]);
 		make_request(&request[1]);
-		assert_int_equal(krl_check_target(request[1], &limit, &target, key, other,
+		assert_int_equal(krl_check_target(request[1], &limit, &target, NULL, key, other,
 						  &what), 0);
 		krl_check_free(request[1]);
 		for (i = 0; i < target.rule_count; i++) {

@@ -150,6 +150,7 @@ static void targets_that_are_none(void **state)
 		  "6:20: spec.endpoints[0].ip: expected an IPv4 or IPv6 address, found \"127.0.0.1:80\"" },
 		{ SPEC "service: a\n  failurePolicy: open\n",
 		  "7:18: spec.failurePolicy: expected Open or Closed, found \"open\"" },
+		{ SPEC "service: a\n  redact: Values\n", "7:11: spec.redact: expected true or false, found \"Values\"" },
 	};
 
 	check(cases, COUNT(cases));

@@ -25,6 +25,7 @@ struct krl_cli {
 	int output;			/* enum krl_cli_output */
 	const char *limit;		/* of rows; NULL: not given */
 	bool watch;			/* show it again and again */
+	bool follow;			/* go on with what comes */
 	const char *interval;		/* ... this often; NULL: not given */
 	const char *sort;		/* the column; NULL: not given */
 	const char *rule, *descriptor;	/* whose buckets; NULL: not given */
@@ -60,7 +61,7 @@ void krl_cli_print_overview(FILE *out);
 void krl_cli_print_help(const struct krl_cli_command *command);
 
 extern const struct krl_cli_option krl_cli_check_options[], krl_cli_convert_options[], krl_cli_describe_options[],
-	krl_cli_diagnose_options[], krl_cli_get_options[], krl_cli_reset_options[], krl_cli_top_options[], krl_cli_validate_options[], krl_cli_version_options[];
+	krl_cli_diagnose_options[], krl_cli_events_options[], krl_cli_get_options[], krl_cli_reset_options[], krl_cli_top_options[], krl_cli_validate_options[], krl_cli_version_options[];
 extern const struct krl_cli_option krl_cli_no_options[];
 
 enum krl_cli_exit krl_cli_check(const struct krl_cli *cli);
@@ -68,6 +69,7 @@ enum krl_cli_exit krl_cli_completion(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_convert(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_describe(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli);
+enum krl_cli_exit krl_cli_events(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_help(const struct krl_cli *cli);
 enum krl_cli_exit krl_cli_reset(const struct krl_cli *cli);

@@ -162,6 +162,30 @@ static int add_rows(struct check *c, size_t first, size_t count, struct krl_chec
 	return 0;
 }
 
+static const struct krl_policy *policy_of(const struct krl_plan *plan, __u64 key)
+{
+	size_t i;
+
+	for (i = 0; key && i < plan->policy_count; i++)
+		if (plan->policies[i].key == key)
+			return plan->policies[i].policy;
+	return NULL;
+}
+
+/* The policy of the endpoint in question, else of the first one where rule @number of the plan is. NULL: none. */
+static const struct krl_policy *shared_policy(const struct check *c, size_t number)
+{
+	const struct krl_plan_endpoint *endpoint = c->endpoint;
+	size_t i;
+	__u32 k;
+
+	for (i = 0; i < c->plan.endpoint_count && !endpoint; i++)
+		for (k = 0; k < c->plan.endpoints[i].rule_count; k++)
+			if (c->plan.endpoints[i].rules[k] == number)
+				endpoint = &c->plan.endpoints[i];
+	return endpoint ? policy_of(&c->plan, endpoint->policy) : NULL;
+}
+
 /* The rules of a target stand together in the plan, in the order of the document. */
 static enum krl_cli_exit check_target(struct check *c, size_t first, size_t *ret_count)
 {
@@ -174,7 +198,7 @@ static enum krl_cli_exit check_target(struct check *c, size_t first, size_t *ret
 	int err;
 
 	*ret_count = target->rule_count;
-	err = krl_check_target(c->request, limit, target, c->hash_key, verdicts, &what);
+	err = krl_check_target(c->request, limit, target, shared_policy(c, first), c->hash_key, verdicts, &what);
 	if (err == -ENOSPC)
 		return krl_cli_fail("RateLimit %s/%s: too many %s on one endpoint", rule->ns,
 				    rule->name, what);
@@ -183,16 +207,6 @@ static enum krl_cli_exit check_target(struct check *c, size_t first, size_t *ret
 	for (i = 0; i < target->rule_count; i++)
 		krl_check_verdict_clear(&verdicts[i]);
 	return err ? krl_cli_fail("%s", strerror(-err)) : KRL_CLI_GOOD;
-}
-
-static const struct krl_policy *policy_of(const struct krl_plan *plan, __u64 key)
-{
-	size_t i;
-
-	for (i = 0; key && i < plan->policy_count; i++)
-		if (plan->policies[i].key == key)
-			return plan->policies[i].policy;
-	return NULL;
 }
 
 /* Note the endpoints in question that refuse what cannot have a bucket of its own. */

@@ -9,11 +9,13 @@
 #include "buckets_view.h"
 #include "cli.h"
 #include "describe_view.h"
+#include "events_feed.h"
 #include "limits_view.h"
 
 #define SUBJECT "ratelimit"
 #define SUBJECT_PLURAL "ratelimits"
 #define BUCKETS 10
+#define EVENTS 10
 
 static const struct krl_cli_choice outputs[] = {
 	{ "text", KRL_CLI_TABLE },
@@ -48,7 +50,22 @@ static json_t *buckets_of(const char *bpffs, const char *ns, const char *name)
 	return result;
 }
 
-/* Give @limit its statistics and buckets. */
+/* The last requests of @ns/@name that were limited, NULL: no agent says. */
+static json_t *limited_of(const struct krl_cli *cli, const char *ns, const char *name)
+{
+	char why[KRL_CONTROL_ERROR_BYTES];
+	struct krl_events_feed feed = {};
+	json_t *items, *chosen = NULL;
+
+	if ((cli->bpffs && !cli->control_socket) || krl_events_next(cli, &feed, &items, why))
+		return NULL;
+	chosen = krl_events_select(items, ns, name, EVENTS);
+	krl_events_feed_end(&feed);
+	json_decref(items);
+	return chosen;
+}
+
+/* Give @limit its statistics, its buckets and who was limited. */
 static void complete(const struct krl_cli *cli, json_t *limit, json_t *stats, const char *ns, const char *name)
 {
 	json_t *chosen = krl_cli_select(stats, ns, name);
@@ -58,6 +75,9 @@ static void complete(const struct krl_cli *cli, json_t *limit, json_t *stats, co
 	if (buckets)
 		json_object_set_new(limit, "buckets", buckets);
 	json_decref(chosen);
+	chosen = limited_of(cli, ns, name);
+	if (chosen)
+		json_object_set_new(limit, "lastLimited", chosen);
 }
 
 static enum krl_cli_exit describe(const struct krl_cli *cli, const char *ns, const char *name)

@@ -13,6 +13,8 @@ const struct krl_cli_command krl_cli_commands[] = {
 	  "ratelimits ratelimit-stats ratelimit-buckets ratelimit-tokens", true },
 	{ "describe", "ratelimit NAME [-n NAMESPACE] [-o text|json|yaml]",
 	  "show all that is known of a rate limit", krl_cli_describe, krl_cli_describe_options, "ratelimit", true },
+	{ "events", "[NAME] [-n NAMESPACE | -A] [-f] [-o table|wide|json]",
+	  "show the limited requests of late, and those that come", krl_cli_events, krl_cli_events_options, NULL, true },
 	{ "top", "[-n NAMESPACE] [--sort COLUMN] [--interval SECONDS]",
 	  "show what rate limits do now, in a table that fills the terminal", krl_cli_top, krl_cli_top_options, NULL, false },
 	{ "reset", "NAME [-n NAMESPACE] [--rule RULE] [--descriptor VALUE] [-o text|json|yaml]",

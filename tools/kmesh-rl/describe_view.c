@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "colour.h"
+#include "events_view.h"
 #include "table.h"
 
 #define LABEL_WIDTH 16
@@ -85,6 +86,18 @@ static int print_table(const char *name, const struct krl_column *columns, size_
 	}
 	fputc('\n', out);
 	return krl_table_print_below(columns, count, items, out);
+}
+
+/* The requests of late that were limited. */
+static int print_limited(const json_t *items, FILE *out)
+{
+	label("Last Limited", out);
+	if (!json_array_size(items)) {
+		fputs(items ? "<none>\n" : "<unknown>\n", out);
+		return 0;
+	}
+	fputc('\n', out);
+	return krl_events_print_below(items, out);
 }
 
 static json_t *joined(const json_t *words, const char *joint)
@@ -202,6 +215,8 @@ int krl_describe_print(const json_t *limit, FILE *out)
 			    (json_int_t)json_array_size(json_object_get(buckets, "items")))
 		fprintf(out, "  ... of %" JSON_INTEGER_FORMAT ", the emptiest\n",
 			json_integer_value(json_object_get(buckets, "total")));
+	if (!err)
+		err = print_limited(json_object_get(limit, "lastLimited"), out);
 	if (!err)
 		err = print_table("Events", event_columns, COUNT(event_columns), json_object_get(limit, "events"), out);
 	return err;

@@ -72,18 +72,19 @@ static void measure(const struct krl_table *table, size_t widths[KRL_TABLE_COLUM
 
 void krl_table_print(const struct krl_table *table, FILE *out)
 {
-	size_t widths[KRL_TABLE_COLUMNS] = {}, row, i;
+	size_t measured[KRL_TABLE_COLUMNS] = {}, row, i;
+	const size_t *widths = table->widths ? table->widths : measured;
 	const char *cell;
 
-	measure(table, widths);
-	for (row = 0; row < table->count; row++) {
+	measure(table, measured);
+	for (row = table->titled; row < table->count; row++) {
 		fprintf(out, "%*s", (int)table->indent, "");
 		for (i = 0; i < table->columns; i++) {
 			cell = table->cells[row * table->columns + i];
 			krl_colour_print(out, !row ? KRL_COLOUR_TITLE : table->judged >> i & 1 ? krl_colour_of(cell)
 					 : KRL_COLOUR_NONE, cell);
 			if (i + 1 < table->columns)
-				fprintf(out, "%*s", (int)(widths[i] - width(cell) + GAP), "");
+				fprintf(out, "%*s", GAP + (widths[i] > width(cell) ? (int)(widths[i] - width(cell)) : 0), "");
 		}
 		fputc('\n', out);
 	}
@@ -178,11 +179,11 @@ const char *krl_column_cell(const json_t *item, const struct krl_column *column,
 	return buffer;
 }
 
-static int print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide, size_t indent,
+/* @table: without columns. */
+static int print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide, struct krl_table table,
 		       FILE *out)
 {
 	char buffers[KRL_TABLE_COLUMNS][KRL_INTERVAL_BYTES];
-	struct krl_table table = { .indent = indent };
 	const char *cells[KRL_TABLE_COLUMNS];
 	const json_t *item;
 	size_t i, row;
@@ -210,10 +211,16 @@ static int print_items(const struct krl_column *columns, size_t count, const jso
 int krl_table_print_items(const struct krl_column *columns, size_t count, const json_t *items, bool wide,
 			  FILE *out)
 {
-	return print_items(columns, count, items, wide, 0, out);
+	return print_items(columns, count, items, wide, (struct krl_table){}, out);
 }
 
 int krl_table_print_below(const struct krl_column *columns, size_t count, const json_t *items, FILE *out)
 {
-	return print_items(columns, count, items, true, 2, out);
+	return print_items(columns, count, items, true, (struct krl_table){ .indent = 2 }, out);
+}
+
+int krl_table_print_on(const struct krl_column *columns, size_t count, const json_t *items, bool wide, const size_t *widths, bool titled,
+		       FILE *out)
+{
+	return print_items(columns, count, items, wide, (struct krl_table){ .widths = widths, .titled = titled }, out);
 }

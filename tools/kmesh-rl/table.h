@@ -21,6 +21,8 @@ struct krl_table {
 	char **cells;			/* count rows of columns */
 	size_t indent;			/* spaces before each row */
 	unsigned int judged;		/* a bit for each column whose words are coloured on a terminal */
+	const size_t *widths;		/* of the columns; NULL: that of their widest cells */
+	bool titled;			/* the title was printed before */
 };
 
 /* Add a row. Empty cells read "<none>"; control characters, which could steer a terminal, become '?'.
@@ -61,6 +63,11 @@ int krl_table_print_items(const struct krl_column *columns, size_t count, const 
 
 /* The same below a headline: all columns, set in by two spaces. */
 int krl_table_print_below(const struct krl_column *columns, size_t count, const json_t *items, FILE *out);
+
+/* The same as rows of a table that goes on: a column of @widths each, cells that are wider shift those behind them. With @titled the
+ * title is there already. */
+int krl_table_print_on(const struct krl_column *columns, size_t count, const json_t *items, bool wide, const size_t *widths, bool titled,
+		       FILE *out);
 
 /* @seconds as kubectl writes ages: "45s", "5m30s", "3h", "2d4h". */
 void krl_table_age(int64_t seconds, char ret_text[KRL_INTERVAL_BYTES]);
