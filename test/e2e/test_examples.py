@@ -38,9 +38,9 @@ def port_of(name):
     return FILES[name][3]
 
 
-def statuses(env, name, tries, *requests, source=None):
+def statuses(env, name, tries, request, source=None):
     conn = env.connect(port_of(name), source=source)
-    found = [conn.ask(request).status for request in requests * tries]
+    found = [conn.ask(request).status for _ in range(tries)]
     conn.close()
     return found
 
@@ -73,7 +73,8 @@ def examples_limit_requests(env):
         env.server(port=port_of(name))
 
     api = get("/api/v1/items")
-    equal(statuses(env, "per-ip", 61, api), [200] * 60 + [429], "of one address")
+    found = statuses(env, "per-ip", 61, api)
+    equal((found.count(200), found[-1]), (60, 429), "admitted of one address, and the last")
     equal(statuses(env, "per-ip", 1, api, source="127.0.0.2"), [200], "of another")
     equal(statuses(env, "per-ip", 2, get("/health")), [200] * 2, "beside the API")
 
@@ -87,7 +88,8 @@ def examples_limit_requests(env):
     equal(statuses(env, "paths", 1, login, source="127.0.0.2"), [200], "to log in from another address")
     equal(statuses(env, "paths", 3, get("/export/all.csv")), [200] * 2 + [429], "of exports")
     equal(statuses(env, "paths", 1, get("/reports/export")), [429], "of the other path of exports")
-    equal(statuses(env, "paths", 21, get("/search?q=x")), [200] * 20 + [429], "of searches")
+    found = statuses(env, "paths", 21, get("/search?q=x"))
+    equal((found.count(200), found[-1]), (20, 429), "admitted of searches, and the last")
     equal(statuses(env, "paths", 30, get("/")), [200] * 30, "of all else")
 
     equal(admitted_by(env, "burst-and-sustained", "sustained", asking(env, "burst", get()),
