@@ -97,11 +97,12 @@ def checks_of_diagnose(tree):
 
 @check
 def messages_of_the_log(tree):
-    page = tree.pages["docs/reference.md"]
+    page = tree.pages["docs/operations.md"]
     table = next(table for table in page.tables if table.header[0] == "`msg`")
     told = {text: page.at(row.line) for row in table.rows for text in spans(row.cells[0])}
     known = set()
     for path in glob.glob(os.path.join(tree.top, "agent", "**", "*.c"), recursive=True):
-        known |= tree.strings(os.path.relpath(path, tree.top),
-                              r'\b(?:krl_log_[a-z]+\(|(?:krl_log|log_lines)\((?!level, msg)[^";]*)"([^"]+)"')
+        path = os.path.relpath(path, tree.top)
+        for message in tree.strings(path, r'\b(?:krl_log_[a-z]+\(|(?:krl_log|log_lines)\([^,]*,)((?:[^",;]|"[^"]*")*),'):
+            known |= set(re.findall(r'"([^"]*)"', message))
     yield from differ(told, known, page.name, "what the agent logs")
