@@ -62,16 +62,22 @@ def counted_reasons(tree):
             yield f"{page.at(row.line)}: {row.cells[0]} is without a word on what it counts, or what to do"
 
 
+NAMED = r"((?:`[^`]+`(?:, | and | or )?)+)"
+
+
 @check
-def reasons_of_symptoms(tree):
-    """The page of symptoms names reasons as `reason X`, and sends to where each stands."""
-    page, known = tree.pages["docs/operations.md"], tree.strings(REASONS, r'^\tX\([A-Z_0-9]+, "([a-z_0-9]+)"')
-    named = 0
-    for number, line in enumerate(page.lines, 1):
-        for listed in re.findall(r"\breasons? ((?:`[a-z_0-9]+`(?:, | and | or )?)+)", line):
-            for name in spans(listed):
-                named += 1
-                if name not in known:
-                    yield f"{page.at(number)}: there is no reason {name}"
-    if not named:
-        yield f"{page.name}: names no reason"
+def what_symptoms_show(tree):
+    """The page of symptoms names reasons as `reason X`, checks as `diagnose: X` and messages as `log: X`."""
+    page = tree.pages["docs/operations.md"]
+    log = next(table for table in page.tables if table.header[0] == "`msg`")
+    known = {r"\breasons? ": tree.strings(REASONS, r'^\tX\([A-Z_0-9]+, "([a-z_0-9]+)"'),
+             "diagnose: ": tree.strings("tools/kmesh-rl/diagnose_checks.c", r'^\t\{ "([a-z-]+)", '),
+             "log: ": {text for row in log.rows for text in spans(row.cells[0])}}
+    for before, names in known.items():
+        named = [(number, name) for number, line in enumerate(page.lines, 1)
+                 for listed in re.findall(before + NAMED, line) for name in spans(listed)]
+        for number, name in named:
+            if name not in names:
+                yield f"{page.at(number)}: there is no {name}"
+        if not named:
+            yield f"{page.name}: names nothing behind {before}"
