@@ -132,6 +132,10 @@ deploy-check: all $(DEPLOY) $(DEPLOY_PROGRAMS) ## what kustomize and helm make o
 	$(Q)mkdir -p $(R)
 	$(Q)node $(B)/test/deploy/run.mjs $(B) . $(R)/deploy-check $(DEPLOY_PROGRAMS)
 
+docs-check: all | deps-test ## whether docs/ is true: all that there is is told, examples are valid and print what they show
+	$(Q)mkdir -p $(R)
+	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) test/docs/run.py . $(B) $(R)/docs-check
+
 test-kernels: all $(PROG) $(PROG_OBJ) $(BLOCKING) | deps-test ## prog and e2e on Debian's 6.1 and 6.12 under qemu
 	$(Q)$(PYTHON) test/kernels/matrix.py $(B) $(R)
 
@@ -162,4 +166,4 @@ bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside
 bench-events: all | deps-bench ## what it costs to tell of limited requests (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/events.py --build $(B)
 
-.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events
+.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check docs-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events

@@ -56,17 +56,6 @@ def man_page_is_clean_and_whole(env, page):
 
 
 @case
-def docs_have_every_command_and_flag(env):
-    need()
-    with open(os.path.join(TOP, "docs", "cli.md"), encoding="utf-8") as file:
-        told = file.read()
-    text = helps(env, "kmesh-rl")
-    for command in re.findall(r"^  ([a-z]+) ", text, re.MULTILINE):
-        expect(command == "help" or f"## kmesh-rl {command}" in told, f"docs/cli.md has no {command}")
-    equal({flag for flag in re.findall(r"--[a-z][a-z-]+", text) if flag not in told}, set(), "flags that docs/cli.md does not have")
-
-
-@case
 def make_installs_all(env):
     need("make")
     if env.build != os.path.join(TOP, "build"):

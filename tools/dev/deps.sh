@@ -84,6 +84,7 @@ want() { # GROUP
 		want_command fish fish
 		want_command man man-db
 		want_command groff groff-base
+		want_file python3-yaml /usr/lib/python3/dist-packages/yaml/__init__.py
 		want_file python3-grpcio '/usr/lib/python3/dist-packages/grpc/__init__.py'
 		;;
 	fuzz)
