@@ -95,6 +95,13 @@ static void walk_limited(void *ctx, krl_limited_fn fn, void *arg)
 	krl_datapath_limited(a->datapath, fn, arg);
 }
 
+static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
+{
+	const struct agent *a = ctx;
+
+	krl_plan_unseen(&a->applied, krl_datapath_unseen, a->datapath, fn, arg);
+}
+
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
 static int enforce(struct agent *a, struct krl_plan *plan)
 {
@@ -362,7 +369,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.bpffs = a->options.datapath.bpffs;
 	a->about.source = a->options.source;
 	a->about.known = known;
-	a->about.known_ctx = a;
+	a->about.unseen = walk_unseen;
+	a->about.ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)
 		return set_error(ret_error, err, "clock", a->options.clock);
@@ -396,7 +404,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		return err;
 	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
-		krl_kubernetes_count(a->kubernetes, walk_limited, a);
+		krl_kubernetes_count(a->kubernetes, walk_limited, walk_unseen, a);
 	err = krl_shadow_log_open(a->datapath, &a->loop, &a->shadow_log);
 	if (!err && a->kubernetes)
 		err = krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers);

@@ -9,6 +9,7 @@
 
 #include "agent/datapath/stats.h"
 #include "agent/policy/store.h"
+#include "agent/policy/unseen.h"
 #include "server.h"
 
 /* The context of krl_control_agent_methods; the agent keeps it true while it runs. */
@@ -24,7 +25,8 @@ struct krl_control_agent {
 	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
 	 * says of it; NULL: nothing. May be NULL. */
 	json_t *(*known)(void *ctx, const char *ns, const char *name);
-	void *known_ctx;
+	krl_unseen_walk unseen;		/* may be NULL */
+	void *ctx;			/* of both */
 };
 
 /* "ratelimits": krl_limits_json. "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",

@@ -86,4 +86,9 @@ typedef void (*krl_datapath_limited_fn)(void *arg, const char *ns, const char *n
 
 void krl_datapath_limited(const struct krl_datapath *datapath, krl_datapath_limited_fn fn, void *arg);
 
+/* As krl_unseen_test, of the struct krl_datapath @ctx: in so many ns before now. */
+#define KRL_DATAPATH_UNSEEN_NS (600 * 1000000000ULL)
+
+bool krl_datapath_unseen(void *ctx, const struct krl_endpoint_key *key);
+
 #endif
