@@ -272,8 +272,7 @@ def those_in_mid_request_are_judged_from_the_next_on(env):
     """Over both families, and in another network namespace at the same addresses: what was underway is not counted."""
     need_ipv6()
     servers = [env.server(host="::", dual=True, new_network=new) for new in (False, True)]
-    body = b"x" * 100000
-    request = post("/underway", body)
+    request = post("/underway", os.urandom(100000))
     half = len(request) // 2
     conns = [env.connect(host=host) for host in HOSTS]
     with isolation.Inside(servers[1].pid):
