@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kmesh-rl-agent: wiring, exit code. */
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -95,6 +94,13 @@ static void walk_limited(void *ctx, krl_limited_fn fn, void *arg)
 	const struct agent *a = ctx;
 
 	krl_datapath_limited(a->datapath, fn, arg);
+}
+
+static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
+{
+	const struct agent *a = ctx;
+
+	krl_plan_unseen(&a->applied, krl_datapath_unseen, a->datapath, fn, arg);
 }
 
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
@@ -243,21 +249,6 @@ static int set_error(struct krl_error *ret_error, int err, const char *what, con
 	return err;
 }
 
-/* Is nothing pinned below @bpffs? */
-static bool is_unused(const char *bpffs)
-{
-	DIR *dir = opendir(bpffs);
-	struct dirent *entry;
-
-	if (!dir)
-		return errno == ENOENT;
-	do
-		entry = readdir(dir);
-	while (entry && entry->d_name[0] == '.');
-	closedir(dir);
-	return !entry;
-}
-
 static int open_source(struct agent *a, struct krl_error *ret_error)
 {
 	char error[KRL_K8S_ERROR_BYTES];
@@ -369,7 +360,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.bpffs = a->options.datapath.bpffs;
 	a->about.source = a->options.source;
 	a->about.known = known;
-	a->about.known_ctx = a;
+	a->about.unseen = walk_unseen;
+	a->about.ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)
 		return set_error(ret_error, err, "clock", a->options.clock);
@@ -391,7 +383,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = open_metrics(a, ret_error);
 	if (err)
 		return err;
-	a->unused = is_unused(a->options.datapath.bpffs);
+	a->unused = krl_datapath_is_unused(a->options.datapath.bpffs);
 	err = krl_datapath_open(&a->options.datapath, &a->datapath, ret_error);
 	/* Another agent was faster, or the directory is another user's. */
 	if (err == -EBUSY || err == -EACCES)
@@ -404,7 +396,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		return err;
 	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
-		krl_kubernetes_count(a->kubernetes, walk_limited, a);
+		krl_kubernetes_count(a->kubernetes, walk_limited, walk_unseen, a);
 	err = krl_reports_open(a->datapath, &a->loop, a->options.event_rate, on_reported, a, &a->reports, ret_error);
 	if (err)
 		return err;

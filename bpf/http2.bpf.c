@@ -7,6 +7,7 @@
 #include "lib/alive.h"
 #include "lib/kernel.h"
 #include "lib/pad.h"
+#include "lib/protocols.h"
 #include "lib/report_request.h"
 #include "lib/refusal.h"
 #include "lib/matches.h"
@@ -32,8 +33,10 @@ static __always_inline int krl_h2_judge(struct krl_h2_walking *w)
 		krl_match_begin(match);
 		match->blind = 1;
 		krl_peer_match_end(match, policy);
-		if (policy->of_head)
+		if (policy->of_head) {
 			krl_count(KRL_REASON_HTTP2_UNSEEN);
+			krl_protocols_unseen(&w->conn->endpoint, w->conn->judge.now_ns);
+		}
 	}
 	refused = krl_admit(&w->judging);
 	krl_report_request(w->skb, w->conn, refused);

@@ -21,6 +21,7 @@ struct item {
 	size_t endpoints;		/* where a rule of it is, be it outside of its schedule */
 	size_t last_endpoint;		/* that counted for it, from 1 */
 	char *errors, *notes;		/* what was said of it; NULL: nothing */
+	char *unseen;			/* as krl_unseen_say() has it; NULL: nothing */
 };
 
 static int compare_name(const void *key, const void *element)
@@ -90,6 +91,23 @@ static int take_lines(const struct krl_store_limits *limits, struct item *items,
 	return 0;
 }
 
+/* What was passed by is looked for among them. */
+struct finding {
+	struct item *items;
+	size_t count;
+};
+
+static void on_unseen(void *arg, const struct krl_plan_rule *rule, const struct krl_endpoint_key *key)
+{
+	const struct finding *among = arg;
+	struct item *item = bsearch(rule, among->items, among->count, sizeof(*among->items), compare_name);
+
+	if (item && !item->unseen)
+		item->unseen = calloc(1, KRL_UNSEEN_BYTES);
+	if (item && item->unseen)
+		krl_unseen_say(item->unseen, rule, key);
+}
+
 /* What the kernel did not take, if anything. */
 static const char *of_kernel(const struct krl_control_agent *agent)
 {
@@ -130,6 +148,11 @@ static json_t *programmed(const struct krl_control_agent *agent, const struct it
 	return condition("Programmed", false, "NoEndpoints", "its endpoints are on other nodes");
 }
 
+static json_t *partial(const struct item *item)
+{
+	return item->unseen ? condition("PartiallyApplied", true, "HTTP2NotMatched", item->unseen) : NULL;
+}
+
 static json_t *source_of(const struct krl_store_limit *limit)
 {
 	char text[MESSAGE_BYTES];
@@ -160,14 +183,14 @@ static json_t *item_json(const struct krl_control_agent *agent, struct item *ite
 	const struct krl_rate_limit *says = limit->document ? &limit->document->rate_limit : NULL;
 	json_t *value, *known;
 
-	value = json_pack("{s:s, s:s, s:o, s:o*, s:o*, s:o*, s:I, s:o, s:[o, o], s:o*}", "namespace", limit->ns, "name", limit->name,
+	value = json_pack("{s:s, s:s, s:o, s:o*, s:o*, s:o*, s:I, s:o, s:[o, o, o*], s:o*}", "namespace", limit->ns, "name", limit->name,
 			  "source", source_of(limit), "creationTimestamp", created(limit),
 			  "service", says ? krl_limits_service(says) : NULL, "limit", says ? krl_limits_limit(says) : NULL,
 			  "endpoints", (json_int_t)item->endpoints, "addresses", item->addresses,
-			  "conditions", accepted(item), programmed(agent, item),
+			  "conditions", accepted(item), programmed(agent, item), partial(item),
 			  "spec", says ? krl_limits_spec(says, agent->plan->now_s) : NULL);
 	item->addresses = NULL;
-	known = agent->known ? agent->known(agent->known_ctx, limit->ns, limit->name) : NULL;
+	known = agent->known ? agent->known(agent->ctx, limit->ns, limit->name) : NULL;
 	if (known)
 		json_object_update(value, known);
 	json_decref(known);
@@ -196,6 +219,7 @@ static void items_free(struct item *items, size_t count)
 		json_decref(items[i].addresses);
 		free(items[i].errors);
 		free(items[i].notes);
+		free(items[i].unseen);
 	}
 	free(items);
 }
@@ -203,6 +227,7 @@ static void items_free(struct item *items, size_t count)
 /* What there is to say of each. 0, or -1 without memory. */
 static int gather(const struct krl_control_agent *agent, const struct krl_store_limits *limits, struct item *items)
 {
+	struct finding among = { items, limits->count };
 	size_t i;
 
 	for (i = 0; i < limits->count; i++)
@@ -211,6 +236,8 @@ static int gather(const struct krl_control_agent *agent, const struct krl_store_
 	    (agent->notes && take_lines(limits, items, (const char *const *)agent->notes->lines, agent->notes->count,
 					offsetof(struct item, notes))))
 		return -1;
+	if (agent->unseen)
+		agent->unseen(agent->ctx, on_unseen, &among);
 	return find_endpoints(items, limits->count, agent->plan);
 }
 

@@ -12,7 +12,7 @@
 /* {"items": [{"namespace", "name", "source": "file.yaml:1" or "kubernetes", "creationTimestamp" where it is known,
  * "service", "limit": the targets and limits in few words, "endpoints": how many are here, "addresses": of those,
  * "conditions": [{"type", "status", "reason", "message"}], "spec": krl_limits_spec}]}, sorted by namespace and name.
- * Of one that never was in force there is neither service, limit nor spec; what the source adds goes over what is here. Returns
+ * PartiallyApplied is there only where it holds. Of one that never was in force there is neither service, limit nor spec; what the source adds goes over what is here. Returns
  * a value that the caller releases, or NULL without memory. */
 json_t *krl_limits_json(const struct krl_control_agent *agent);
 

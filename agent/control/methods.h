@@ -9,6 +9,7 @@
 
 #include "agent/datapath/stats.h"
 #include "agent/policy/store.h"
+#include "agent/policy/unseen.h"
 #include "events.h"
 #include "server.h"
 
@@ -26,11 +27,12 @@ struct krl_control_agent {
 	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
 	 * says of it; NULL: nothing. May be NULL. */
 	json_t *(*known)(void *ctx, const char *ns, const char *name);
-	void *known_ctx;
+	krl_unseen_walk unseen;		/* may be NULL */
+	void *ctx;			/* of both */
 };
 
-/* "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats": krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready",
- * "errors": [...]}. */
+/* "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats":
+ * krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready", "errors": [...]}. */
 extern const struct krl_control_method krl_control_agent_methods[];
 
 /* {"items": [{"namespace", "name", "service", "rule", "limit", "maxTokens", "tokensPerFill",

@@ -34,6 +34,9 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 /* Let go; programs, maps and links stay pinned and enforcement goes on. Accepts NULL. */
 void krl_datapath_close(struct krl_datapath *datapath);
 
+/* Is nothing pinned below @bpffs? */
+bool krl_datapath_is_unused(const char *bpffs);
+
 /* Remove every link, program and pin below @options->bpffs; enrolled connections go on, unlimited.
  * Nothing pinned is no error. Returns 0 or -errno with @ret_error set. */
 int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_error *ret_error);
@@ -76,5 +79,10 @@ void krl_responders_close(struct krl_responders *responders);
 typedef void (*krl_datapath_limited_fn)(void *arg, const char *ns, const char *name, uint64_t limited);
 
 void krl_datapath_limited(const struct krl_datapath *datapath, krl_datapath_limited_fn fn, void *arg);
+
+/* As krl_unseen_test, of the struct krl_datapath @ctx: in so many ns before now. */
+#define KRL_DATAPATH_UNSEEN_NS (600 * 1000000000ULL)
+
+bool krl_datapath_unseen(void *ctx, const struct krl_endpoint_key *key);
 
 #endif

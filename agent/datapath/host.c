@@ -216,3 +216,17 @@ int krl_host_check_owner(int fd, const char *bpffs, struct krl_error *ret_error)
 			     "directory with --bpffs",
 			     bpffs);
 }
+
+bool krl_datapath_is_unused(const char *bpffs)
+{
+	DIR *dir = opendir(bpffs);
+	struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT;
+	do
+		entry = readdir(dir);
+	while (entry && entry->d_name[0] == '.');
+	closedir(dir);
+	return !entry;
+}

@@ -85,7 +85,7 @@ int krl_inspect_clock(const char *bpffs, struct krl_inspect_clock *ret);
 struct krl_inspect_endpoint {
 	struct krl_endpoint_key key;
 	__u32 slot;
-	bool unseen;	/* HTTP/2 was spoken there, and some rule looks at what is not read of that */
+	bool unseen;	/* requests over HTTP/2 came there, and some rule looks at what is not read of those */
 };
 
 /* All of them. The caller frees @ret. 0, -ENOMEM, or as krl_inspect_pins. */

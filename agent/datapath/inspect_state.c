@@ -92,7 +92,7 @@ static bool has_unseen(const struct collecting *c, const struct krl_endpoint_key
 	struct krl_policy *found;
 	bool unseen;
 
-	if (!policy || bpf_map_lookup_elem(c->protocols, key, &protocols) || !(protocols.spoken & KRL_SPEAKS_HTTP2))
+	if (!policy || bpf_map_lookup_elem(c->protocols, key, &protocols) || !protocols.unseen_ns)
 		return false;
 	found = malloc(sizeof(*found));
 	unseen = found && !bpf_map_lookup_elem(c->policies, &policy, found) && found->of_head;

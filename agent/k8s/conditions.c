@@ -10,6 +10,7 @@
 static const char *const reasons[] = {
 	[KRL_VERDICT_NONE] = "Pending",
 	[KRL_VERDICT_PROGRAMMED] = "Programmed",
+	[KRL_VERDICT_UNSEEN] = "HTTP2NotMatched",
 	[KRL_VERDICT_NO_ENDPOINTS] = "NoEndpoints",
 	[KRL_VERDICT_SERVICE_NOT_FOUND] = "ServiceNotFound",
 	[KRL_VERDICT_PENDING] = "Pending",
@@ -173,7 +174,7 @@ static json_t *programmed(const struct opinion best[], const json_t *seen, int64
 		krl_make_printable(message);
 		return condition(seen, "Programmed", false, generation, reasons[troubles[i]], message, now_s);
 	}
-	if (best[KRL_VERDICT_PROGRAMMED].node)
+	if (best[KRL_VERDICT_PROGRAMMED].node || best[KRL_VERDICT_UNSEEN].node)
 		return condition(seen, "Programmed", true, generation, reasons[KRL_VERDICT_PROGRAMMED],
 				 "it is in force", now_s);
 	opinion = &best[KRL_VERDICT_SERVICE_NOT_FOUND];
@@ -182,6 +183,22 @@ static json_t *programmed(const struct opinion best[], const json_t *seen, int64
 				 now_s);
 	return condition(seen, "Programmed", false, generation, "Pending",
 			 "no node with an endpoint says that it is in force", now_s);
+}
+
+/* Whether some of what is in force is not for all requests. NULL: it never was so. */
+static json_t *partial(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
+{
+	const struct opinion *opinion = &best[KRL_VERDICT_UNSEEN];
+	char message[2 * KRL_VERDICT_BYTES];
+
+	if (!opinion->node)
+		return krl_status_condition(seen, "PartiallyApplied")
+			       ? condition(seen, "PartiallyApplied", false, generation, "AllMatched",
+					   "rules apply to all requests that came lately", now_s)
+			       : NULL;
+	snprintf(message, sizeof(message), "%s: %s", opinion->node, opinion->message);
+	krl_make_printable(message);
+	return condition(seen, "PartiallyApplied", true, generation, reasons[KRL_VERDICT_UNSEEN], message, now_s);
 }
 
 static json_t *conditions(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
@@ -200,7 +217,7 @@ static json_t *conditions(const struct opinion best[], const json_t *seen, int64
 		accepted = condition(seen, "Accepted", true, generation, "Accepted", "it is valid", now_s);
 		in_force = programmed(best, seen, generation, now_s);
 	}
-	return json_pack("[o, o]", accepted, in_force);
+	return json_pack("[o, o, o*]", accepted, in_force, partial(best, seen, generation, now_s));
 }
 
 json_t *krl_status_make_shared(const struct krl_verdict *verdict, const json_t *seen, const char *node,

@@ -37,6 +37,7 @@ struct krl_plan_endpoint {
 	struct krl_endpoint_key key;
 	__u32 flags;		/* KRL_ENDPOINT_... */
 	__u64 policy;		/* key of one of krl_plan.policies; 0: no rule has selectors or counts LLMTokens */
+	__u64 unseen;		/* a bit for each rule in force that requests over HTTP/2 may pass by, see unseen.h */
 	__u32 rule_count;	/* in force; there may be none for now */
 	__u32 outside_count;	/* behind those, the rules that are outside their schedules */
 	__u32 rules[KRL_MAX_ENDPOINT_RULES];	/* indices into krl_plan.rules */

@@ -7,6 +7,7 @@
 #include "agent/base/vec.h"
 #include "compile_internal.h"
 #include "policy.h"
+#include "unseen.h"
 
 /* The policy of an endpoint with @count @rules. 0 with *ret NULL when no rule is for some alone, else the caller
  * frees it; -ENOMEM; or -ENOSPC with @ret_excess being the first rule that there is no room for. */
@@ -180,8 +181,10 @@ int krl_compiler_add_policies(struct krl_compiler *c)
 	for (i = 0; i < c->plan->endpoint_count; i++) {
 		endpoint = &c->plan->endpoints[i];
 		err = build_policy(c, endpoint->rules, endpoint->rule_count, &policy, &excess, &what);
-		if (!err && policy)
+		if (!err && policy) {
+			endpoint->unseen = krl_unseen_rules(policy, endpoint->rule_count);
 			err = add_policy(c->plan, policy, &endpoint->policy);
+		}
 		if (err)
 			return err;
 	}

@@ -350,7 +350,7 @@ json_t *krl_kubernetes_describe(const struct krl_kubernetes *k, const char *ns, 
 	return krl_statuses_describe(k->statuses, ns, name);
 }
 
-void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk walk, void *ctx)
+void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx)
 {
-	krl_statuses_count(k->statuses, walk, ctx);
+	krl_statuses_count(k->statuses, limited, unseen, ctx);
 }

@@ -51,7 +51,7 @@ void krl_kubernetes_watches(const struct krl_kubernetes *kubernetes, krl_kuberne
 /* What is known of a RateLimit, as krl_statuses_describe() has it. */
 json_t *krl_kubernetes_describe(const struct krl_kubernetes *kubernetes, const char *ns, const char *name);
 
-/* What is limited, as krl_statuses_count() has it. */
-void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk walk, void *ctx);
+/* What is limited and passed by, as krl_statuses_count() has it. */
+void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx);
 
 #endif

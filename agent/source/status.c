@@ -20,6 +20,7 @@ static void entry_free(struct krl_status_entry *e)
 	free(e->ns);
 	free(e->name);
 	free(e->uid);
+	free(e->unseen);
 	json_decref(e->seen);
 	free(e);
 }
@@ -150,11 +151,12 @@ static void on_sample(uv_timer_t *timer)
 		krl_status_sample(s);
 }
 
-void krl_statuses_count(struct krl_statuses *s, krl_limited_walk walk, void *ctx)
+void krl_statuses_count(struct krl_statuses *s, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx)
 {
 	if (!s)
 		return;
-	s->walk = walk;
+	s->walk_limited = limited;
+	s->walk_unseen = unseen;
 	s->walk_ctx = ctx;
 	if (!s->sampler)
 		s->sampler = krl_timer_new(s->loop, s, on_sample, s->every_ms / SAMPLES);

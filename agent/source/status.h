@@ -11,6 +11,7 @@
 #include "agent/k8s/http.h"
 #include "agent/policy/compile.h"
 #include "agent/policy/diag.h"
+#include "agent/policy/unseen.h"
 
 #define KRL_STATUS_EVERY_S 10
 
@@ -44,8 +45,8 @@ int krl_statuses_open(uv_loop_t *loop, struct krl_http *http, const struct krl_s
 /* What is not written yet is not written. Accepts NULL, as those below do. */
 void krl_statuses_close(struct krl_statuses *statuses);
 
-/* Where limited requests are counted: asked several times in every_s, until it is closed. */
-void krl_statuses_count(struct krl_statuses *statuses, krl_limited_walk walk, void *ctx);
+/* Where limited requests are counted, and which rules were passed by: asked several times in every_s, until it is closed. */
+void krl_statuses_count(struct krl_statuses *statuses, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx);
 
 /* The RateLimits, as krl_store_list() and the others have them. True: its generation is another than before. */
 void krl_statuses_list(struct krl_statuses *statuses);

@@ -41,6 +41,7 @@ struct krl_status_entry {
 	struct krl_verdict next;
 	size_t last_endpoint;		/* that counted for it, from 1 */
 	bool asks_pods;			/* ... and whom it is for depends on which pods there are */
+	char *unseen;			/* as krl_unseen_say() has it, of what is in force; NULL: nothing was passed by */
 	/* What is limited: */
 	uint64_t sum;
 	bool limiting;
@@ -64,7 +65,8 @@ struct krl_statuses {
 	unsigned int every_ms;
 	struct krl_status_entry **entries;	/* sorted by namespace and name */
 	size_t count;
-	krl_limited_walk walk;
+	krl_limited_walk walk_limited;
+	krl_unseen_walk walk_unseen;
 	void *walk_ctx;
 	bool counted;			/* what was limited before us is known */
 	uv_timer_t *sampler, *timer;
@@ -107,7 +109,7 @@ void krl_status_cancel(struct krl_statuses *statuses);
 void krl_status_tell(struct krl_statuses *statuses, struct krl_status_entry *entry, enum krl_told kind,
 		     const char *message);
 
-/* Ask what was limited since. */
+/* Ask what was limited since, and passed by. */
 void krl_status_sample(struct krl_statuses *statuses);
 
 /* What the field manager of @node is called; the caller frees it. NULL without memory. */

@@ -104,10 +104,47 @@ static void set(struct krl_verdict *verdict, enum krl_verdict_reason reason, con
 	krl_make_printable(verdict->message);
 }
 
+static void on_unseen(void *arg, const struct krl_plan_rule *rule, const struct krl_endpoint_key *key)
+{
+	struct krl_status_entry *e = krl_status_find(arg, rule->ns, rule->name);
+
+	if (e && !e->unseen)
+		e->unseen = calloc(1, KRL_UNSEEN_BYTES);
+	if (e && e->unseen)
+		krl_unseen_say(e->unseen, rule, key);
+}
+
+/* Of which RateLimits rules were passed by lately. */
+static void look_for_unseen(struct krl_statuses *s)
+{
+	size_t i;
+
+	if (!s->walk_unseen)
+		return;
+	for (i = 0; i < s->count; i++) {
+		free(s->entries[i]->unseen);
+		s->entries[i]->unseen = NULL;
+	}
+	s->walk_unseen(s->walk_ctx, on_unseen, s);
+}
+
+static void set_in_force(struct krl_verdict *verdict, const struct krl_status_entry *e)
+{
+	if (e->unseen)
+		set(verdict, KRL_VERDICT_UNSEEN, e->unseen);
+	else
+		set(verdict, KRL_VERDICT_PROGRAMMED, "it is in force");
+}
+
+static bool is_in_force(const struct krl_verdict *verdict)
+{
+	return verdict->reason == KRL_VERDICT_PROGRAMMED || verdict->reason == KRL_VERDICT_UNSEEN;
+}
+
 /* What nobody complained about. */
 static void conclude(struct krl_status_entry *e, const struct krl_outcome *outcome)
 {
-	bool stays = e->own.reason == KRL_VERDICT_PROGRAMMED && e->own.generation == e->generation;
+	bool stays = is_in_force(&e->own) && e->own.generation == e->generation;
 
 	if (e->next.reason != KRL_VERDICT_NONE)
 		return;
@@ -118,7 +155,7 @@ static void conclude(struct krl_status_entry *e, const struct krl_outcome *outco
 	else if (e->asks_pods && outcome->pods_unread)
 		set(&e->next, KRL_VERDICT_PENDING, outcome->pods_trouble);
 	else if (e->next.endpoints)
-		set(&e->next, KRL_VERDICT_PROGRAMMED, "it is in force");
+		set_in_force(&e->next, e);
 	else if (!outcome->unread)
 		set(&e->next, KRL_VERDICT_NO_ENDPOINTS, "its endpoints are on other nodes");
 }
@@ -146,6 +183,7 @@ void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcom
 		return;
 	take_complaints(s, outcome->errors);
 	take_notes(s, outcome->notes);
+	look_for_unseen(s);
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
 		conclude(e, outcome);
@@ -192,19 +230,24 @@ void krl_status_sample(struct krl_statuses *s)
 	struct krl_status_entry *e;
 	size_t i;
 
-	if (!s->walk)
+	if (!s->walk_limited)
 		return;
 	for (i = 0; i < s->count; i++)
 		s->entries[i]->sum = 0;
-	s->walk(s->walk_ctx, on_limited, s);
+	s->walk_limited(s->walk_ctx, on_limited, s);
+	look_for_unseen(s);
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
 		/* What the agent before saw, it told of. */
 		if (s->counted)
 			follow_limiting(s, e, (int64_t)e->sum > e->own.limited);
-		if ((int64_t)e->sum == e->own.limited)
+		e->next = e->own;
+		e->next.limited = e->sum;
+		if (is_in_force(&e->own))
+			set_in_force(&e->next, e);
+		if (is_same(&e->next, &e->own))
 			continue;
-		e->own.limited = e->sum;
+		e->own = e->next;
 		krl_status_touch(s, e);
 	}
 	s->counted = true;

@@ -9,6 +9,8 @@
 /* Connections to an endpoint that are followed at a time while it is not known what its clients speak. */
 #define KRL_PROTOCOLS_TRIES 4
 
+#define KRL_PROTOCOLS_UNSEEN_NS 1000000000ULL
+
 static __always_inline struct krl_protocols *krl_protocols_of(const struct krl_endpoint_key *key)
 {
 	struct krl_protocols none = {}, *p;
@@ -32,6 +34,22 @@ KRL_GLOBAL int krl_protocols_note(const struct krl_endpoint_key *endpoint, __u32
 	p = krl_protocols_of(&key);
 	if (p && !(p->spoken & spoken))
 		__sync_fetch_and_or(&p->spoken, spoken);
+	return 0;
+}
+
+/* A request over HTTP/2 came that some rule of @endpoint does not apply to. */
+KRL_GLOBAL int krl_protocols_unseen(const struct krl_endpoint_key *endpoint, __u64 now_ns)
+{
+	struct krl_endpoint_key key;
+	struct krl_protocols *p;
+
+	if (!endpoint)
+		return 0;
+	key = *endpoint;
+	p = krl_protocols_of(&key);
+	/* Once a second is enough, and leaves the line of the cache with others. */
+	if (p && (!p->unseen_ns || now_ns - p->unseen_ns > KRL_PROTOCOLS_UNSEEN_NS))
+		p->unseen_ns = now_ns;
 	return 0;
 }
 

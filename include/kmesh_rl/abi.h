@@ -215,6 +215,7 @@ enum {
 struct krl_protocols {
 	__u32 spoken;		/* KRL_SPEAKS_... */
 	__u32 tried;		/* connections that were followed before anything was spoken */
+	__u64 unseen_ns;	/* boot time, to a second, of the last request over HTTP/2 that a rule did not apply to; 0: none */
 };
 
 enum {

@@ -76,6 +76,20 @@ def write(path, offset, data):
     os.close(fd)
 
 
+def write_each(path, offset, data, key_size):
+    """Write @data at @offset of every value of the hash that is pinned at @path."""
+    found = keys(path, key_size)
+    fd = _open(path)
+    value = ctypes.create_string_buffer(_sizes(fd)[1])
+    for each in found:
+        key = ctypes.create_string_buffer(each, key_size)
+        attributes = struct.pack("I4xQQQ", fd, ctypes.addressof(key), ctypes.addressof(value), 0)
+        bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+        value[offset:offset + len(data)] = data
+        bpf(BPF_MAP_UPDATE_ELEM, attributes)
+    os.close(fd)
+
+
 def detach_programs(path, kind):
     """Take the program of @kind (enum bpf_attach_type) off the map of sockets that is pinned at @path."""
     fd = _open(path)

@@ -51,13 +51,13 @@ spec:
 """
 
 
-def endpoint_slice(service_name, port, addresses=("127.0.0.1",), namespace="default", kind="IPv4"):
+def endpoint_slice(service_name, port, addresses=("127.0.0.1",), namespace="default", kind="IPv4", suffix="x7k2p"):
     listed = ", ".join(f'"{address}"' for address in addresses)
     return f"""\
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata:
-  name: {service_name}-x7k2p
+  name: {service_name}-{suffix}
   namespace: {namespace}
   labels: {{kubernetes.io/service-name: {service_name}}}
 addressType: {kind}

@@ -4,7 +4,8 @@
     grpc_peer.py server PORT           says "ready"; its method /test/Echo answers with what it got, /test/Wait after a
                                        line on standard input, /test/Sum with the length of all that a stream brought
     grpc_peer.py calls PORT COUNT      one call after another; a line each: OK, or the name of the status
-    grpc_peer.py retry PORT            two calls, to be retried while the server is unavailable
+    grpc_peer.py retry COUNT PORT...   so many calls, to be retried while a server is unavailable; with several, each the next
+                                       one's turn
     grpc_peer.py wait PORT             a call of /test/Wait underway, then calls of /test/Echo until one is refused, and a
                                        line on standard output; then the first one's status
 """
@@ -48,11 +49,11 @@ def serve(port):
         handler.gate.set()
 
 
-def channel(port, **config):
+def channel(*ports, **config):
     options = [("grpc.enable_http_proxy", 0)]
     if config:
         options.append(("grpc.service_config", json.dumps(config)))
-    return grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
+    return grpc.insecure_channel("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports), options=options)
 
 
 def call(opened, method="/test/Echo"):
@@ -69,11 +70,11 @@ def calls(port, count):
         print(call(opened), flush=True)
 
 
-def retry(port):
-    policy = {"maxAttempts": 5, "initialBackoff": "1s", "maxBackoff": "5s", "backoffMultiplier": 2,
+def retry(count, *ports):
+    policy = {"maxAttempts": 5, "initialBackoff": "0.5s", "maxBackoff": "5s", "backoffMultiplier": 2,
               "retryableStatusCodes": ["UNAVAILABLE"]}
-    opened = channel(port, methodConfig=[{"name": [{}], "retryPolicy": policy}])
-    print(call(opened), call(opened))
+    opened = channel(*ports, loadBalancingConfig=[{"round_robin": {}}], methodConfig=[{"name": [{}], "retryPolicy": policy}])
+    print(*(call(opened) for _ in range(int(count))))
 
 
 def wait(port):

@@ -18,11 +18,15 @@ def checksum(data):
 
 
 def segment(source, target, source_port, target_port, flags=SYN, seq=1, ack=0):
-    """An IPv4 packet, without data."""
-    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    """An IPv4 or IPv6 packet, without data."""
+    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    addresses = socket.inet_pton(family, source) + socket.inet_pton(family, target)
     tcp = struct.pack("!HHIIBBHHH", source_port, target_port, seq, ack, 5 << 4, flags, 65535, 0, 0)
+    # The pseudo header of IPv6 (RFC 8200, 8.1) has wider fields, and the same sum.
     total = checksum(addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp)) + tcp)
     tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
+    if family == socket.AF_INET6:
+        return struct.pack("!IHBB", 6 << 28, len(tcp), socket.IPPROTO_TCP, 64) + addresses + tcp
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, socket.IPPROTO_TCP, 0) + addresses + tcp
 
 
@@ -39,6 +43,6 @@ def silence(address, port):
 
 
 def send(target, *packets):
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for packet in packets:
             raw.sendto(packet, (target, 0))

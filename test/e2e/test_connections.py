@@ -2,14 +2,19 @@
 """Rules that count connections that come in."""
 
 import os
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
+import threading
 
 import isolation
 import syn
+from certificates import Certificates
 from client import equal, expect
 from documents import ratelimit
-from harness import PORT, case, wait_for
+from harness import PORT, Skip, case, case_of_each, need_ipv6, wait_for
 from incoming import RULE, dial, enforce, guarded, limit, links, opened, reached
 
 
@@ -162,17 +167,70 @@ def with_syn_cookies_each_connection_pays_once(env):
     equal(item["totalRequests"] - item["rateLimitedRequests"], 10, "connections let in, as counted")
 
 
-@case
-def a_flood_of_syns_leaves_another_source_its_service(env):
-    server = env.server(host="0.0.0.0")
-    enforce(env, rules=["{name: each, count: Connections, limit: 20/day, clientSelectors:"
-                        " [{sourceCIDR: {value: 127.0.0.0/8, type: Distinct}}]}"])
+def addresses_of_ipv6(network, address):
+    """All of @network are this machine's, as those of 127.0.0.0/8 are, and @address may be bound to."""
+    need_ipv6()
+    if not shutil.which("ip"):
+        raise Skip("ip(8) is missing")
+    subprocess.run(["ip", "-6", "route", "add", "local", network, "dev", "lo"], check=True)
+    subprocess.run(["ip", "address", "add", address, "dev", "lo", "nodad"], check=True)
+
+
+@case_of_each({"IPv4": ("127.0.0.1", "127.0.0.0/8", "127.0.0.5", "127.0.9.{}"),
+               "IPv6": ("::1", "fd00:9::/48", "fd00:9:0:ff::5", "fd00:9:0:{}::9")})
+def a_flood_of_syns_leaves_another_source_its_service(env, addresses):
+    host, network, another, flooding = addresses
+    if ":" in host:
+        addresses_of_ipv6(network, another)
+    server = env.server(host=host)
+    enforce(env, ip=host, rules=["{name: each, count: Connections, limit: 20/day, clientSelectors:"
+                                 f" [{{sourceCIDR: {{value: {network}, type: Distinct}}}}]}}"])
     for burst in range(10):
-        syn.send("127.0.0.1", *(syn.segment(f"127.0.9.{source}", "127.0.0.1", 20000 + burst * 100 + i, PORT)
-                                for source in range(1, 21) for i in range(20)))
-        equal(opened(env, 2, source=("127.0.0.5", 0)), 2, "connections of another source let in")
-    equal(opened(env, 1, source=("127.0.0.5", 0)), 0, "connections above its own limit")
+        syn.send(host, *(syn.segment(flooding.format(source), host, 20000 + burst * 100 + i, PORT)
+                         for source in range(1, 21) for i in range(20)))
+        equal(opened(env, 2, host=host, source=(another, 0)), 2, "connections of another source let in")
+    equal(opened(env, 1, host=host, source=(another, 0)), 0, "connections above its own limit")
     reached(server, 20)
+    item = env.item()
+    equal(item["buckets"], 21, "buckets: of each source")
+    expect(item["rateLimitedRequests"] > 20 * 100, f"{item['rateLimitedRequests']} SYNs of the flood refused")
+
+
+class TlsServer(threading.Thread):
+    """Answers each record with itself, until the case ends."""
+
+    def __init__(self, certs):
+        super().__init__(daemon=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certs.sign("server", "/CN=localhost"))
+        self.listener = socket.create_server(("127.0.0.1", PORT))
+        self.shaken = 0
+        self.start()
+
+    def run(self):
+        while True:
+            sock = self.listener.accept()[0]
+            with self.context.wrap_socket(sock, server_side=True) as conn:
+                self.shaken += 1
+                conn.sendall(conn.recv(4096))
+
+
+@case
+def tls_is_let_in_or_refused_as_any(env):
+    certs = Certificates(env.root)
+    server = TlsServer(certs)
+    context = ssl.create_default_context(cafile=certs.ca)
+    enforce(env, rules=["{name: all, count: Connections, limit: 3/day}"])
+    for number in range(5):
+        sock = dial(env)
+        equal(sock is not None, number < 3, f"connection {number} let in")
+        if sock:
+            with context.wrap_socket(sock, server_hostname="localhost") as conn:
+                conn.sendall(b"hello")
+                equal(conn.recv(4096), b"hello", "what the server says")
+            env.conns.remove(sock)
+    equal(server.shaken, 3, "handshakes")
+    counted(env, 5, 2)
 
 
 @case

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 in cleartext: streams are requests, and a connection over its limit is told so by GOAWAY."""
 
+import re
 import struct
 
 from client import equal, expect, expect_limited, expect_ok, get
@@ -237,6 +238,14 @@ def sources_are_told_apart(env):
     unharmed(env, server, [1, 3] * 2)
 
 
+def passed_by(env, *rules):
+    """The RateLimit says that @rules were; no others."""
+    said = env.tool("describe", "ratelimit", "limit").stdout
+    listed = ", ".join(f"rule {rule} at 127.0.0.1:{PORT}" for rule in rules)
+    expect(re.search(rf"PartiallyApplied +True +HTTP2NotMatched +requests over HTTP/2, .* are not matched by {listed}\n", said),
+           f"describe says so: {said}")
+
+
 HEAD_RULES = [
     "{name: header, limit: 1/day, clientSelectors: [{headers: [{name: x-user, invert: true, value: a}]}]}",
     "{name: path, limit: 1/day, clientSelectors: [{path: {value: /}}]}",
@@ -257,6 +266,7 @@ def rules_on_the_head_do_not_apply(env):
     unharmed(env, server, [1, 3, 5])
     said = env.tool("diagnose", "rate-limit").stdout
     expect("http2_unseen 4: " in said and f", at 127.0.0.1:{PORT} (default/limit); see" in said, f"diagnose says so: {said}")
+    passed_by(env, "header", "path")
 
 
 @case
@@ -272,6 +282,7 @@ def rules_that_count_tokens_do_not_apply(env):
     equal(env.reasons()["http2_unseen"], 3, "requests that a rule did not apply to")
     equal([env.item(rule=rule)["totalRequests"] for rule in ("tokens", "requests")], [0, 3], "requests counted")
     unharmed(env, server, [1, 3])
+    passed_by(env, "tokens")
 
 
 @case

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from client import equal, expect
-from documents import bucket_rule
+from documents import bucket_rule, ratelimit
 from harness import DEADLINE_S, HERE, PORT, Skip, case, wait_for
 
 
@@ -84,8 +84,8 @@ def grpc_peer(*args):
     return [sys.executable, os.path.join(HERE, "grpc_peer.py"), *map(str, args)]
 
 
-def grpc_server(env):
-    process = subprocess.Popen(grpc_peer("server", PORT), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def grpc_server(env, port=PORT):
+    process = subprocess.Popen(grpc_peer("server", port), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     env.processes.append(process)
     expect(process.stdout.readline() == b"ready\n", "the gRPC server did not start")
     return process
@@ -102,10 +102,25 @@ def a_grpc_client_finds_the_server_unavailable(env):
 @case
 def a_grpc_client_retries_as_its_policy_says(env):
     grpc_server(env)
-    env.limit(rules=[bucket_rule(1, 1, "5s")])
-    result = env.run(grpc_peer("retry", PORT))
+    env.limit(rules=[bucket_rule(1, 1, "2s")])
+    result = env.run(grpc_peer("retry", 2, PORT))
     equal(result.stdout.split(), ["OK", "OK"], f"statuses of the calls ({result.stderr[-300:]!r})")
     expect(env.item()["rateLimitedRequests"] > 0, "no call was refused")
+
+
+@case
+def a_grpc_client_retries_elsewhere(env):
+    """Of two servers one is over its limit: what that refuses goes to the other."""
+    for port in (PORT, PORT + 1):
+        grpc_server(env, port)
+    env.write("other.yaml", ratelimit("other", PORT + 1, limit="1000/day"))
+    env.write("limit.yaml", ratelimit("limit", PORT, limit="2/day"))
+    env.agent("limit", "other")
+    result = env.run(grpc_peer("retry", 12, PORT, PORT + 1))
+    equal(result.stdout.split(), ["OK"] * 12, f"statuses of the calls ({result.stderr[-300:]!r})")
+    limited, other = env.item("limit"), env.item("other")
+    equal((limited["totalRequests"] - limited["rateLimitedRequests"], other["totalRequests"]), (2, 10), "calls by server")
+    expect(limited["rateLimitedRequests"] > 0, "no call was refused")
 
 
 @case

@@ -2,14 +2,19 @@
 """What the agent writes to the API server of a RateLimit: its status, and Events."""
 
 import json
+import os
+import struct
 import time
 
+import bpfmap
 from apiserver import refuse
 from client import equal, expect
 from harness import PORT, admitted, case, wait_for
+from http2 import Client
 from kube import NODE, Cluster, endpoint, endpoint_slice, ratelimit, service
 from kube_status import condition, happened, node, second_node, settled, wait_condition, writes
 
+KEY_BYTES = 24    # of struct krl_endpoint_key
 APPLIED = "/apis/kmesh.net/v1alpha1/namespaces/default/ratelimits/limit/status"
 
 
@@ -137,6 +142,30 @@ def kube_status_limited(env):
     equal(began["message"], f"{NODE}: requests are beyond the limit", "message")
     expect(began["lastTimestamp"] > began["firstTimestamp"], "the Event has the times of both")
     wait_for("7 limited", lambda: cluster.api.status()["limited"] == 7)
+
+
+@case
+def kube_status_partially_applied(env):
+    """Once a request over HTTP/2 has come that a rule does not apply to; over when none came for long."""
+    cluster = Cluster(env)
+    selector = [{"headers": [{"name": "x-user", "value": "a"}]}]
+    programmed(cluster, rules=[{"name": "head", "limit": "3/day", "clientSelectors": selector},
+                               {"name": "rest", "limit": "9/day"}])
+    env.server("strict", program="http2_server")
+    equal(condition(cluster, "PartiallyApplied"), {}, "before")
+    Client(env.connect()).ask(1)
+    says = ("requests over HTTP/2, of which the head is not read, are not matched by rule head at "
+            f"127.0.0.1:{PORT}")
+    found = wait_condition(cluster, "PartiallyApplied", "True", "HTTP2NotMatched")
+    equal(found["message"], f"{NODE}: {says}", "message")
+    equal([node(cluster)[key] for key in ("reason", "message")], ["HTTP2NotMatched", says], "of the node")
+    equal([condition(cluster, kind)["status"] for kind in ("Accepted", "Programmed")], ["True", "True"], "of all else")
+    expect(says in env.tool("describe", "ratelimit", "limit").stdout, "describe says so")
+    # Somebody has waited for longer than an agent remembers.
+    bpfmap.write_each(os.path.join(env.bpffs, "krl_protocols"), 8, struct.pack("Q", 1), KEY_BYTES)
+    wait_condition(cluster, "PartiallyApplied", "False", "AllMatched")
+    equal(node(cluster)["reason"], "Programmed", "of the node")
+    expect("PartiallyApplied" not in env.tool("describe", "ratelimit", "limit").stdout, "describe says so no more")
 
 
 @case

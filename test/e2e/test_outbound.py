@@ -16,7 +16,7 @@ import foreign
 import isolation
 from client import equal, expect, expect_limited, expect_ok, get
 from documents import bucket_rule, endpoint_slice, ratelimit, several
-from harness import DEADLINE_S, PORT, Skip, case, wait_for
+from harness import DEADLINE_S, PORT, Skip, case, need_ipv6, wait_for
 
 LOOPBACK = "127.0.0.1"
 MAPPED = "::ffff:127.0.0.1"
@@ -394,14 +394,20 @@ def what_another_program_refuses_takes_nothing(env):
         os.rmdir(inner)
 
 
-SERVICE_IP = "10.96.0.10"
-ENDPOINT_IP = "10.0.0.2"
+SERVICE_IPS = ("10.96.0.10", "fd00:96::10")
+ENDPOINT_IPS = ("10.0.0.2", "fd00::2")
 
 TRANSLATION = f"""\
 table ip service {{
     chain out {{
         type nat hook output priority -100
-        ip daddr {SERVICE_IP} tcp dport 80 dnat to {ENDPOINT_IP}:{PORT}
+        ip daddr {SERVICE_IPS[0]} tcp dport 80 dnat to {ENDPOINT_IPS[0]}:{PORT}
+    }}
+}}
+table ip6 service {{
+    chain out {{
+        type nat hook output priority -100
+        ip6 daddr {SERVICE_IPS[1]} tcp dport 80 dnat to [{ENDPOINT_IPS[1]}]:{PORT}
     }}
 }}
 """
@@ -412,7 +418,7 @@ def ip_command(*args):
 
 
 def service_over_veth(env):
-    """A service address of this namespace whose connections are translated to a server in another."""
+    """Service addresses of this namespace whose connections are translated to a server in another."""
     nft = "/usr/sbin/nft"
     if not os.path.exists(nft):
         raise Skip("nft is not installed")
@@ -420,16 +426,19 @@ def service_over_veth(env):
     env.processes.append(holder)
     ip_command("link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(holder.pid))
     ip_command("address", "add", "10.0.0.1/24", "dev", "here")
+    ip_command("address", "add", "fd00::1/64", "dev", "here", "nodad")
     ip_command("link", "set", "here", "up")
-    ip_command("route", "add", "10.96.0.0/16", "via", ENDPOINT_IP)
+    ip_command("route", "add", "10.96.0.0/16", "via", ENDPOINT_IPS[0])
+    ip_command("route", "add", "fd00:96::/64", "via", ENDPOINT_IPS[1])
     env.publish(os.path.join(env.root, "nat"), TRANSLATION)
     done = env.run([nft, "-f", os.path.join(env.root, "nat")])
     if done.returncode:
         raise Skip(f"no NAT: {done.stderr.strip().splitlines()[0]}")
     with isolation.Inside(holder.pid):
-        ip_command("address", "add", f"{ENDPOINT_IP}/24", "dev", "there")
+        ip_command("address", "add", f"{ENDPOINT_IPS[0]}/24", "dev", "there")
+        ip_command("address", "add", f"{ENDPOINT_IPS[1]}/64", "dev", "there", "nodad")
         ip_command("link", "set", "there", "up")
-        return listener(ENDPOINT_IP)
+        return listener("::", dualstack_ipv6=True)
 
 
 SERVICE = f"""\
@@ -437,7 +446,8 @@ apiVersion: v1
 kind: Service
 metadata: {{name: web, namespace: default}}
 spec:
-  clusterIP: {SERVICE_IP}
+  clusterIP: {SERVICE_IPS[0]}
+  clusterIPs: ["{SERVICE_IPS[0]}", "{SERVICE_IPS[1]}"]
   ports:
     - {{name: http, protocol: TCP, port: 80, targetPort: {PORT}}}
 """
@@ -456,9 +466,13 @@ spec:
 
 @case
 def a_service_address_is_limited_as_it_was_dialled(env):
+    need_ipv6()
     with service_over_veth(env):
-        env.write("limit.yaml", several(OF_SERVICE, SERVICE, endpoint_slice("web", PORT, (ENDPOINT_IP,))))
+        slices = [endpoint_slice("web", PORT, (ip,), kind=kind, suffix=kind.lower())
+                  for ip, kind in zip(ENDPOINT_IPS, ("IPv4", "IPv6"))]
+        env.write("limit.yaml", several(OF_SERVICE, SERVICE, *slices))
         env.agent("limit")
-        is_ten(outcomes(12, SERVICE_IP, 80))
-        is_ten(outcomes(12, ENDPOINT_IP, PORT))
-        equal(env.buckets()["total"], 2, "buckets: of the service address, and of the endpoint")
+        for service_ip, endpoint_ip in zip(SERVICE_IPS, ENDPOINT_IPS):
+            is_ten(outcomes(12, service_ip, 80))
+            is_ten(outcomes(12, endpoint_ip, PORT))
+        equal(env.buckets()["total"], 4, "buckets: of the service's addresses, and of the endpoint's")

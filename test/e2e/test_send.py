@@ -10,13 +10,15 @@ import struct
 import subprocess
 
 import bpfmap
+import isolation
 from client import equal, expect, expect_limited, expect_ok, get, post, post_chunked
 from documents import ratelimit
-from harness import PORT, Skip, case, need_ipv6, wait_for
+from harness import PORT, Skip, case, case_of_each, need_ipv6, wait_for
 from ten import on_fifteen_connections, on_one_connection
 from user_agents import request, with_all
 
 OUT = ("direction: Outbound",)
+HOSTS = ("127.0.0.1", "::1")
 
 
 @case
@@ -266,27 +268,62 @@ def open_connections_are_taken_in_and_let_go(env):
 
 
 @case
-def what_was_dialled_counts_behind_nat(env):
+def those_in_mid_request_are_judged_from_the_next_on(env):
+    """Over both families, and in another network namespace at the same addresses: what was underway is not counted."""
+    need_ipv6()
+    servers = [env.server(host="::", dual=True, new_network=new) for new in (False, True)]
+    request = post("/underway", os.urandom(100000))
+    half = len(request) // 2
+    conns = [env.connect(host=host) for host in HOSTS]
+    with isolation.Inside(servers[1].pid):
+        conns += [env.connect(host=host) for host in HOSTS]
+    for conn in conns:
+        expect_ok(conn.ask(get()))
+        conn.send_segment(request[:half])
+    agent = env.agent()
+    for host in HOSTS:
+        env.write(f"{host}.yaml", ratelimit(f"of-{host.count(':')}", PORT, ip=host, limit="1/day", spec=OUT))
+    wait_for("the rules in force", lambda: len(env.stats()) == len(HOSTS))
+    wait_for("taken in", lambda: len(senders(env)) == len(conns))
+    for conn in conns:
+        conn.send(request[half:])
+        expect_ok(conn.response(), "/underway", "the request from before the rule")
+    equal([item["totalRequests"] for item in env.stats()], [0, 0], "requests counted")
+    for conn in conns:
+        expect_ok(conn.ask(get("/next")), "/next")
+        expect_limited(conn.ask(get("/over")), 1, "1 per 1 day")
+    equal(env.buckets()["total"], len(conns), "buckets: of each address in each namespace")
+    equal(agent.process.poll(), None, "exit status of the agent")
+
+
+NAT = """table {family} krl_test {{
+    chain out {{
+        type nat hook output priority -100
+        {family} daddr {dialled} tcp dport 80 dnat to {server}:{port}
+    }}
+}}
+"""
+
+
+@case_of_each({"IPv4": ("ip", "10.9.8.7", "127.0.0.1"), "IPv6": ("ip6", "fd00:9::7", "::1")})
+def what_was_dialled_counts_behind_nat(env, addresses):
+    family, dialled, server = addresses
     nft = shutil.which("nft")
     if not nft:
         raise Skip("nft is not installed")
-    env.server()
-    rules = f"""table ip krl_test {{
-        chain out {{
-            type nat hook output priority -100
-            ip daddr 10.9.8.7 tcp dport 80 dnat to 127.0.0.1:{PORT}
-        }}
-    }}
-"""
-    subprocess.run(["ip", "address", "add", "10.9.8.7/32", "dev", "lo"], check=True)
+    if family == "ip6":
+        need_ipv6()
+    env.server(host=server)
+    rules = NAT.format(family=family, dialled=dialled, server=f"[{server}]" if ":" in server else server, port=PORT)
+    subprocess.run(["ip", "address", "add", dialled, "dev", "lo", *(["nodad"] if family == "ip6" else [])], check=True)
     if subprocess.run([nft, "-f", "-"], input=rules, text=True, capture_output=True, check=False).returncode:
         raise Skip("this kernel has no destination NAT by nft")
-    env.limit(80, ip="10.9.8.7", limit="2/day", spec=OUT)
-    conn = env.connect(80, "10.9.8.7")
+    env.limit(80, ip=dialled, limit="2/day", spec=OUT)
+    conn = env.connect(80, dialled)
     for _ in range(2):
         expect_ok(conn.ask(get()))
     expect_limited(conn.ask(get()), 2, "2 per 1 day")
-    expect_ok(env.connect().ask(get()))
+    expect_ok(env.connect(host=server).ask(get()))
 
 
 @case

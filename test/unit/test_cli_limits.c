@@ -56,11 +56,21 @@ static json_t *known(void *ctx, const char *ns, const char *name)
 	return strcmp(name, ctx) ? NULL : json_pack("{s:[{s:s}]}", "events", "reason", "LimitingStarted");
 }
 
+static bool spoken;
+
+static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
+{
+	size_t i;
+
+	for (i = 0; spoken && i < seen.plan.endpoint_count; i++)
+		fn(arg, &seen.plan.rules[seen.plan.endpoints[i].rules[0]], &seen.plan.endpoints[i].key);
+}
+
 static json_t *told(void)
 {
 	struct krl_control_agent agent = { .ready = true, .errors = (const char *const *)seen.errors.lines,
 					   .error_count = seen.errors.count, .notes = &seen.notes, .store = seen.store,
-					   .plan = &seen.plan, .known = known, .known_ctx = "two" };
+					   .plan = &seen.plan, .known = known, .unseen = walk_unseen, .ctx = "two" };
 	json_t *limits = krl_limits_json(&agent);
 
 	assert_non_null(limits);
@@ -132,6 +142,25 @@ static void what_was_good_stays_and_says_that_it_is_refused(void **state)
 	json_decref(limits);
 }
 
+static void what_http2_passes_by_is_a_condition_more(void **state)
+{
+	json_t *limits;
+
+	put(HEAD "metadata: {name: one}\nspec: {endpoints: [{ip: 10.0.0.1, port: 80}], rules: [{name: r, limit: 1/second}]}\n"
+	    "---\n" HEAD "metadata: {name: two}\nspec: {endpoints: [{ip: 10.0.0.1, port: 81}], rules: [{name: q, limit: 1/second}]}\n");
+	limits = told();
+	assert_int_equal(json_array_size(json_object_get(item(limits, 0), "conditions")), 2);
+	json_decref(limits);
+	spoken = true;
+	limits = told();
+	spoken = false;
+	assert_string_equal(condition(item(limits, 0), 1), "True Programmed it is in force");
+	assert_string_equal(condition(item(limits, 0), 2), "True HTTP2NotMatched requests over HTTP/2, of which the head is not "
+							   "read, are not matched by rule r at 10.0.0.1:80");
+	assert_non_null(strstr(condition(item(limits, 1), 2), "by rule q at 10.0.0.1:81"));
+	json_decref(limits);
+}
+
 static void the_spec_is_told_in_words(void **state)
 {
 	json_t *limits, *spec, *rule;
@@ -194,6 +223,10 @@ static void what_only_the_kernel_knows_is_shown_too(void **state)
 				  "namespace", "a", "name", "y", "service", "web", "spec", "conditions",
 				  "type", "Accepted", "status", "True", "reason", "Accepted", "message", "",
 				  "type", "Programmed", "status", "False", "reason", "NoEndpoints", "message", "elsewhere");
+	json_t *partial = json_pack("{s:[{s:s, s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}, {s:s, s:s, s:s}]}]}", "items",
+				    "namespace", "a", "name", "y", "conditions", "type", "Accepted", "status", "True", "reason",
+				    "Accepted", "type", "Programmed", "status", "True", "reason", "Programmed", "type",
+				    "PartiallyApplied", "status", "Maybe", "reason", "HTTP2NotMatched");
 	json_t *all = krl_limits_join(agent, stats, NULL, NULL), *one;
 
 	assert_int_equal(json_array_size(json_object_get(all, "items")), 2);
@@ -205,6 +238,11 @@ static void what_only_the_kernel_knows_is_shown_too(void **state)
 	assert_int_equal(json_integer_value(json_object_get(item(all, 1), "limitedRequests")), 3);
 	one = krl_limits_join(agent, stats, "a", "x");
 	assert_int_equal(json_array_size(json_object_get(one, "items")), 0);
+	json_decref(one);
+	one = krl_limits_join(partial, stats, "a", "y");
+	assert_string_equal(text(item(one, 0), "programmed"), "True");
+	assert_string_equal(text(item(one, 0), "reason"), "HTTP2NotMatched");
+	json_decref(partial);
 	json_decref(one);
 	json_decref(all);
 	json_decref(agent);
@@ -234,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_limit_has_its_own_complaints, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_good_stays_and_says_that_it_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_http2_passes_by_is_a_condition_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_spec_is_told_in_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_lists_are_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(pods_are_told_in_words, setup, teardown),

@@ -169,6 +169,41 @@ static void without_endpoints_nothing_is_in_force(void **state)
 	      "True Accepted since " NOW_TEXT ": it is valid", "True Programmed since " NOW_TEXT ": it is in force", 1);
 }
 
+/* PartiallyApplied, "": it is not there. */
+static void check_partial(const struct krl_verdict *verdict, const char *seen, const char *partial)
+{
+	json_t *shared = shared_of(verdict, seen);
+
+	if (*partial)
+		check_condition(shared, "PartiallyApplied", partial);
+	else
+		assert_null(krl_status_condition(shared, "PartiallyApplied"));
+	json_decref(shared);
+}
+
+static void what_http2_passes_by_is_in_force_and_told(void **state)
+{
+	struct krl_verdict unseen = { .reason = KRL_VERDICT_UNSEEN, .generation = 2, .endpoints = 1, .limited = 3,
+				      .message = "of b" };
+	const char *of_a = "{'nodes': [{'node': 'node-a', 'reason': 'HTTP2NotMatched', 'message': 'of a', "
+			   "'observedGeneration': 2}]}";
+	const char *was = "{'conditions': [{'type': 'PartiallyApplied', 'status': 'True', 'lastTransitionTime': '" BEFORE "'}]}";
+	json_t *entry = krl_status_make_node(&unseen, "node-b");
+
+	check(&unseen, "{}", "True Accepted since " NOW_TEXT ": it is valid",
+	      "True Programmed since " NOW_TEXT ": it is in force", 3);
+	check_partial(&unseen, "{}", "True HTTP2NotMatched since " NOW_TEXT ": node-b: of b");
+	check_partial(&unseen, of_a, "True HTTP2NotMatched since " NOW_TEXT ": node-a: of a");
+	check_partial(&in_force, of_a, "True HTTP2NotMatched since " NOW_TEXT ": node-a: of a");
+	check_partial(&unseen, was, "True HTTP2NotMatched since " BEFORE ": node-b: of b");
+	check_partial(&in_force, was, "False AllMatched since " NOW_TEXT ": rules apply to all requests that came lately");
+	check_partial(&in_force, "{'conditions': [{'type': 'PartiallyApplied', 'status': 'False', 'lastTransitionTime': '" BEFORE "'}]}",
+		      "False AllMatched since " BEFORE ": rules apply to all requests that came lately");
+	check_partial(&in_force, "{}", "");
+	assert_string_equal(krl_status_text(entry, "reason"), "HTTP2NotMatched");
+	json_decref(entry);
+}
+
 /* Two agents that see the same entries say the same, whatever they think themselves. */
 static void agents_come_to_the_same(void **state)
 {
@@ -294,6 +329,7 @@ int main(void)
 		cmocka_unit_test(what_was_said_of_another_generation_is_over),
 		cmocka_unit_test(a_node_that_cannot_is_named),
 		cmocka_unit_test(without_endpoints_nothing_is_in_force),
+		cmocka_unit_test(what_http2_passes_by_is_in_force_and_told),
 		cmocka_unit_test(agents_come_to_the_same),
 		cmocka_unit_test(others_may_say_more),
 		cmocka_unit_test(a_node_speaks_where_it_has_a_part),

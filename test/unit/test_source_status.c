@@ -140,6 +140,56 @@ static void nothing_is_said_while_services_are_unread(void **state)
 	check("a", KRL_VERDICT_NO_ENDPOINTS, 1, 0, "its endpoints are on other nodes");
 }
 
+static bool is_spoken;
+
+static void walk_limited(void *ctx, krl_limited_fn fn, void *arg)
+{
+	fn(arg, "default", "a", 7);
+}
+
+static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
+{
+	static const struct krl_endpoint_key key = { .addr = { [10] = 0xff, 0xff, 10, 0, 0, 1 }, .port = 80 };
+
+	if (is_spoken)
+		fn(arg, &rules[0], &key);
+}
+
+static void what_http2_passes_by_is_looked_for_again_and_again(void **state)
+{
+	static const char says[] = "requests over HTTP/2, of which the head is not read, are not matched by rule r at 10.0.0.1:80";
+
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	put("a", 1, "1");
+	put("b", 1, "2");
+	place(0, "a", 1);
+	place(1, "b", 1);
+	strcpy(rules[0].rule, "r");
+	is_spoken = true;
+	judge(0, false);
+	check("a", KRL_VERDICT_UNSEEN, 1, 1, says);
+	check("b", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+	judge(-ENOTSUP, false);
+	check("a", KRL_VERDICT_UNSEEN, 1, 1, says);
+	is_spoken = false;
+	krl_status_find(statuses, "default", "a")->dirty = false;
+	krl_status_sample(statuses);
+	check("a", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+	assert_true(krl_status_find(statuses, "default", "a")->dirty);
+	assert_int_equal(verdict("a")->limited, 7);
+	krl_status_find(statuses, "default", "a")->dirty = false;
+	krl_status_sample(statuses);
+	assert_false(krl_status_find(statuses, "default", "a")->dirty);
+	is_spoken = true;
+	krl_status_sample(statuses);
+	check("a", KRL_VERDICT_UNSEEN, 1, 1, says);
+	/* What is refused is not said to be in force in part. */
+	krl_diags_add(&errors, "RateLimit default/a", 0, 0, "no");
+	judge(0, false);
+	krl_status_sample(statuses);
+	check("a", KRL_VERDICT_INVALID, 1, 1, "no");
+}
+
 static void what_is_older_is_passed_over(void **state)
 {
 	put("a", 1, "10");
@@ -180,6 +230,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(complaints_find_their_object, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kernel_that_fails_is_no_fault_of_what_is_in_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_said_while_services_are_unread, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_http2_passes_by_is_looked_for_again_and_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_older_is_passed_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_says_what_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_that_are_no_paths_are_left_out, setup, teardown),

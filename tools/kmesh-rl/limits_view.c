@@ -105,9 +105,11 @@ static void take_conditions(json_t *item)
 
 	json_array_foreach(json_object_get(item, "conditions"), i, condition) {
 		type = text_of(condition, "type");
-		json_object_set(item, strcmp(type, "Accepted") ? "programmed" : "accepted",
-				json_object_get(condition, "status"));
-		/* Of the first that does not hold. */
+		if (!strcmp(type, "Accepted"))
+			json_object_set(item, "accepted", json_object_get(condition, "status"));
+		else if (!strcmp(type, "Programmed"))
+			json_object_set(item, "programmed", json_object_get(condition, "status"));
+		/* Of the first that does not hold, or of what does in part. */
 		if (i && strcmp(text_of(item, "accepted"), "True"))
 			continue;
 		json_object_set(item, "reason", json_object_get(condition, "reason"));
