@@ -22,7 +22,11 @@ void krl_decode_service_name(struct krl_reader *reader, yaml_node_t *node, void 
 	struct krl_target_reader *t = out;
 
 	t->service = true;
-	krl_reader_string(reader, node, sizeof(t->target->service), t->target->service);
+	if (!krl_reader_string(reader, node, sizeof(t->target->service), t->target->service))
+		return;
+	/* No Service is called so, and a limit on it would limit nobody. */
+	if (strchr(t->target->service, ':'))
+		krl_reader_error(reader, node, "a service has no : in its name, port says which of its ports");
 }
 
 /* A DNS label (RFC 1123, 2.1), which names of ports are (kubernetes.io, "Service", Port definitions). */

@@ -122,6 +122,10 @@ static void targets_that_are_none(void **state)
 		{ HEAD "spec: {services: [{name: a}]}\n", "4:19: spec.services[0]: rules is missing" },
 		{ HEAD "spec: {services: [{rules: [{limit: 1/day}]}]}\n", "4:19: spec.services[0]: name is missing" },
 		{ HEAD "spec: {services: []}\n", "4:18: spec.services: expected at least one service" },
+		{ SPEC "service: a:80\n",
+		  "6:12: spec.service: a service has no : in its name, port says which of its ports" },
+		{ HEAD "spec: {services: [{name: a:80, rules: [{limit: 1/day}]}]}\n",
+		  "4:26: spec.services[0].name: a service has no : in its name, port says which of its ports" },
 		{ HEAD "spec:\n  services: [{name: a, rules: [{limit: 1/day}]}, {name: a, rules: [{limit: 1/day}]}]\n",
 		  "5:50: spec.services[1]: the service a is in services[0] already" },
 		{ HEAD "spec:\n  services:\n    - {name: a, port: 80, rules: [{limit: 1/day}]}\n"

@@ -200,7 +200,7 @@ static json_t *read_workload(struct krl_conversion *c, yaml_node_t *spec)
 		return krl_convert_targets(c, spec);
 	services = json_array();
 	len = krl_convert_enter(c, "workloadSelector");
-	if (app && krl_node_text(app) && *krl_node_text(app) && strlen(krl_node_text(app)) < 64 &&
+	if (app && krl_node_text(app) && *krl_node_text(app) && strlen(krl_node_text(app)) < 64 && !strchr(krl_node_text(app), ':') &&
 	    labels->data.mapping.pairs.top - labels->data.mapping.pairs.start == 1) {
 		krl_convert_push(c, services, json_string(krl_node_text(app)));
 		krl_convert_note(c, selector,

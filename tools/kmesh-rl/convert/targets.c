@@ -21,7 +21,7 @@ static bool is_name(const yaml_node_t *node)
 {
 	const char *text = node ? krl_node_text(node) : NULL;
 
-	return text && *text && strlen(text) <= MAX_NAME;
+	return text && *text && strlen(text) <= MAX_NAME && !strchr(text, ':');
 }
 
 static bool is_service(const yaml_node_t *group, const yaml_node_t *kind)
