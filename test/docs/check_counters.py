@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics, alerts and counted reasons."""
 
+import glob
+import os
 import re
 
 from checks import check, differ
@@ -28,6 +30,23 @@ def metrics_and_their_types(tree):
     for name, (row, kind) in rows.items():
         if name in known and kind != known[name]:
             yield f"{page.at(row.line)}: {name} is a {known[name]}"
+
+
+@check
+def labels_of_metrics(tree):
+    """Not metric by metric, but each name."""
+    page = tree.pages["docs/metrics.md"]
+    told = dict.fromkeys(re.findall(r"`([a-z]+)`", next(line for line in page.lines if line.startswith("With the labels"))),
+                         page.name)
+    for table in page.tables:
+        if table.header[0] == "metric" and len(table.header) > 3:
+            for row in table.rows:
+                for part in re.sub(r"\([^)]*\)", "", row.cells[2]).split(";"):
+                    told.update(dict.fromkeys(spans(part.split(":")[0]), page.at(row.line)))
+    known = set()
+    for path in glob.glob(os.path.join(tree.top, "agent", "metrics", "*.c")):
+        known |= tree.strings(os.path.relpath(path, tree.top), r'\{ "([a-z_]+)", (?!used->)')
+    yield from differ(told, known, page.name, "agent/metrics")
 
 
 @check
@@ -81,3 +100,11 @@ def what_symptoms_show(tree):
                 yield f"{page.at(number)}: there is no {name}"
         if not named:
             yield f"{page.name}: names nothing behind {before}"
+
+
+@check
+def fields_of_events(tree):
+    page, source = tree.pages["docs/events.md"], "agent/control/events.c"
+    table = next(table for table in page.tables if table.header[0] == "field")
+    yield from differ({name: page.at(row.line) for row in table.rows for name in spans(row.cells[0])},
+                      tree.strings(source, r'^\t{3} "([a-zA-Z]+)", '), page.name, source)
