@@ -106,3 +106,16 @@ def messages_of_the_log(tree):
         for message in tree.strings(path, r'\b(?:krl_log_[a-z]+\(|(?:krl_log|log_lines)\([^,]*,)((?:[^",;]|"[^"]*")*),'):
             known |= set(re.findall(r'"([^"]*)"', message))
     yield from differ(told, known, page.name, "what the agent logs")
+
+
+@check
+def columns_of_tables(tree):
+    """Each title that a table of kmesh-rl may have."""
+    text, seen = "\n".join(tree.pages["docs/cli.md"].lines), set()
+    for path in glob.glob(os.path.join(tree.top, "tools", "kmesh-rl", "*.c")):
+        seen |= tree.strings(os.path.relpath(path, tree.top), r'\{ "([A-Z][A-Z/-]*)", *"[a-zA-Z]*", *KRL_COLUMN')
+    if not seen:
+        yield "tools/kmesh-rl: no columns are found"
+    for title in sorted(seen):
+        if not re.search(rf"\b{title}\b", text):
+            yield f"docs/cli.md: the column {title} is not told"
