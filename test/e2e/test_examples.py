@@ -3,15 +3,19 @@
 says."""
 
 import os
+import re
 import shutil
+import time
 
 from client import equal, expect, get
 from documents import endpoint_slice
-from harness import HERE, Skip, case
-from incoming import dial, guarded
+from harness import HERE, PORT, Skip, case, wait_for
+from incoming import dial, guarded, opened
 from models import Models, ask, asked, headers
+from nginx import start_nginx
 
-TOP = os.path.join(os.path.dirname(os.path.dirname(HERE)), "deploy", "examples")
+PROJECT = os.path.dirname(os.path.dirname(HERE))
+TOP = os.path.join(PROJECT, "deploy", "examples")
 
 # Of each file: its RateLimits, and where its service is.
 FILES = {"per-ip": (["api-per-ip"], "shop", "api", 8001),
@@ -118,3 +122,41 @@ def examples_limit_connections_and_tokens(env):
     equal(request("alice", model="qwen"), 200, "of another model")
     equal(request("bob", stream=True, include_usage=False), 400, "of a stream without usage")
     equal((models.of("gpt-4")["requests"], models.of("gpt-4")["output"]), (4, 1200), "what was answered")
+
+
+def shown(language, having):
+    """The block of docs/migration.md in this language that has this in it."""
+    path = os.path.join(PROJECT, "docs", "migration.md")
+    if not os.path.exists(path):
+        raise Skip("docs is not here")
+    with open(path, encoding="utf-8") as file:
+        blocks = re.findall(rf"```{language}\n(.*?)```", file.read(), re.DOTALL)
+    found = [block for block in blocks if having in block]
+    equal(len(found), 1, f"blocks of {language} with {having}")
+    return found[0]
+
+
+@case
+def nginx_limits_and_what_they_become(env):
+    """The configuration of the migration page, and beside it a server without limits under the RateLimit of that page: both
+    let the same through. What is said to differ does."""
+    limits = shown("nginx", "limit_req_zone")
+    server = re.sub(r"^ *limit_.*\n", "", limits, flags=re.MULTILINE).replace(str(PORT), str(PORT + 1))
+    start_nginx(env, limits + server, PORT)
+    env.write("limit.yaml", shown("yaml", "maxTokens: 21").replace(str(PORT), str(PORT + 1)))
+    env.agent("api")
+    guarded(env)
+
+    def passed(port):
+        conn, began = env.connect(port), time.monotonic()
+        found = [conn.ask(get("/api/x")).status for _ in range(40)]
+        expect(set(found) <= {404, 503}, f"statuses {set(found)} at port {port}")
+        conn.close()
+        return found.count(404), int((time.monotonic() - began) * 10) + 1
+
+    for port in (PORT, PORT + 1):
+        count, came_back = passed(port)
+        expect(21 <= count <= 21 + came_back, f"{count} of 40 passed at port {port}, where {came_back} may have come back")
+    wait_for("no connection is open", lambda: env.tokens("api", "connections") == 10)
+    equal(opened(env, 12, port=PORT), 12, "idle connections to nginx")
+    equal(opened(env, 12, port=PORT + 1), 10, "idle connections, all of which count here")
