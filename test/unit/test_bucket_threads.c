@@ -27,7 +27,8 @@ struct hammer {
 	_Atomic int started;
 	void *(*taker)(void *taker);
 	void (*meanwhile)(struct hammer *h);
-	uint64_t added, resets;
+	uint64_t resets;
+	_Atomic uint64_t added;
 };
 
 struct taker {
@@ -155,6 +156,21 @@ static void what_is_given_back_is_admitted_once(void **state)
 	assert_true((int64_t)admitted + h.b.tokens <= TAKES);
 }
 
+/* The second half waits until a reset has added something to what the first left empty. */
+static void *take_beside_resets(void *arg)
+{
+	struct taker *t = arg;
+	int i;
+
+	begin_together(t->h);
+	for (i = 0; i < TAKES; i++) {
+		while (i == TAKES / 2 && !t->h->added)
+			sched_yield();
+		take_once(t);
+	}
+	return NULL;
+}
+
 /* Reset again and again, by a clock that stands still. */
 static void reset_all_the_time(struct hammer *h)
 {
@@ -174,6 +190,7 @@ static void resets_add_what_they_say_and_at_most_max_each(void **state)
 	struct hammer h = new_hammer((struct krl_settings){ 100, 7, INT64_MAX });
 	uint64_t admitted;
 
+	h.taker = take_beside_resets;
 	h.meanwhile = reset_all_the_time;
 	admitted = hammer(&h, 1, NULL);
 	assert_true(admitted > 100);
