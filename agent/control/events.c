@@ -120,7 +120,7 @@ static json_t *item_json(struct krl_events *events, const struct krl_reported *r
 			 "client", out ? local : remote,
 			 "endpoint", out ? remote : local,
 			 "method", has_line ? line.method : NULL,
-			 "path", has_line ? line.path : NULL,
+			 "path", has_line && !(r->flags & KRL_REPORT_HIDES_PATH) ? line.path : NULL,
 			 "descriptor", descriptor_json(reported),
 			 "model", r->model_len ? text_json(r->model, strnlen(r->model, sizeof(r->model))) : NULL,
 			 "needed", (json_int_t)r->needed,
