@@ -124,6 +124,8 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
 		return err;
 	}
+	if (done.values_hidden)
+		krl_events_forget(a->events);
 	krl_plan_clear(&a->applied);
 	a->applied = *plan;
 	a->applied.before = NULL;

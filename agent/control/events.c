@@ -120,7 +120,7 @@ static json_t *item_json(struct krl_events *events, const struct krl_reported *r
 			 "client", out ? local : remote,
 			 "endpoint", out ? remote : local,
 			 "method", has_line ? line.method : NULL,
-			 "path", has_line ? line.path : NULL,
+			 "path", has_line && !(r->flags & KRL_REPORT_HIDES_PATH) ? line.path : NULL,
 			 "descriptor", descriptor_json(reported),
 			 "model", r->model_len ? text_json(r->model, strnlen(r->model, sizeof(r->model))) : NULL,
 			 "needed", (json_int_t)r->needed,
@@ -152,14 +152,21 @@ int krl_events_open(uv_loop_t *loop, struct krl_events **ret)
 
 void krl_events_close(struct krl_events *events)
 {
-	size_t i;
-
 	if (!events)
 		return;
 	krl_events_log_close(events->log);
-	for (i = 0; i < KRL_EVENTS_KEPT; i++)
-		json_decref(events->items[i]);
+	krl_events_forget(events);
 	free(events);
+}
+
+void krl_events_forget(struct krl_events *events)
+{
+	size_t i;
+
+	for (i = 0; i < KRL_EVENTS_KEPT; i++) {
+		json_decref(events->items[i]);
+		events->items[i] = NULL;
+	}
 }
 
 void krl_events_add(struct krl_events *events, const struct krl_reported *reported)
@@ -181,7 +188,8 @@ json_t *krl_events_json(const struct krl_events *events, uint64_t after)
 	json_t *items = json_array();
 
 	for (i = (after > oldest ? after : oldest) + 1; items && i <= last; i++)
-		json_array_append(items, events->items[i % KRL_EVENTS_KEPT]);
+		if (events->items[i % KRL_EVENTS_KEPT])
+			json_array_append(items, events->items[i % KRL_EVENTS_KEPT]);
 	return json_pack("{s:s, s:I, s:o}", "instance", events ? events->instance : "", "last", (json_int_t)last, "items",
 			 items);
 }

@@ -21,6 +21,9 @@ void krl_events_close(struct krl_events *events);
 /* Keep and log what is @reported. Of one rule there is a line in ten seconds at most. */
 void krl_events_add(struct krl_events *events, const struct krl_reported *reported);
 
+/* Remember none of those until now. */
+void krl_events_forget(struct krl_events *events);
+
 /* {"instance", "last", "items": [...]} with those whose sequence is above @after, oldest first; docs/events.md has the
  * fields. "instance" is another one in another process, and "last" the sequence of the newest. @events may be NULL. Returns
  * a value that the caller releases, or NULL without memory. */

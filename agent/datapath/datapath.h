@@ -47,6 +47,7 @@ struct krl_reconcile_result {
 	size_t endpoints_added, endpoints_changed, endpoints_removed;
 	size_t connections_joined;	/* that were open before */
 	size_t connections_left_out;	/* ... and stay without rules, since their server waits in a blocking recv() */
+	bool values_hidden;		/* some policy is new, and hides values that were shown before, maybe */
 };
 
 /* Make the maps say what @plan says, changing only what differs: a bucket is reset by nothing but

@@ -20,7 +20,6 @@ struct krl_pass {
 	bool partial[KRL_MAX_RULES];	/* rows of the plan that may count on more endpoints than it has */
 	bool retaining;			/* there is any of the two */
 	bool enlists;			/* some endpoint's servers are followed that were not */
-	bool hides;			/* some policy is new, and hides values */
 	bool recounts;			/* some endpoint with maxConnections has other rules than before */
 	struct krl_known_endpoint *known;	/* the endpoints as they are written */
 	size_t known_count;

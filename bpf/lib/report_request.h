@@ -20,6 +20,15 @@ static __always_inline __u32 krl_report_line(krl_bytes *bytes, const struct krl_
 	return n ? krl_bytes_peek(bytes, &conn->scan, at, ret, n, KRL_REPORT_LINE_BYTES) : 0;
 }
 
+static __always_inline int krl_report_hides_path(const struct krl_conn *conn)
+{
+	const struct krl_endpoint *endpoint = bpf_map_lookup_elem(&krl_endpoints, &conn->endpoint);
+	const struct krl_policy *policy = endpoint ? bpf_map_lookup_elem(&krl_policies, &endpoint->policy) : 0;
+
+	return policy && policy->path != KRL_NO_FIELD &&
+	       policy->fields[policy->path & (KRL_MAX_FIELDS - 1)].distinct & KRL_DISTINCT_HIDDEN;
+}
+
 /* As krl_report_begin(), of the request on @conn that was judged last, in @bytes. */
 static __always_inline struct krl_report *krl_report_request_begin(krl_bytes *bytes, const struct krl_conn *conn,
 								   int refused)
@@ -32,6 +41,8 @@ static __always_inline struct krl_report *krl_report_request_begin(krl_bytes *by
 	r->flow.netns_cookie = conn->judge.key.netns_cookie;
 	if (conn->phase == KRL_PHASE_H2)
 		r->flags |= KRL_REPORT_HTTP2;
+	if (krl_report_hides_path(conn))
+		r->flags |= KRL_REPORT_HIDES_PATH;
 	return r;
 }
 

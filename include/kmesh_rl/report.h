@@ -14,6 +14,7 @@ enum {
 enum {
 	KRL_REPORT_SHADOW = 1U << 0,	/* it was let through: mode: Shadow */
 	KRL_REPORT_HTTP2 = 1U << 1,
+	KRL_REPORT_HIDES_PATH = 1U << 2,	/* some RateLimit of the endpoint has redact: true, and picks buckets by path */
 };
 
 struct krl_report {

@@ -21,10 +21,10 @@ def ask(env, count):
 
 def shown(env, scraper):
     """All that is told to operators of who was limited."""
-    views = [["get", "ratelimit-buckets", "-A", "-o", "json"], ["get", "ratelimit-stats", "-A", "-o", "json"],
+    views = [["events", "-o", "json"], ["get", "ratelimit-buckets", "-A", "-o", "json"], ["get", "ratelimit-stats", "-A", "-o", "json"],
              ["get", "ratelimit-stats", "-A", "-o", "wide"], ["describe", "ratelimit", "limit"],
              ["describe", "ratelimit", "other", "-o", "yaml"]]
-    return "\n".join([env.tool(*view).stdout for view in views] + [scraper.text(), env.agents[-1].text()])
+    return "\n".join([env.tool(*view).stdout for view in views] + [scraper.text()])
 
 
 def callers(env, name):
@@ -42,11 +42,14 @@ def hidden_values_are_neither_shown_nor_kept(env):
     wait_for("the other one", lambda: env.lists("limit", "other"))
     equal(ask(env, 5), {200: 3, 429: 2}, "answers")
     equal(callers(env, "limit"), ["x-user=alice"], "callers of what hides nothing")
+    wait_for("events show her", lambda: "x-user=alice" in env.tool("events").stdout)
+    wait_for("the log has said it", lambda: len(re.findall("rule (?:users|each)", env.agents[-1].text())) == 2)
     values = f"{env.bpffs}/krl_values"
     expect(b"alice" in b"".join(bpfmap.values(values)), "the value is not kept")
     env.write("limit.yaml", ratelimit("limit", PORT, rules=[f"{{name: users, limit: 3/day, {USERS}}}"], spec=["redact: true"]))
     wait_for("what was kept is gone", lambda: "alice" not in shown(env, scraper))
     equal(ask(env, 5), {200: 3, 429: 2}, "answers, from new buckets")
+    wait_for("events of them", lambda: HASH.search(env.tool("events").stdout))
     text = shown(env, scraper)
     expect("alice" not in text, f"a value is shown: {[line for line in text.splitlines() if 'alice' in line]}")
     expect(b"alice" not in b"".join(bpfmap.values(values)), "a value is kept")

@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `get` and `version` as a user meets them: an agent behind a real socket, exit status, both streams. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <uv.h>
+#include <unistd.h>
 
-#include "agent/control/methods.h"
-#include "caught.h"
-
-/* An agent's socket on a thread, with rows of its own. */
-static struct {
-	char dir[64], path[128];
-	uv_loop_t loop;
-	uv_async_t quit;
-	uv_thread_t thread;
-	struct krl_control *control;
-} agent;
-
-static char out[CAUGHT_BYTES], err[CAUGHT_BYTES];
+#include "agent_thread.h"
 
 static int answer_stats(void *ctx, const json_t *params, json_t **ret_result,
 			char ret_error[KRL_CONTROL_ERROR_BYTES])
@@ -57,68 +43,19 @@ static const char *const agent_errors[] = { "a.yaml:3:5: spec.rules: missing" };
 static struct krl_control_agent about = { .bpffs = "/nowhere", .source = "dir:/etc/kmesh-rl",
 					  .ready = true, .errors = agent_errors, .error_count = 1 };
 
-static void on_quit(uv_async_t *async)
-{
-	krl_control_stop(agent.control);
-	uv_close((uv_handle_t *)async, NULL);
-}
-
-static void run_loop(void *arg)
-{
-	uv_run(&agent.loop, UV_RUN_DEFAULT);
-}
-
 static void start(const struct krl_control_method *methods)
 {
-	struct krl_control_options options = { .path = agent.path, .methods = methods, .ctx = &about };
-
-	uv_loop_init(&agent.loop);
-	assert_int_equal(krl_control_start(&agent.loop, &options, &agent.control), 0);
-	uv_async_init(&agent.loop, &agent.quit, on_quit);
-	uv_thread_create(&agent.thread, run_loop, NULL);
-}
-
-static void stop(void)
-{
-	uv_async_send(&agent.quit);
-	uv_thread_join(&agent.thread);
-	assert_int_equal(uv_loop_close(&agent.loop), 0);
+	start_with(methods, &about);
 }
 
 static int setup(void **state)
 {
 	const struct krl_control_method *method;
 
-	strcpy(agent.dir, "/tmp/krl-cli-XXXXXX");
-	if (!mkdtemp(agent.dir))
-		return -1;
-	snprintf(agent.path, sizeof(agent.path), "%s/agent.sock", agent.dir);
 	for (method = krl_control_agent_methods; method->name; method++)
 		if (!strcmp(method->name, "version"))
 			working[1].answer = method->answer;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	return rmdir(agent.dir);
-}
-
-/* Run a command with both streams caught. */
-static enum krl_cli_exit run(enum krl_cli_exit (*command)(const struct krl_cli *cli), struct krl_cli cli,
-			     const char *resource, const char *name)
-{
-	enum krl_cli_exit status;
-
-	cli.bpffs = agent.dir;
-	cli.control_socket = agent.path;
-	if (resource)
-		krl_cli_list_add(&cli.words, resource);
-	if (name)
-		krl_cli_list_add(&cli.words, name);
-	status = caught_run(command, &cli, "", out, err);
-	krl_cli_list_free(&cli.words);
-	return status;
+	return make_dir(state);
 }
 
 static enum krl_cli_exit get(struct krl_cli cli, const char *name)
@@ -292,5 +229,5 @@ int main(void)
 		cmocka_unit_test(the_flag_shows_the_version_alone),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, remove_dir);
 }
