@@ -25,6 +25,8 @@ BPF_PROG_ATTACH = 8
 BPF_MAP_TYPE_SOCKHASH = 18
 BPF_PROG_TYPE_SK_SKB = 14
 BPF_SK_SKB_VERDICT = 38
+BPF_PROG_TYPE_SK_LOOKUP = 30
+BPF_SK_LOOKUP = 36
 
 # Of struct bpf_sock_addr.
 USER_IP4 = 4
@@ -79,6 +81,17 @@ def asking(cgroup):
                _instruction(0x85, 0, 0, BPF_FUNC_SOCK_OPS_CB_FLAGS_SET) +
                _returning(1))
     return _attach(cgroup, program, BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS)
+
+
+def looking():
+    """A program of sk_lookup in the network namespace of the caller, while the file descriptor that this returns is open."""
+    program = _load(_returning(1), BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP)
+    netns = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        return bpfmap.bpf(BPF_LINK_CREATE, struct.pack("IIII", program, netns, BPF_SK_LOOKUP, 0))
+    finally:
+        os.close(netns)
+        os.close(program)
 
 
 def holding(sock):

@@ -12,6 +12,7 @@ import threading
 
 import bpfmap
 import foreign
+import incoming
 from client import equal, expect, expect_ok, get
 from documents import ratelimit, service_ratelimit
 from harness import PORT, Skip, case, wait_for
@@ -222,13 +223,15 @@ def where_nobody_listens_is_named(env):
 @case
 def programs_of_others_are_named(env):
     env.server()
-    env.limit()
-    link = foreign.asking(env.cgroup)
-    try:
-        expect_found(diagnosed(env), "hooks", "warn", "sock_ops foreign (id ")
-    finally:
-        os.close(link)
-    equal(levels(diagnosed(env)), {}, "checks that are not ok")
+    incoming.limit(env, rules=[incoming.RULE])
+    incoming.guarded(env)
+    for attach, where in (lambda: foreign.asking(env.cgroup), "sock_ops"), (foreign.looking, "sk_lookup"):
+        link = attach()
+        try:
+            expect_found(diagnosed(env), "hooks", "warn", f"{where} foreign (id ")
+        finally:
+            os.close(link)
+        equal(levels(diagnosed(env)), {}, "checks that are not ok")
 
 
 @case
