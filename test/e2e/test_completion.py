@@ -55,6 +55,8 @@ def bash_completes_commands_flags_and_names(env):
             (f"{agent} get ratelimit-stats -A ", ["limit", "cart"]),
             (f"{agent} get ratelimit-stats -n s", ["shop"]),
             (f"{agent} reset limit --rule ", ["rest", "users"]),
+            (f"{agent} events -A ", ["limit", "cart"]),
+            ("events -o w", ["wide"]),
             (f"{agent} reset limit --descriptor ", ["x-client=ann"]),
             (f"{agent} reset limit --descriptor x-client=", ["ann"]),
             (f"{agent} get ratelimits limit ", []),

@@ -129,6 +129,7 @@ def events_end_with_who_reads_them(env):
         process.stdout.close()
         equal((process.wait(DEADLINE_S), process.stderr.read()), (0, b""), "status and complaints, though nothing more came")
     env.agents[-1].terminate()
+    expect("Last Limited:   <unknown>\n" in env.tool("describe", "ratelimit", "limit").stdout, "describe does not say that nobody knows")
     for args in ([], ["-f"], ["-o", "json"]):
         gone = env.tool("events", *args)
         equal((gone.returncode, gone.stdout, gone.stderr), (1, "", "Error: agent not running: nobody else remembers events\n"),

@@ -122,8 +122,8 @@ static void an_agent_that_tells_nothing_is_said(void **state)
 	stop();
 }
 
-/* What came next has the numbers @first to @last. */
-static void assert_next(struct krl_events_feed *feed, json_int_t first, json_int_t last)
+/* What came next has the numbers @first to @last, and @missed were forgotten before. */
+static void assert_next(struct krl_events_feed *feed, json_int_t first, json_int_t last, json_int_t missed)
 {
 	const struct krl_cli cli = { .control_socket = agent.path };
 	char why[KRL_CONTROL_ERROR_BYTES];
@@ -131,6 +131,7 @@ static void assert_next(struct krl_events_feed *feed, json_int_t first, json_int
 	size_t i;
 
 	assert_int_equal(krl_events_next(&cli, feed, &items, why), 0);
+	assert_int_equal(feed->missed, missed);
 	assert_int_equal(json_array_size(items), last - first + 1);
 	for (i = 0; i < json_array_size(items); i++)
 		assert_int_equal(json_integer_value(json_object_get(json_array_get(items, i), "sequence")), first + (json_int_t)i);
@@ -143,20 +144,25 @@ static void each_event_comes_once_from_each_agent(void **state)
 
 	remember("a", 3, 6);
 	start_with(working, NULL);
-	assert_next(&feed, 3, 6);
+	assert_next(&feed, 3, 6, 0);
 	assert_int_equal(memory.asked, -1);
-	assert_next(&feed, 7, 6);
+	assert_next(&feed, 7, 6, 0);
 	assert_int_equal(memory.asked, 6);
 	remember("a", 3, 8);
-	assert_next(&feed, 7, 8);
+	assert_next(&feed, 7, 8, 0);
 	/* Another one, which is behind or ahead of the one before. */
 	remember("b", 1, 2);
-	assert_next(&feed, 1, 2);
+	assert_next(&feed, 1, 2, 0);
 	remember("b", 1, 3);
-	assert_next(&feed, 3, 3);
+	assert_next(&feed, 3, 3, 0);
 	remember("c", 1, 9);
-	assert_next(&feed, 1, 9);
-	assert_next(&feed, 10, 9);
+	assert_next(&feed, 1, 9, 0);
+	assert_next(&feed, 10, 9, 0);
+	/* More came than it remembers; and nothing is left of what came. */
+	remember("c", 13, 14);
+	assert_next(&feed, 13, 14, 3);
+	remember("c", 17, 16);
+	assert_next(&feed, 17, 16, 2);
 	krl_events_feed_end(&feed);
 	stop();
 }
@@ -170,7 +176,7 @@ static void an_answer_that_is_refused_changes_nothing(void **state)
 
 	remember("a", 1, 2);
 	start_with(working, NULL);
-	assert_next(&feed, 1, 2);
+	assert_next(&feed, 1, 2, 0);
 	stop();
 	assert_int_equal(krl_events_next(&cli, &feed, &items, why), -ENOENT);
 	start_with(nonsense, NULL);
@@ -179,7 +185,7 @@ static void an_answer_that_is_refused_changes_nothing(void **state)
 	assert_ptr_equal(items, &feed);
 	remember("a", 1, 3);
 	start_with(working, NULL);
-	assert_next(&feed, 3, 3);
+	assert_next(&feed, 3, 3, 0);
 	krl_events_feed_end(&feed);
 	stop();
 }

@@ -47,6 +47,9 @@ static int show_next(struct events *e, char ret_error[KRL_CONTROL_ERROR_BYTES])
 
 	if (err)
 		return err;
+	/* Behind what was shown before. */
+	if (e->feed.missed > 0 && !fflush(stdout))
+		fprintf(stderr, "%" JSON_INTEGER_FORMAT " events are not remembered any more\n", e->feed.missed);
 	chosen = krl_events_select(items, krl_cli_namespace(e->cli), e->name, 0);
 	json_decref(items);
 	if (!chosen)

@@ -35,9 +35,19 @@ static void make_printable(json_t *item)
 			json_object_set_new(item, name, krl_view_text(json_string_value(value)));
 }
 
+static json_int_t count_missed(const struct krl_events_feed *feed, const json_t *items, json_int_t last)
+{
+	const json_t *first = json_array_get(items, 0);
+
+	if (!feed->instance)
+		return 0;
+	return (first ? json_integer_value(json_object_get(first, "sequence")) - 1 : last) - feed->last;
+}
+
 int krl_events_next(const struct krl_cli *cli, struct krl_events_feed *feed, json_t **ret_items, char ret_error[KRL_CONTROL_ERROR_BYTES])
 {
 	json_t *answer, *item;
+	json_int_t last;
 	size_t i;
 	int err = ask(cli, feed, &answer, ret_error);
 
@@ -49,10 +59,12 @@ int krl_events_next(const struct krl_cli *cli, struct krl_events_feed *feed, jso
 	}
 	if (err)
 		return err;
+	*ret_items = json_incref(json_object_get(answer, "items"));
+	last = json_integer_value(json_object_get(answer, "last"));
+	feed->missed = count_missed(feed, *ret_items, last);
+	feed->last = last;
 	json_decref(feed->instance);
 	feed->instance = json_incref(json_object_get(answer, "instance"));
-	feed->last = json_integer_value(json_object_get(answer, "last"));
-	*ret_items = json_incref(json_object_get(answer, "items"));
 	json_array_foreach(*ret_items, i, item)
 		make_printable(item);
 	json_decref(answer);

@@ -10,6 +10,7 @@
 struct krl_events_feed {
 	json_t *instance;	/* of the agent that answered last; NULL: none did */
 	json_int_t last;	/* the last event that it told of */
+	json_int_t missed;	/* since the call before, which it does not remember any more */
 };
 
 /* Ask the agent for the events since the last call, all that it remembers in the first one, and where another agent answers than
