@@ -148,6 +148,10 @@ static int print_spec(const json_t *spec, FILE *out)
 	print_field("Direction", spec, "direction", out);
 	print_field("Rule Match", spec, "ruleMatch", out);
 	print_field("Failure Policy", spec, "failurePolicy", out);
+	if (json_is_true(json_object_get(spec, "redact"))) {
+		label("Redact", out);
+		fputs("values of headers, and paths, that pick buckets\n", out);
+	}
 	label("Client IP", out);
 	if (client)
 		fprintf(out, "header %s, address %" JSON_INTEGER_FORMAT " from the right\n",
