@@ -77,8 +77,11 @@ struct krl_origin {
 int krl_pass_join_policies(struct krl_pass *pass, const struct krl_origin *origins, __u32 count,
 			   __u64 *ret_key);
 
-/* Remove the values that were kept of what some policy hides. Where they are shown to rules elsewhere the kernel keeps them
- * again when it meets them. */
+/* Does @policy hide values that are shown elsewhere? */
+bool krl_pass_hides(const struct krl_policy *policy);
+
+/* Where some policy that does so is new, remove the values that were kept of what policies hide. Those that are shown to rules
+ * elsewhere the kernel keeps again when it meets them. */
 void krl_pass_redact(struct krl_pass *pass);
 
 /* Does the policy under @key look at the model? */

@@ -7,19 +7,14 @@
 #include <bpf/libbpf.h>
 
 #include "agent/policy/policy.h"
-#include "agent/policy/secret.h"
 #include "known.h"
 #include "pass.h"
 
 int krl_pass_policy(struct krl_pass *p, __u64 key, const struct krl_policy *policy)
 {
-	unsigned int i;
-
 	if (bpf_map_update_elem(bpf_map__fd(p->dp->skel->maps.krl_policies), &key, policy, BPF_NOEXIST))
 		return errno == EEXIST ? 0 : -errno;
-	for (i = 0; i < policy->field_count; i++)
-		p->result.values_hidden |= policy->fields[i].distinct & KRL_DISTINCT_HIDDEN &&
-					   !krl_header_is_secret(policy->fields[i].name);
+	p->result.values_hidden |= krl_pass_hides(policy);
 	return 0;
 }
 

@@ -114,8 +114,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	krl_pass_drop_forms(p);
 	krl_pass_drop_costs(p);
 	krl_pass_drop_policies(p);
-	if (p->result.values_hidden)
-		krl_pass_redact(p);
+	krl_pass_redact(p);
 	if (p->result.rules_removed || p->result.endpoints_removed || p->result.endpoints_changed)
 		drop_buckets(p);
 	if (p->result.rules_removed)

@@ -5,7 +5,40 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/policy/secret.h"
 #include "pass.h"
+
+bool krl_pass_hides(const struct krl_policy *policy)
+{
+	unsigned int i;
+
+	for (i = 0; i < policy->field_count; i++)
+		if (policy->fields[i].distinct & KRL_DISTINCT_HIDDEN && !krl_header_is_secret(policy->fields[i].name))
+			return true;
+	return false;
+}
+
+static bool has_policy(const struct krl_plan *plan, __u64 key)
+{
+	size_t i;
+
+	for (i = 0; i < plan->policy_count; i++)
+		if (plan->policies[i].key == key)
+			return true;
+	return false;
+}
+
+/* Is some policy that hides values not of the plan before? The kernel may still have it, from one before that. */
+static bool hides_more(const struct krl_pass *p)
+{
+	const struct krl_plan *before = p->plan->before;
+	size_t i;
+
+	for (i = 0; before && before->policy_count && i < p->plan->policy_count; i++)
+		if (krl_pass_hides(p->plan->policies[i].policy) && !has_policy(before, p->plan->policies[i].key))
+			return true;
+	return false;
+}
 
 static bool is_hidden_by(const struct krl_policy *policy, const struct krl_kept_value *value)
 {
@@ -38,6 +71,9 @@ void krl_pass_redact(struct krl_pass *p)
 	struct krl_kept kept;
 	bool have;
 
+	p->result.values_hidden |= hides_more(p);
+	if (!p->result.values_hidden)
+		return;
 	have = !bpf_map_get_next_key(fd, NULL, next);
 	while (have) {
 		memcpy(key, next, sizeof(key));
