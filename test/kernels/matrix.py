@@ -23,7 +23,7 @@ SERIES = ["6.1", "6.12"]
 CASES = ["basic/fifteen", "basic/one_connection", "basic/ipv", "basic/wildcard", "basic/both_families", "basic/the_shortest",
          "basic/eight_clients", "capabilities/connections", "capabilities/pods", "capabilities/tokens", "segments/",
          "open/idle", "connections/ten_are_let_in", "connections/over_ipv6", "connections/with_syn_cookies",
-         "concurrent/three_at_once", "concurrent/a_server_that_is_killed", "http2/the_eleventh", "http2/goaway_stands",
+         "concurrent/three_at_once", "concurrent/a_server_that_is_killed", "events_told/what_", "events_told/tokens", "http2/the_eleventh", "http2/goaway_stands",
          "kube_basic/kube_apply", "kube_callers/callers_requests", "kube_peers/peers_by_labels", "llm_budget/fifty", "llm_cut/cut_in_good_form_chat",
          "llm_reserve/of_a_client_that_resets", "lifecycle/limits_hold", "lifecycle/no_token_is_lost", "lifecycle/detach_removes", "outbound/over_the_limit",
          "outbound/each_namespace", "send/one_connection", "send/expect", "send/nothing_of", "send_tls/"]
