@@ -121,7 +121,7 @@ static int enforce(struct agent *a, struct krl_plan *plan)
 	}
 	if (err) {
 		krl_log_error("not in the kernel", "error", "%s", error.text);
-		krl_diags_add(&a->errors, "kernel", 0, 0, "%s", error.text);
+		krl_diags_add(&a->errors, KRL_DIAG_KERNEL, 0, 0, "%s", error.text);
 		return err;
 	}
 	if (done.values_hidden)

@@ -12,7 +12,6 @@
 
 #define TIME_BYTES 32
 #define MESSAGE_BYTES 1024
-#define OF_KERNEL "kernel: "
 
 /* Of one RateLimit. */
 struct item {
@@ -114,8 +113,8 @@ static const char *of_kernel(const struct krl_control_agent *agent)
 	size_t i;
 
 	for (i = 0; i < agent->error_count; i++)
-		if (!strncmp(agent->errors[i], OF_KERNEL, strlen(OF_KERNEL)))
-			return agent->errors[i] + strlen(OF_KERNEL);
+		if (krl_diag_of(agent->errors[i], KRL_DIAG_KERNEL))
+			return krl_diag_of(agent->errors[i], KRL_DIAG_KERNEL);
 	return NULL;
 }
 

@@ -68,6 +68,13 @@ void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_
 	append(diags, full);
 }
 
+const char *krl_diag_of(const char *line, const char *file)
+{
+	size_t len = strlen(file);
+
+	return strncmp(line, file, len) || strncmp(line + len, ": ", 2) ? NULL : line + len + 2;
+}
+
 void krl_diags_add_line(struct krl_diags *diags, const char *line)
 {
 	char *copy = strdup(line);

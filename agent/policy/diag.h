@@ -12,6 +12,13 @@ struct krl_diags {
 	size_t ignored;
 };
 
+/* The files of lines that are of no file: what objects of an API server say together, and what the kernel did not take. */
+#define KRL_DIAG_OBJECTS "kubernetes"
+#define KRL_DIAG_KERNEL "kernel"
+
+/* What @line says behind @file and ": "; NULL where it is not of that. */
+const char *krl_diag_of(const char *line, const char *file);
+
 /* "file:line:column: TEXT"; @line and @column count from 1, 0 leaves them out. */
 void krl_diags_add(struct krl_diags *diags, const char *file, size_t line, size_t column,
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));

@@ -100,7 +100,7 @@ static int list_documents(const struct krl_store *store, struct krl_source_docum
 			added = krl_vec_add(ret, ret_count);
 			if (!added)
 				return -ENOMEM;
-			*added = (struct krl_source_document){ file->object ? "kubernetes" : file->name,
+			*added = (struct krl_source_document){ file->object ? KRL_DIAG_OBJECTS : file->name,
 							       krl_store_in_force(entry), &entry->over };
 		}
 	}

@@ -8,8 +8,6 @@
 #include "agent/base/vec.h"
 #include "store_internal.h"
 
-/* In front of complaints that the compiler has. */
-#define OF_COMPILER "kubernetes: "
 #define FILE_BYTES 4096
 
 static int compare_names(const void *a, const void *b)
@@ -179,9 +177,7 @@ static const struct krl_store_limit *about_object(const struct krl_store_limits 
 	struct krl_diag_subject subject;
 	const struct krl_store_limit wanted = { .ns = subject.ns, .name = subject.name }, *found;
 
-	if (!strncmp(line, OF_COMPILER, strlen(OF_COMPILER)))
-		line += strlen(OF_COMPILER);
-	*ret_said = krl_diag_about(line, &subject);
+	*ret_said = krl_diag_about(krl_diag_of(line, KRL_DIAG_OBJECTS) ?: line, &subject);
 	if (!*ret_said)
 		return NULL;
 	found = limits->count ? bsearch(&wanted, limits->list, limits->count, sizeof(wanted), compare_names) : NULL;

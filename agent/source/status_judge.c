@@ -7,8 +7,6 @@
 
 #include "status_internal.h"
 
-/* In front of complaints that the compiler has. */
-#define OF_COMPILER "kubernetes: "
 /* Limiting is over after so many times every_s without a request that was. */
 #define QUIET 3
 
@@ -37,14 +35,12 @@ static void complain(struct krl_verdict *verdict, enum krl_verdict_reason reason
 static void take_complaints(struct krl_statuses *s, const struct krl_diags *errors)
 {
 	struct krl_status_entry *e;
-	const char *line, *text;
-	bool of_compiler;
+	const char *of_compiler, *text;
 	size_t i;
 
 	for (i = 0; i < errors->count; i++) {
-		line = errors->lines[i];
-		of_compiler = !strncmp(line, OF_COMPILER, strlen(OF_COMPILER));
-		e = subject_of(s, line + (of_compiler ? strlen(OF_COMPILER) : 0), &text);
+		of_compiler = krl_diag_of(errors->lines[i], KRL_DIAG_OBJECTS);
+		e = subject_of(s, of_compiler ?: errors->lines[i], &text);
 		if (!e || (of_compiler && e->next.reason == KRL_VERDICT_INVALID))
 			continue;
 		complain(&e->next, of_compiler ? KRL_VERDICT_CONFLICTED : KRL_VERDICT_INVALID, text);
@@ -54,13 +50,11 @@ static void take_complaints(struct krl_statuses *s, const struct krl_diags *erro
 static void take_notes(struct krl_statuses *s, const struct krl_diags *notes)
 {
 	struct krl_status_entry *e;
-	const char *line, *text;
+	const char *text;
 	size_t i;
 
 	for (i = 0; i < notes->count; i++) {
-		line = notes->lines[i];
-		line += strncmp(line, OF_COMPILER, strlen(OF_COMPILER)) ? 0 : strlen(OF_COMPILER);
-		e = subject_of(s, line, &text);
+		e = subject_of(s, krl_diag_of(notes->lines[i], KRL_DIAG_OBJECTS) ?: notes->lines[i], &text);
 		if (!e || e->next.reason >= KRL_VERDICT_INVALID || e->next.endpoints)
 			continue;
 		text += strncmp(text, "waits: ", 7) ? 0 : 7;
