@@ -250,17 +250,17 @@ class Env:
         return self.run([os.path.join(self.build, "kmesh-rl"), "--bpffs", self.bpffs,
                          "--control-socket", control, *args])
 
-    def _statistics(self):
-        result = self.tool("get", "ratelimit-stats", "-A", "-o", "json")
+    def _statistics(self, *args):
+        result = self.tool("get", "ratelimit-stats", "-A", "-o", "json", *args)
         return json.loads(result.stdout) if result.returncode == 0 else {}
 
     def stats(self):
         """The items of `get ratelimit-stats`; an empty list while the tool finds nothing."""
         return self._statistics().get("items", [])
 
-    def reasons(self):
-        """The counters by reason, none while the tool finds nothing."""
-        return self._statistics().get("reasons", {})
+    def reasons(self, *args):
+        """The counters by reason, none while the tool, with @args, finds nothing."""
+        return self._statistics(*args).get("reasons", {})
 
     def buckets(self, *args):
         """What `get ratelimit-buckets` shows of the buckets: items and their total."""
