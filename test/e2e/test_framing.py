@@ -2,7 +2,7 @@
 """Requests cut into segments anywhere: each is counted once, a refused one never reaches the server."""
 
 from client import equal, expect, expect_limited, expect_ok, get, post, post_chunked
-from harness import case
+from harness import case, each
 
 FORMS = {
     "get": get("/get", "Accept: */*"),
@@ -41,16 +41,21 @@ def refused_at_every_split(env, form):
     server = env.server()
     env.limit(limit="1/day")
     expect_ok(env.connect().ask(get("/first")))
-    for first, second in cuts:
+
+    def refused(_, cut):
+        first, second = cut
         in_head = len(first) < head_size
         with env.accepted(server) as conn:
             conn.send_segment(first)
-            answer = conn.ask(second)
-            expect_limited(answer, limit=1, text="1 per 1 day", close=in_head)
+            conn.send(second)
+            yield
+            expect_limited(conn.response(), limit=1, text="1 per 1 day", close=in_head)
             if in_head:
                 conn.expect_eof()
             else:
                 expect_limited(conn.ask(get("/again")), limit=1, text="1 per 1 day")
+
+    each({f"{first!r} + {second!r}": (first, second) for first, second in cuts}, refused)
     equal(env.settled(server).requests(), [("GET", "/first")], "requests that reached the server")
 
 

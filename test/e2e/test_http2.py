@@ -305,10 +305,12 @@ def failure_policy_closed_judges_all_else(env):
 @case
 def what_only_begins_like_http2_is_refused(env):
     server = serve(env)
-    for rest in (b"PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n", PREFACE[:-2] + b"\n\r", PREFACE + frame(PING, 0, 0, b"12345678"),
-                 PREFACE + request(1), PREFACE + b"GET / HTTP/1.1\r\n\r\n"):
-        conn = env.connect()
+    beginnings = {env.connect(): rest for rest in (
+        b"PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n", PREFACE[:-2] + b"\n\r", PREFACE + frame(PING, 0, 0, b"12345678"),
+        PREFACE + request(1), PREFACE + b"GET / HTTP/1.1\r\n\r\n")}
+    for conn, rest in beginnings.items():
         conn.send(rest)
+    for conn, rest in beginnings.items():
         refused_with_400(conn, repr(rest))
     equal(streams(env.settled(server)), [], "streams that reached the server")
 
