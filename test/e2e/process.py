@@ -48,6 +48,10 @@ class Program:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
 
+    def kill(self):
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
 
 def _become(main, argv, stdin, stdout):
     """In the fork: the program, which has nothing of the process that it was; never returns."""
