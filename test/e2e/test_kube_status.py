@@ -172,15 +172,16 @@ def kube_status_partially_applied(env):
 def kube_status_written_seldom(env):
     """Not more often than every N seconds, and not at all when nothing changes, nor by an agent that starts anew."""
     cluster = Cluster(env)
-    cluster.flags += ["--status-seconds", "3"]
+    every_s = 2
+    cluster.flags += ["--status-seconds", str(every_s)]
     agent = programmed(cluster, limit="3/day")
     equal(cluster.api.count("patch", "ratelimits/status"), 2, "the parts that are written at first")
     env.server()
     began = time.monotonic()
-    while time.monotonic() - began < 4:
+    while time.monotonic() - began < 1.5 * every_s:
         admitted(env, 4)
     wait_for("it is counted", lambda: cluster.api.status()["limited"])
-    rounds = (time.monotonic() - began) / 3 + 1
+    rounds = (time.monotonic() - began) / every_s + 1
     expect(cluster.api.count("patch", "ratelimits/status") <= 2 + 2 * rounds, "written too often")
     wait_for("limiting ended", lambda: happened(cluster, "LimitingEnded"))
     settled(cluster)

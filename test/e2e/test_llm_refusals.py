@@ -84,13 +84,13 @@ def the_packages_understand_it(env):
 def the_packages_try_again(env):
     """... when Retry-After says, and there is something left by then."""
     models = Models(env)
-    env.limit(rules=[budget(None, maxTokens=20, tokensPerFill=20, fillInterval="2s")])
+    env.limit(rules=[budget(None, maxTokens=20, tokensPerFill=20, fillInterval="1s")])
     calls = [call(api, asked(api, stream=stream), *headers({"prompt-tokens": 20}))
              for api in ("chat", "messages") for stream in (False, True)]
     answers = sdk(env, *calls, retries=5)
     equal([answer["error"] for answer in answers], [None] * 4, "errors")
     again = [answer for answer in answers if len(answer["tries"]) > 1]
-    expect(again, "none of four calls of 27 tokens was limited to 20 in 2 s")
+    expect(again, "none of four calls of 27 tokens was limited to 20 in a second")
     for answer in again:
         equal({seen["status"] for seen in answer["tries"][:-1]}, {429}, "statuses of the tries before the last")
     equal(models.of("m")["requests"], 4, "requests that the server answered")
