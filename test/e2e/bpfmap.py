@@ -120,12 +120,12 @@ def fill(path, batch=65536):
         os.close(fd)
 
 
-def keys(path, size=8):
-    """All keys, @size bytes each, of the map that is pinned at @path."""
+def keys(path, size=8, most=None):
+    """All keys, @size bytes each, of the map that is pinned at @path, or @most of them."""
     fd = _open(path)
     key, found = None, []
     try:
-        while True:
+        while len(found) != most:
             following = ctypes.create_string_buffer(size)
             bpf(BPF_MAP_GET_NEXT_KEY, struct.pack("I4xQQ", fd, ctypes.addressof(key) if key else 0,
                                                    ctypes.addressof(following)))

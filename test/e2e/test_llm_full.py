@@ -17,8 +17,8 @@ def fill(env, name):
     bpfmap.fill(os.path.join(env.bpffs, name))
 
 
-def charges(env):
-    return len(bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16))
+def charges(env, most=None):
+    return len(bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16, most))
 
 
 def no_room_to_charge(env, status, *spec):
@@ -40,7 +40,7 @@ def no_room_to_charge(env, status, *spec):
     equal(env.tokens(rule="requests"), 94 if status == 200 else 99, "requests that are left")
     # The rows are of no connection that there is.
     env.agent("limit")
-    wait_for("there is room again", lambda: not charges(env))
+    wait_for("there is room again", lambda: charges(env) < full)
     expect_ok(ask(env, "chat", asked("chat", most=900), "x-user-id: alice"))
     equal([env.tokens(rule=rule) for rule in ("all", "user")], [1000 - 24] * 2, "tokens with room again")
 
@@ -49,6 +49,7 @@ def no_room_to_charge(env, status, *spec):
 def no_room_to_charge_one_more(env):
     """It is let through, and pays nothing."""
     no_room_to_charge(env, 200)
+    wait_for("all room is there again", lambda: not charges(env, 1))
 
 
 @case(alone=True)
