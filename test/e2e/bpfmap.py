@@ -13,9 +13,11 @@ BPF_MAP_GET_NEXT_KEY = 4
 BPF_OBJ_GET = 7
 BPF_PROG_DETACH = 9
 BPF_PROG_GET_FD_BY_ID = 13
+BPF_MAP_GET_FD_BY_ID = 14
 BPF_OBJ_GET_INFO_BY_FD = 15
 BPF_PROG_QUERY = 16
 BPF_MAP_UPDATE_BATCH = 26
+BPF_LINK_GET_FD_BY_ID = 30
 NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -88,6 +90,39 @@ def write_each(path, offset, data, key_size):
         value[offset:offset + len(data)] = data
         bpf(BPF_MAP_UPDATE_ELEM, attributes)
     os.close(fd)
+
+
+def pinned(directory):
+    """What is pinned in @directory, and the programs of the links: (the command that opens one, id) of each."""
+    found = set()
+    for name in os.listdir(directory):
+        if os.path.isdir(os.path.join(directory, name)):
+            continue
+        fd = _open(os.path.join(directory, name))
+        info = ctypes.create_string_buffer(64)
+        bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+        os.close(fd)
+        _, number, program = struct.unpack_from("III", info)
+        if name.startswith("link_"):
+            found |= {(BPF_LINK_GET_FD_BY_ID, number), (BPF_PROG_GET_FD_BY_ID, program)}
+        elif name == "krl_reset":
+            found.add((BPF_PROG_GET_FD_BY_ID, number))
+        else:
+            found.add((BPF_MAP_GET_FD_BY_ID, number))
+    return found
+
+
+def alive(things):
+    """Those of @things, as pinned() has them, that the kernel still has."""
+    left = set()
+    for command, number in things:
+        try:
+            os.close(bpf(command, struct.pack("I", number)))
+            left.add((command, number))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+    return left
 
 
 def detach_programs(path, kind):
