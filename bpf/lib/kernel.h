@@ -142,6 +142,7 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 	__u32 lsndtime;
 	__u64 bytes_received;
+	__u64 bytes_sent;
 	__u32 mss_cache;
 	__u32 notsent_lowat;
 	__u16 gso_segs;
@@ -240,7 +241,9 @@ static __always_inline int krl_sock_wrote_last(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
-	return !tp->bytes_received || (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0;
+	/* The times are in jiffies: where they are equal, either may have been the last. */
+	return !tp->bytes_received ||
+	       (tp->bytes_sent && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0);
 }
 
 /* Does TCP know how far the server has read, when nothing is unread? Not once a request was refused while its reader was

@@ -2,8 +2,10 @@
 """An agent of another version comes: what the one before enforces goes on until the new one does. That the pins are of
 another version is made up: only the number is changed that says so."""
 
+import json
 import os
 import re
+import socket
 import struct
 import threading
 
@@ -12,7 +14,6 @@ from client import equal, expect, expect_compact, expect_limited, expect_ok, get
 from documents import ratelimit
 from harness import PORT, SCALE, case, take, wait_for
 from http2 import Client, request
-from test_outbound import LOOPBACK, dialling
 
 OTHER = 4711
 OUT = ("direction: Outbound",)
@@ -67,8 +68,8 @@ class Hammer:
         while not self.ends:
             self.request()
             for name, port in (("in", IN_PORT), ("out", OUT_PORT)):
-                with dialling() as sock:
-                    self.counts[name] += not sock.connect_ex((LOOPBACK, port))
+                with socket.socket() as sock:
+                    self.counts[name] += not sock.connect_ex(("127.0.0.1", port))
             self.rounds += 1
 
     def goes_round(self):
@@ -154,3 +155,57 @@ def agents_that_were_killed_on_the_way(env):
     equal(held.ask(get()).status, 429, "status over the new limit")
     nothing_is_left(env, things)
 
+
+def pins(env):
+    """What `diagnose` says of the pins."""
+    checks = json.loads(env.tool("diagnose", "rate-limit", "-o", "json").stdout)["checks"]
+    return next(check["text"] for check in checks if check["name"] == "pins")
+
+
+@case
+def what_does_not_rest_stays_and_stays_limited(env):
+    """A connection over HTTP/2 stays, one whose request is under way until that is answered. `diagnose` says so, and --detach
+    finds what stayed."""
+    env.server("strict", program="http2_server", port=IN_PORT)
+    server = env.server()
+    agent = env.limit(PORT, IN_PORT, limit="2/day")
+    speaks, waits = Client(env.connect(IN_PORT)), env.accepted(server)
+    speaks.ask(1)
+    waits.send(get("/gated"))
+    wait_for("the request is there", server.requests)
+    agent.kill()
+    things = pretend(env)
+    agent = env.agent("limit")
+    wait_for("two stay", lambda: f"; 2 connections stay with version {OTHER}" in pins(env))
+    server.command("release")
+    expect_ok(waits.response(), "/gated")
+    wait_for("one stays", lambda: f"; 1 connections stay with version {OTHER}" in pins(env))
+    speaks.ask(3)
+    speaks.send(request(5))
+    speaks.refused(3)
+    for _ in range(2):
+        expect_ok(waits.ask(get()))
+    equal(waits.ask(get()).status, 429, "status over the new limit")
+    agent.terminate()
+    equal(env.detach().returncode, 0, "exit status of --detach")
+    expect(not os.path.exists(env.bpffs), "--detach left pins behind")
+    nothing_is_left(env, things)
+
+
+@case
+def a_server_that_waits_in_recv_sees_nothing_of_it(env):
+    server = env.server("blocking")
+    agent = env.limit(limit="3/day")
+    take(env, 1)    # of which it is known that HTTP/1.1 is spoken, so that the server's answers are not followed
+    env.settled(server)
+    held = env.accepted(server)
+    expect_ok(held.ask(get()))
+    agent.kill()
+    things = pretend(env)
+    agent = env.agent("limit")
+    gone(agent)
+    for _ in range(3):
+        expect_ok(held.ask(get()))
+    expect_limited(held.ask(get()), limit=3, text="3 per 1 day")
+    equal(len(server.events("closed")), 1, "connections that the server closed")
+    nothing_is_left(env, things)
