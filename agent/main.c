@@ -211,6 +211,8 @@ static void apply(void *arg)
 		krl_kubernetes_tell(a->kubernetes, &outcome);
 	}
 	a->about.ready = !err && !unread;
+	if (a->about.ready)
+		krl_datapath_take_over(a->datapath);
 	note_applied(a, began_ns, err && a->read, a->about.ready);
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;

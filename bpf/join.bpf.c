@@ -87,21 +87,6 @@ static __always_inline int krl_is_enrolled(__u64 cookie, int sends)
 	return 1;
 }
 
-/* Where in its stream is the connection? */
-static __always_inline void krl_place_open(struct krl_conn *conn, struct sock *tcp, int sends)
-{
-	int rests = sends ? krl_sock_was_answered(tcp) : krl_sock_rests(tcp);
-
-	conn->phase = rests ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
-	/* One that has said nothing is at its beginning. */
-	if (sends || ((struct tcp_sock *)tcp)->bytes_received) {
-		conn->joining = 1;
-		conn->http.flags = KRL_HTTP_NOT_FIRST;
-	}
-	conn->admit_seq = sends ? krl_sock_rcv_nxt(tcp) : krl_sock_write_seq(tcp);
-	conn->sending.at_seq = krl_sock_write_seq(tcp);
-}
-
 /* What is left of the socket @cookie from when it was enrolled before, which the agent has not come to see yet: the numbers
  * of its requests begin anew. */
 static __always_inline void krl_end_before(__u64 cookie)
@@ -143,7 +128,7 @@ static __always_inline int krl_enrol_open(struct bpf_sock *sk, const struct krl_
 		krl_count(KRL_REASON_CONN_TABLE_FULL);
 		return KRL_JOINED_NOT;
 	}
-	krl_place_open(conn, tcp, sends);
+	krl_conn_place(conn, tcp, sends, sends ? krl_sock_was_answered(tcp) : krl_sock_rests(tcp));
 	if (sends)
 		err = bpf_map_update_elem(&krl_senders, &cookie, sk, BPF_NOEXIST);
 	else

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -113,4 +116,37 @@ void krl_carry_tick(struct krl_carry *carry)
 	krl_carry_waiting(carry);
 	if (answers_wait(carry))
 		send_carriers(carry, SPARE);
+}
+
+static int open_pin(const char *pins, const char *name)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/%s", pins, name) < (int)sizeof(path) ? bpf_obj_get(path) : -ENAMETOOLONG;
+}
+
+int krl_carry_left(const char *pins)
+{
+	struct krl_carry carry = { .queue_fd = open_pin(pins, "krl_answers") };
+	int responders = open_pin(pins, "krl_responders"), pair[2], tries = KRL_MAX_CONNS / SPARE, err = 0;
+	__u32 key = 0;
+	__u64 fd;
+
+	if (carry.queue_fd >= 0 && responders >= 0 && answers_wait(&carry)) {
+		err = socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ? -errno : 0;
+		if (!err) {
+			fd = pair[1];
+			carry.fd = pair[0];
+			err = bpf_map_update_elem(responders, &key, &fd, BPF_ANY);
+			while (!err && answers_wait(&carry) && tries-- && send_carriers(&carry, SPARE))
+				;
+			close(pair[0]);
+			close(pair[1]);
+		}
+	}
+	if (carry.queue_fd >= 0)
+		close(carry.queue_fd);
+	if (responders >= 0)
+		close(responders);
+	return err;
 }

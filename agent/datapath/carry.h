@@ -35,4 +35,8 @@ void krl_carry_waiting(struct krl_carry *carry);
 #define KRL_CARRY_TICK_MS 100
 void krl_carry_tick(struct krl_carry *carry);
 
+/* Carry the answers that an agent of another version, which was killed, left in the maps below @pins: its programs write
+ * them. Returns 0, also where those maps are not as they are in this version; or -errno. */
+int krl_carry_left(const char *pins);
+
 #endif

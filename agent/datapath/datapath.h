@@ -25,11 +25,17 @@ struct krl_datapath_options {
 struct krl_datapath;
 
 /* Load and attach the programs, adopting what is pinned: maps with their contents, and the link,
- * which is switched to the new program without a gap. Holds a lock on the pins until closed.
+ * which is switched to the new program without a gap. Pins of another version are moved aside, and go on enforcing until
+ * krl_datapath_take_over(). Holds a lock on the pins until closed.
  * Returns 0 and a datapath the caller closes, or -errno with @ret_error set: -EPERM, -EBUSY (another
- * agent), -EPROTO (pins of another version), -ENOTSUP (kernel), -ENOENT (cgroup or bpffs). */
+ * agent), -EPROTO (pins of this version with another layout), -ENOTSUP (kernel), -ENOENT (cgroup or bpffs). */
 int krl_datapath_open(const struct krl_datapath_options *options, struct krl_datapath **ret,
 		      struct krl_error *ret_error);
+
+/* What the source says is in force: end what agents of other versions left, whose programs enforce until then, and take their
+ * open connections in; those that do not rest, later. Nothing left is no error; to be called again when it is done is none
+ * either. What fails is logged. */
+void krl_datapath_take_over(struct krl_datapath *datapath);
 
 /* Let go; programs, maps and links stay pinned and enforcement goes on. Accepts NULL. */
 void krl_datapath_close(struct krl_datapath *datapath);

@@ -26,6 +26,16 @@ int krl_inspect_cgroup(char ret_path[KRL_INSPECT_PATH_BYTES]);
 /* Are there maps of this version below @bpffs? 0, -ENOENT (none), -EPERM, or -EPROTO (of another version). */
 int krl_inspect_pins(const char *bpffs);
 
+/* What agents of other versions have left, see former.h. */
+struct krl_inspect_former {
+	__u32 version;		/* of one of them; 0: there is none */
+	size_t connections;	/* with their programs still */
+	bool attached;		/* so are new ones: no agent of this version has taken over */
+};
+
+/* 0, or -errno. */
+int krl_inspect_former(const char *bpffs, struct krl_inspect_former *ret);
+
 /* Are the programs on the cgroup attached by their pinned links, and those that judge, answer and obey to the socket maps? 0,
  * -ENOENT (no link), -ENOLINK (its cgroup is gone), -ENOEXEC (no program on a map), or -errno; and the name of the pin that
  * it is about. */

@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <sys/timex.h>
 #include <time.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include <kmesh_rl/pins.h>
 #include <kmesh_rl/policy.h>
 
 #include "agent/base/clock.h"
 #include "agent/base/vec.h"
+#include "former.h"
 #include "inspect.h"
 #include "pinned.h"
 
@@ -61,6 +64,52 @@ size_t krl_inspect_fills(const char *bpffs, struct krl_inspect_fill ret[KRL_INSP
 		close(fd);
 	}
 	return count;
+}
+
+struct looking {
+	const char *bpffs;
+	struct krl_inspect_former *found;
+};
+
+/* How many sockets the map pinned there has. */
+static size_t count_sockets(const struct looking *looking, const char *name, const char *map)
+{
+	char path[KRL_INSPECT_PATH_BYTES];
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info);
+	size_t count = 0;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/%s/%s", looking->bpffs, name, map) >= (int)sizeof(path))
+		return 0;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &bytes) && info.key_size <= KEY_BYTES)
+		count = count_rows(fd, info.max_entries);
+	close(fd);
+	return count;
+}
+
+static int look(void *ctx, const char *name, __u32 version)
+{
+	struct looking *looking = ctx;
+	char path[KRL_INSPECT_PATH_BYTES];
+
+	looking->found->version = version;
+	looking->found->connections += count_sockets(looking, name, "krl_sockets") +
+				       count_sockets(looking, name, "krl_senders");
+	if (snprintf(path, sizeof(path), "%s/%s/" KRL_PIN_SOCKOPS_LINK, looking->bpffs, name) < (int)sizeof(path))
+		looking->found->attached |= !access(path, F_OK);
+	return 0;
+}
+
+int krl_inspect_former(const char *bpffs, struct krl_inspect_former *ret)
+{
+	struct looking looking = { bpffs, ret };
+
+	memset(ret, 0, sizeof(*ret));
+	return krl_former_each(bpffs, look, &looking);
 }
 
 int krl_inspect_clock(const char *bpffs, struct krl_inspect_clock *ret)

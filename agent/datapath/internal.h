@@ -37,6 +37,7 @@ struct krl_stale {
 };
 
 struct krl_known_endpoint;
+struct krl_former;
 
 struct krl_datapath {
 	struct kmesh_rl *skel;
@@ -67,6 +68,8 @@ struct krl_datapath {
 	bool scanned;			/* network namespaces were looked for since the start */
 	__u64 *listening;		/* cookies of network namespaces that wait to be guarded; owned */
 	size_t listening_count;
+	struct krl_former *formers;	/* other versions, see takeover.h; owned */
+	size_t former_count;
 };
 
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */
@@ -83,9 +86,6 @@ void krl_links_close(struct krl_datapath *dp);
 
 /* Pin the program that fills buckets by hand in place of that of the agent before, once. As krl_links_attach(). */
 int krl_links_pin_reset(struct krl_datapath *dp, struct krl_error *ret_error);
-
-/* Remove the pins of links below @bpffs, and with the last holder the links. */
-void krl_links_unpin(const char *bpffs);
 
 /* Attach krl_send to krl_senders, before anything enters that. 0, or -errno. */
 int krl_senders_open(struct krl_datapath *dp);

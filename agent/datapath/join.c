@@ -6,6 +6,7 @@
 #include "iter.h"
 #include "netns.h"
 #include "pass.h"
+#include "takeover.h"
 
 /* A packet of the least length that a test run takes. */
 union join_packet {
@@ -20,8 +21,11 @@ static int join_one(void *ctx, const void *record)
 	union join_packet packet = { .open = *open };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &packet, .data_size_in = sizeof(packet), .repeat = 1);
 	struct krl_pass *p = ctx;
-	int err = bpf_prog_test_run_opts(bpf_program__fd(p->dp->skel->progs.krl_join), &opts);
+	int err;
 
+	if (krl_takeover_waits(p->dp, open->cookie))
+		return 0;
+	err = bpf_prog_test_run_opts(bpf_program__fd(p->dp->skel->progs.krl_join), &opts);
 	if (!err && opts.retval == KRL_JOINED)
 		p->result.connections_joined++;
 	if (!err && opts.retval == KRL_JOINED_BLOCKS)

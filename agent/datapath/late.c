@@ -26,7 +26,10 @@ int krl_late_leave_out(struct kmesh_rl *skel)
 		program = bpf_object__find_program_by_name(skel->obj, names[which]);
 		err = program ? bpf_program__set_autoload(program, false) : -ENOENT;
 	}
-	return err;
+	/* Those of cross.h. */
+	if (!err)
+		err = bpf_program__set_autoload(skel->progs.krl_cross_in, false);
+	return err ? err : bpf_program__set_autoload(skel->progs.krl_cross_out, false);
 }
 
 /* Both objects are of one file: their maps come in the same order. */

@@ -123,14 +123,3 @@ void krl_links_close(struct krl_datapath *dp)
 	for (which = 0; which < KRL_LINK_COUNT; which++)
 		bpf_link__destroy(dp->links[which]);
 }
-
-void krl_links_unpin(const char *bpffs)
-{
-	char path[PATH_MAX];
-	enum krl_link which;
-
-	for (which = 0; which < KRL_LINK_COUNT; which++) {
-		snprintf(path, sizeof(path), "%s/%s", bpffs, pins[which]);
-		unlink(path);
-	}
-}

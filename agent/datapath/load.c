@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Load, adopt, attach, detach. */
-#include <dirent.h>
+/* Load, adopt, attach. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,10 +16,12 @@
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/log.h"
+#include "former.h"
 #include "guard.h"
 #include "known.h"
 #include "internal.h"
 #include "late.h"
+#include "takeover.h"
 
 /* Maps that outlive the agent. The others are scratch space of one load. */
 static const char *const pinned_maps[] = {
@@ -81,9 +82,8 @@ static int open_skeleton(struct krl_datapath *dp, const char *bpffs, struct krl_
 		err = kmesh_rl__load(dp->skel);
 	if (err && strstr(libbpf_said, "parameter mismatch"))
 		return krl_error_set(ret_error, EPROTO,
-				     "%s holds the maps of another version: run `kmesh-rl-agent --detach "
-				     "--bpffs %s` first (token counts start anew)",
-				     bpffs, bpffs);
+				     "%s holds other maps of version %u: run `kmesh-rl-agent --detach --bpffs %s` first "
+				     "(token counts start anew)", bpffs, KRL_ABI_VERSION, bpffs);
 	if (err)
 		return krl_error_set(ret_error, -err, "loading the BPF programs: %s (%s)", strerror(-err),
 				     libbpf_said);
@@ -135,17 +135,12 @@ static int map_rows(struct krl_datapath *dp, struct krl_error *ret_error)
 	return 0;
 }
 
-static int adopt_rules(struct krl_datapath *dp, const char *bpffs, struct krl_error *ret_error)
+static int adopt_rules(struct krl_datapath *dp, struct krl_error *ret_error)
 {
-	__u32 found = dp->config->abi_version, i;
+	__u32 i;
 
-	if (found && found != KRL_ABI_VERSION)
-		return krl_error_set(ret_error, EPROTO,
-				     "%s holds the maps of another version (%u, this agent writes %u): run "
-				     "`kmesh-rl-agent --detach --bpffs %s` first (token counts start anew)",
-				     bpffs, found, KRL_ABI_VERSION, bpffs);
 	/* Descriptors stay what they are for as long as the maps do. */
-	if (!found && getrandom(dp->config->hash_key, sizeof(dp->config->hash_key), 0) < 0)
+	if (!dp->config->abi_version && getrandom(dp->config->hash_key, sizeof(dp->config->hash_key), 0) < 0)
 		return krl_error_set(ret_error, errno, "getrandom: %s", strerror(errno));
 	dp->config->abi_version = KRL_ABI_VERSION;
 	dp->infos = calloc(KRL_MAX_RULES, sizeof(*dp->infos));
@@ -195,6 +190,21 @@ static int attach_verdicts(struct kmesh_rl *skel, struct krl_error *ret_error)
 	return err;
 }
 
+/* What agents of other versions have pinned. */
+static int set_aside(const char *bpffs, struct krl_error *ret_error)
+{
+	__u32 version;
+	int err = krl_former_set_aside(bpffs, &version);
+
+	if (err)
+		return krl_error_set(ret_error, -err, "moving the pins of another version below %s aside: %s", bpffs,
+				     strerror(-err));
+	if (version)
+		krl_log_info("version moved aside, goes on enforcing until the limits of this one are in force", "version",
+			     "%u, this is %d", version, KRL_ABI_VERSION);
+	return 0;
+}
+
 int krl_datapath_open(const struct krl_datapath_options *options, struct krl_datapath **ret,
 		      struct krl_error *ret_error)
 {
@@ -216,17 +226,21 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err)
 		err = krl_host_check_owner(dp->lock_fd, options->bpffs, ret_error);
 	if (!err)
+		err = set_aside(options->bpffs, ret_error);
+	if (!err)
 		err = open_skeleton(dp, options->bpffs, ret_error);
 	if (!err)
 		err = map_rows(dp, ret_error);
 	if (!err)
-		err = adopt_rules(dp, options->bpffs, ret_error);
+		err = adopt_rules(dp, ret_error);
 	if (!err && krl_known_read(dp))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (!err)
 		err = attach_verdicts(dp->skel, ret_error);
 	if (!err)
 		err = krl_guard_adopt(dp, options->bpffs, ret_error);
+	if (!err && (err = krl_takeover_find(dp)))
+		krl_error_set(ret_error, -err, "what other versions left below %s: %s", options->bpffs, strerror(-err));
 	if (!err)
 		err = krl_links_attach(dp, ret_error);
 	if (err) {
@@ -242,6 +256,7 @@ void krl_datapath_close(struct krl_datapath *dp)
 	if (!dp)
 		return;
 	krl_links_close(dp);
+	krl_takeover_forget(dp);
 	if (dp->rules)
 		munmap(dp->rules, sizeof(struct krl_rule) * KRL_MAX_RULES);
 	if (dp->load)
@@ -267,73 +282,4 @@ void krl_datapath_close(struct krl_datapath *dp)
 	free(dp->stale_costs.keys);
 	free(dp->known);
 	free(dp);
-}
-
-/* Take every socket out of the pinned sockhash: an enrolled socket holds the program, which holds
- * the map, which would keep all of it alive until the last connection closes. */
-static void empty_sockhash(const char *bpffs, const char *name, enum bpf_attach_type type)
-{
-	char path[PATH_MAX];
-	__u64 key = 0;	/* of any of the maps: the widest */
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", bpffs, name);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return;
-	bpf_prog_detach(fd, type);
-	while (!bpf_map_get_next_key(fd, NULL, &key))
-		if (bpf_map_delete_elem(fd, &key))
-			break;
-	close(fd);
-}
-
-int krl_datapath_detach(const struct krl_datapath_options *options, struct krl_error *ret_error)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	struct stat st;
-	DIR *dir;
-	int err, lock_fd;
-
-	if (stat(options->bpffs, &st))
-		return errno == ENOENT ? 0
-				       : krl_error_set(ret_error, errno, "%s: %s", options->bpffs,
-						       strerror(errno));
-	/* Without them, sockets would stay enrolled and the names go. */
-	err = krl_host_check_rights(ret_error);
-	if (err)
-		return err;
-	err = krl_host_open_bpffs(options->bpffs, &lock_fd, ret_error);
-	if (err == -EBUSY)
-		return krl_error_set(ret_error, EBUSY, "an agent runs on %s: stop it first", options->bpffs);
-	if (err)
-		return err;
-	libbpf_set_print(on_libbpf_print);
-	/* No new sockets first, then the enrolled ones, then the names. */
-	krl_links_unpin(options->bpffs);
-	empty_sockhash(options->bpffs, "krl_sockets", BPF_SK_SKB_VERDICT);
-	empty_sockhash(options->bpffs, "krl_writers", BPF_SK_MSG_VERDICT);
-	empty_sockhash(options->bpffs, "krl_senders", BPF_SK_MSG_VERDICT);
-	empty_sockhash(options->bpffs, "krl_receivers", BPF_SK_SKB_VERDICT);
-	empty_sockhash(options->bpffs, "krl_bounce", BPF_SK_SKB_VERDICT);
-	empty_sockhash(options->bpffs, "krl_responders", BPF_SK_SKB_VERDICT);
-	empty_sockhash(options->bpffs, "krl_commands", BPF_SK_SKB_VERDICT);
-	empty_sockhash(options->bpffs, "krl_sink", BPF_SK_SKB_VERDICT);
-	dir = opendir(options->bpffs);
-	while (dir && (entry = readdir(dir))) {
-		/* Maps of other versions too, but nothing of others. */
-		if (strncmp(entry->d_name, "krl_", 4) &&
-		    strncmp(entry->d_name, KRL_PIN_LOOKUP_LINK, strlen(KRL_PIN_LOOKUP_LINK)))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", options->bpffs, entry->d_name);
-		if (unlink(path))
-			err = krl_error_set(ret_error, errno, "%s: %s", path, strerror(errno));
-	}
-	if (dir)
-		closedir(dir);
-	close(lock_fd);
-	if (!err && rmdir(options->bpffs) && errno != ENOTEMPTY && errno != EBUSY)
-		err = krl_error_set(ret_error, errno, "%s: %s", options->bpffs, strerror(errno));
-	return err;
 }

@@ -22,6 +22,7 @@
 #include "pending.h"
 #include "recount.h"
 #include "sweep.h"
+#include "takeover.h"
 #include "walk.h"
 
 struct krl_responders {
@@ -36,6 +37,7 @@ struct krl_responders {
 	struct krl_tidy *tidy;
 	struct krl_guard *guard;
 	struct krl_recounter *recounter;
+	struct krl_takeover *takeover;
 	__u64 events_lost;	/* of krl_load.events_lost, those that were made up for */
 	int pairs[KRL_MAX_RESPONDERS][2];
 	int pair_count;
@@ -208,7 +210,7 @@ int krl_responders_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_res
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (!err && (krl_charge_sweeper_open(dp, loop, r->command[0], &r->charges) ||
 		     krl_tidy_open(dp, loop, &r->tidy) || krl_guard_open(dp, loop, &r->guard) ||
-		     krl_recounter_open(dp, loop, &r->recounter)))
+		     krl_recounter_open(dp, loop, &r->recounter) || krl_takeover_open(dp, loop, &r->takeover)))
 		err = krl_error_set(ret_error, ENOMEM, "out of memory");
 	if (err) {
 		krl_responders_close(r);
@@ -242,6 +244,7 @@ void krl_responders_close(struct krl_responders *r)
 	krl_tidy_close(r->tidy);
 	krl_guard_close(r->guard);
 	krl_recounter_close(r->recounter);
+	krl_takeover_close(r->takeover);
 	krl_pending_clear(&r->pending);
 	krl_handle_close(r->pending.timer);
 	for (i = 0; i < KRL_MAX_RESPONDERS; i++)

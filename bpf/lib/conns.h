@@ -29,6 +29,20 @@ static __always_inline struct krl_conn *krl_conn_new(__u64 cookie, const struct 
 	return conn;
 }
 
+/* The row is of a connection that is open already, on the socket @tcp of a server, or of a client where it @sends. Does it
+ * rest: is nothing of a request or of an answer on its way? */
+static __always_inline void krl_conn_place(struct krl_conn *conn, struct sock *tcp, int sends, int rests)
+{
+	conn->phase = rests ? KRL_PHASE_OPEN : KRL_PHASE_JOINING;
+	/* One that has said nothing is at its beginning. */
+	if (sends || ((struct tcp_sock *)tcp)->bytes_received) {
+		conn->joining = 1;
+		conn->http.flags = KRL_HTTP_NOT_FIRST;
+	}
+	conn->admit_seq = sends ? krl_sock_rcv_nxt(tcp) : krl_sock_write_seq(tcp);
+	conn->sending.at_seq = krl_sock_write_seq(tcp);
+}
+
 /* Its socket is in no socket map. */
 static __always_inline void krl_conn_not_enrolled(__u64 cookie)
 {

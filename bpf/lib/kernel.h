@@ -72,9 +72,27 @@ struct list_head {
 	struct list_head *next;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+struct sk_msg;
+
+struct sk_psock_progs {
+	void *msg_parser;
+	void *skb_verdict;
+};
+
 struct sk_psock {
+	struct sk_psock_progs progs;
+	struct sk_msg *cork;
 	struct sk_buff_head ingress_skb;
 	struct list_head ingress_msg;
+	refcount_t refcnt;
 };
 
 struct kernfs_node {
@@ -124,6 +142,7 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 	__u32 lsndtime;
 	__u64 bytes_received;
+	__u64 bytes_sent;
 	__u32 mss_cache;
 	__u32 notsent_lowat;
 	__u16 gso_segs;
@@ -216,6 +235,17 @@ static __always_inline int krl_sock_unread_nothing(struct sock *sk)
 	return psock && !sk->sk_receive_queue.qlen && krl_psock_read(psock);
 }
 
+/* Has the server written something after all that came, or has nothing come? To TCP, which may have lost count of what is
+ * unread, see krl_sock_in_step(). */
+static __always_inline int krl_sock_wrote_last(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	/* The times are in jiffies: where they are equal, either may have been the last. */
+	return !tp->bytes_received ||
+	       (tp->bytes_sent && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0);
+}
+
 /* Does TCP know how far the server has read, when nothing is unread? Not once a request was refused while its reader was
  * in recv(): tcp_bpf_recvmsg_parser (net/ipv4/tcp_bpf.c) puts back the copied_seq of its beginning, and what
  * tcp_eat_skb added is lost. Without the socket map, the server would wait for bytes that are gone. */
@@ -306,8 +336,7 @@ static __always_inline int krl_sock_rests(struct sock *sk)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 
-	return tp->copied_seq == tp->rcv_nxt &&
-	       (!tp->bytes_received || (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0);
+	return tp->copied_seq == tp->rcv_nxt && krl_sock_wrote_last(sk);
 }
 
 /* Was all answered that the client sent? It seems so when the server has it, and something came after that and was

@@ -3,7 +3,8 @@
  *
  * Every struct is fixed width with explicit padding; keys are zeroed before use. Addresses are 16
  * bytes in network byte order, IPv4 as ::ffff:a.b.c.d; ports are in host byte order. A change here
- * that alters a size or an offset must raise KRL_ABI_VERSION: an agent refuses pins of another one.
+ * that alters a size or an offset must raise KRL_ABI_VERSION: an agent takes over from one of another version what it
+ * can, see agent/datapath/takeover.h. For that, abi_version stays where it is in struct krl_config.
  */
 #ifndef KMESH_RL_ABI_H
 #define KMESH_RL_ABI_H
@@ -339,6 +340,13 @@ enum krl_joined {
 	/* Its server, or client, may wait in a blocking recv(): that of before, which does not see what the verdict lets
 	 * through, or what the kernel answers. It would wait for good. */
 	KRL_JOINED_BLOCKS,
+};
+
+/* What krl_cross_in and krl_cross_out say of a connection of another version's, a byte each. */
+enum krl_crossed {
+	KRL_CROSSED_NOT = 1,	/* it stays with that version's programs, for now */
+	KRL_CROSSED,
+	KRL_CROSSED_NOWHERE,	/* it has no endpoint any more */
 };
 
 /* A connection and what it holds: from krl_counted to the agent, and on to krl_recount. */

@@ -6,6 +6,10 @@
 #define KRL_DEFAULT_BPFFS "/sys/fs/bpf/kmesh-rl"
 #define KRL_DEFAULT_CONTROL_SOCKET "/run/kmesh-rl/agent.sock"
 
+/* How the names of all maps and programs begin, and those of all links, of every version. */
+#define KRL_PIN_PREFIX "krl_"
+#define KRL_PIN_LINK_PREFIX "link_"
+
 #define KRL_PIN_RESET "krl_reset"	/* a program, for a test run */
 #define KRL_PIN_SOCKOPS_LINK "link_sockops"
 #define KRL_PIN_CONNECT4_LINK "link_connect4"

@@ -12,22 +12,28 @@ BPF_MAP_UPDATE_ELEM = 2
 BPF_MAP_GET_NEXT_KEY = 4
 BPF_OBJ_GET = 7
 BPF_PROG_DETACH = 9
+BPF_PROG_GET_NEXT_ID = 11
+BPF_MAP_GET_NEXT_ID = 12
 BPF_PROG_GET_FD_BY_ID = 13
 BPF_OBJ_GET_INFO_BY_FD = 15
 BPF_PROG_QUERY = 16
 BPF_MAP_UPDATE_BATCH = 26
+BPF_LINK_GET_NEXT_ID = 31
 NUMBER = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def bpf(command, attributes):
-    attributes = ctypes.create_string_buffer(attributes, max(len(attributes), 64))
+def _call(command, attributes):
     result = _libc.syscall(NUMBER, command, attributes, len(attributes))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def bpf(command, attributes):
+    return _call(command, ctypes.create_string_buffer(attributes, max(len(attributes), 64)))
 
 
 def _open(path):
@@ -88,6 +94,43 @@ def write_each(path, offset, data, key_size):
         value[offset:offset + len(data)] = data
         bpf(BPF_MAP_UPDATE_ELEM, attributes)
     os.close(fd)
+
+
+def pinned(directory):
+    """What is pinned in @directory, and the programs of the links: (the command that walks over such, id) of each."""
+    found = set()
+    for name in os.listdir(directory):
+        if os.path.isdir(os.path.join(directory, name)):
+            continue
+        fd = _open(os.path.join(directory, name))
+        info = ctypes.create_string_buffer(64)
+        bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+        os.close(fd)
+        _, number, program = struct.unpack_from("III", info)
+        if name.startswith("link_"):
+            found |= {(BPF_LINK_GET_NEXT_ID, number), (BPF_PROG_GET_NEXT_ID, program)}
+        elif name == "krl_reset":
+            found.add((BPF_PROG_GET_NEXT_ID, number))
+        else:
+            found.add((BPF_MAP_GET_NEXT_ID, number))
+    return found
+
+
+def alive(things):
+    """Those of @things, as pinned() has them, that the kernel still has. None is opened, which would keep it: to open and close
+    a map of programs while the kernel empties it loses a reference (kernel/bpf/arraymap.c, prog_array_map_clear)."""
+    left = set()
+    for command, number in things:
+        attributes = ctypes.create_string_buffer(struct.pack("I", number - 1), 64)
+        try:
+            _call(command, attributes)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            continue
+        if struct.unpack_from("II", attributes)[1] == number:
+            left.add((command, number))
+    return left
 
 
 def detach_programs(path, kind):

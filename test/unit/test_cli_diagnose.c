@@ -110,6 +110,16 @@ static void without_pins_nothing_more_is_read_from_them(void **state)
 	}
 }
 
+static void another_version_may_go_on(void **state)
+{
+	struct krl_facts facts = healthy();
+
+	facts.former = (struct krl_inspect_former){ 7, 3, true };
+	assert_found(&facts, "pins", KRL_FINDING_WARN, "version 7 enforces until");
+	facts.former.attached = false;
+	assert_found(&facts, "pins", KRL_FINDING_OK, "3 connections stay with version 7");
+}
+
 static void an_agent_is_to_be_there_and_ready(void **state)
 {
 	struct krl_facts facts = healthy();
@@ -310,6 +320,7 @@ int main(void)
 		cmocka_unit_test(a_healthy_node_is_ok_throughout),
 		cmocka_unit_test(the_machine_is_looked_at),
 		cmocka_unit_test(without_pins_nothing_more_is_read_from_them),
+		cmocka_unit_test(another_version_may_go_on),
 		cmocka_unit_test(an_agent_is_to_be_there_and_ready),
 		cmocka_unit_test(programs_are_to_be_attached),
 		cmocka_unit_test(full_maps_are_told),

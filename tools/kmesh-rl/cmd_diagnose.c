@@ -89,6 +89,8 @@ static void gather(const struct krl_cli *cli, struct krl_facts *f, struct gather
 	f->bpffs_mount = krl_inspect_bpffs(f->bpffs);
 	f->cgroup_mount = krl_inspect_cgroup(f->cgroup);
 	f->pins = krl_inspect_pins(f->bpffs);
+	if (krl_inspect_former(f->bpffs, &f->former))
+		f->former = (struct krl_inspect_former){ 0 };
 	f->agent = krl_cli_ask_agent(cli, "version", NULL, &g->about, why);
 	f->about = g->about;
 	/* One that does not answer is not waited for twice. */

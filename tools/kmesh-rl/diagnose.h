@@ -18,6 +18,7 @@ struct krl_facts {
 	struct krl_inspect_feature features[KRL_INSPECT_FEATURES];
 	size_t feature_count;
 	int pins, programs;
+	struct krl_inspect_former former;	/* of other versions; none where that could not be read */
 	char program[KRL_INSPECT_NAME_BYTES];	/* the pin that programs is about */
 	int others_read;
 	struct krl_inspect_others others;

@@ -13,11 +13,23 @@ static unsigned long long reason(const struct krl_facts *f, enum krl_reason whic
 	return f->stats.reasons[which];
 }
 
+/* What is left of other versions. */
+static void add_former(const struct krl_inspect_former *former, struct krl_finding *finding)
+{
+	if (former->version && former->attached)
+		krl_finding_add(finding, KRL_FINDING_WARN, "; version %u enforces until an agent of this version has read its source",
+				former->version);
+	else if (former->version)
+		krl_finding_add(finding, KRL_FINDING_OK, "; %zu connections stay with version %u until they rest or end",
+				former->connections, former->version);
+}
+
 static bool check_pins(const struct krl_facts *f, struct krl_finding *finding)
 {
 	switch (f->pins) {
 	case 0:
 		krl_finding_set(finding, KRL_FINDING_OK, "maps of version %d", KRL_ABI_VERSION);
+		add_former(&f->former, finding);
 		break;
 	case -ENOENT:
 		krl_finding_set(finding, KRL_FINDING_FAIL, "nothing is pinned below %s, so nothing is limited: start the agent",
@@ -29,7 +41,7 @@ static bool check_pins(const struct krl_facts *f, struct krl_finding *finding)
 		break;
 	case -EPROTO:
 		krl_finding_set(finding, KRL_FINDING_FAIL, "%s holds the maps of another version than %s, which reads version %d: "
-		     "use the agent's own kmesh-rl, or run `kmesh-rl-agent --detach` and start the agent anew",
+		     "use the agent's own kmesh-rl, or start an agent of this version, which takes over",
 		     f->bpffs, KRL_VERSION, KRL_ABI_VERSION);
 		break;
 	default:
