@@ -231,7 +231,10 @@ static void others_are_named_as_far_as_there_is_room(void **state)
 	assert_found(&facts, "hooks", KRL_FINDING_WARN, ", and 2 more on the same cgroup");
 	assert_found(&facts, "sockmaps", KRL_FINDING_OK, "sock_pool (id 8)");
 	facts.stats.reasons[KRL_REASON_NOT_ENROLLED] = 4;
-	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "sock_pool (id 8); 4 of our sockets");
+	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "sock_pool (id 8); 4 connections were not let into ours");
+	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "Multipath TCP");
+	facts.others.programs[1] = (struct krl_inspect_other){ "krl_sockops", "sock_ops", 10 };
+	assert_found(&facts, "hooks", KRL_FINDING_WARN, ". Those called krl_ are of another kmesh-rl-agent");
 }
 
 static void what_the_agent_says_of_rate_limits_is_judged(void **state)
