@@ -103,7 +103,9 @@ static json_t *item_json(struct krl_events *events, const struct krl_reported *r
 	const struct krl_rule_info *rule = reported->rule;
 	json_t *remote = end_json(r->flow.remote, r->flow.remote_port), *local = end_json(r->flow.local, r->flow.local_port);
 	struct krl_request_line line;
-	bool has_line = r->line_len <= sizeof(r->line) && krl_request_line_read(r->line, r->line_len, &line);
+	/* Of HTTP/2 it is the preface, where that came with the request. */
+	bool has_line = !(r->flags & KRL_REPORT_HTTP2) && r->line_len <= sizeof(r->line) &&
+			krl_request_line_read(r->line, r->line_len, &line);
 
 	return json_pack("{s:I, s:o*, s:o*, s:o*, s:o*, s:o*, s:s, s:s, s:s, s:s, s:o*, s:o*, s:s*, s:s*, s:o*, s:o*, s:I, s:I,"
 			 " s:o*, s:o*, s:I}",
@@ -124,7 +126,7 @@ static json_t *item_json(struct krl_events *events, const struct krl_reported *r
 			 "descriptor", descriptor_json(reported),
 			 "model", r->model_len ? text_json(r->model, strnlen(r->model, sizeof(r->model))) : NULL,
 			 "needed", (json_int_t)r->needed,
-			 "left", (json_int_t)r->tokens,
+			 "left", (json_int_t)reported->left,
 			 "retryAfter", reported->rule_flags & KRL_RULE_CONCURRENT ? NULL
 				       : json_integer((json_int_t)((r->wait_ns + 999999999) / 1000000000)),
 			 "status", request && !(r->flags & (KRL_REPORT_SHADOW | KRL_REPORT_HTTP2))

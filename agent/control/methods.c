@@ -50,10 +50,12 @@ static json_t *window_json(const struct krl_stats_row *row)
 static json_t *row_json(const struct krl_stats_row *row)
 {
 	json_t *tokens = row->flags & KRL_RULE_LLM ? krl_tokens_json(&row->used) : NULL;
+	/* What is open at once is filled by its end, not by time. */
+	bool fills = !(row->flags & KRL_RULE_CONCURRENT);
 
 	if (row->flags & KRL_RULE_LLM && !tokens)
 		return NULL;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o*, s:o*, s:o*}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o*, s:o*, s:I, s:I, s:I, s:I, s:i, s:i, s:o*, s:o*, s:o*}",
 			 "namespace", text_json(row->info.ns),
 			 "name", text_json(row->info.name),
 			 "service", text_json(row->info.service),
@@ -61,8 +63,8 @@ static json_t *row_json(const struct krl_stats_row *row)
 			 "limit", text_json(row->info.limit),
 			 "mode", row->flags & KRL_RULE_SHADOW ? "Shadow" : "Enforce",
 			 "maxTokens", (json_int_t)row->settings.max_tokens,
-			 "tokensPerFill", (json_int_t)row->settings.tokens_per_fill,
-			 "fillInterval", (json_int_t)row->settings.fill_interval_ns,
+			 "tokensPerFill", fills ? json_integer((json_int_t)row->settings.tokens_per_fill) : NULL,
+			 "fillInterval", fills ? json_integer((json_int_t)row->settings.fill_interval_ns) : NULL,
 			 "availableTokens", (json_int_t)row->available,
 			 "totalRequests", (json_int_t)row->total,
 			 "rateLimitedRequests", (json_int_t)row->limited,

@@ -101,6 +101,17 @@ struct krl_inspect_endpoint {
 /* All of them. The caller frees @ret. 0, -ENOMEM, or as krl_inspect_pins. */
 int krl_inspect_endpoints(const char *bpffs, struct krl_inspect_endpoint **ret, size_t *ret_count);
 
+/* Where somebody listens on TCP. */
+struct krl_inspect_listener {
+	__u8 addr[16];	/* as in krl_endpoint_key */
+	__u16 port;
+};
+
+/* Those on this machine, in whatever network namespace, whose connections are never enrolled, since they are of no cgroup
+ * below the one that programs are attached to. The caller frees @ret. 0, -ENOENT (it cannot be told from here), -ENOMEM, or
+ * -errno. */
+int krl_inspect_outside(const char *bpffs, struct krl_inspect_listener **ret, size_t *ret_count);
+
 /* The enrolled connections. */
 struct krl_inspect_conns {
 	size_t count;

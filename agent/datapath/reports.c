@@ -49,6 +49,8 @@ static int on_report(void *ctx, void *data, size_t size)
 					  .rule = &r->dp->infos[report->slot],
 					  .unix_ns = (int64_t)report->time_ns + r->dp->config->wall_offset_ns,
 					  .limited = limited_by(r, report->slot, report->flags & KRL_REPORT_SHADOW),
+					  .left = report->tokens + (rule->flags & KRL_RULE_CONCURRENT
+								    ? (int64_t)rule->settings.max_tokens : 0),
 					  .rule_flags = rule->flags,
 					  .status = rule->status };
 	if (report->descriptor[0] &&

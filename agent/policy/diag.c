@@ -2,9 +2,17 @@
 #include "diag.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* It would show what is around it in another order (Bidi_Control of Unicode), or on another line. */
+static bool turns_text(unsigned int code)
+{
+	return code == 0x61c || code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069);
+}
 
 /* Bytes of the UTF-8 character at @s, 0 when it is none or not to be shown. */
 static size_t printable_bytes(const unsigned char *s)
@@ -19,7 +27,7 @@ static size_t printable_bytes(const unsigned char *s)
 		code = code << 6 | (s[i] & 0x3f);
 	}
 	if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code < 0xe000) ||
-	    code > 0x10ffff || (len && code < least[len]))
+	    code > 0x10ffff || (len && code < least[len]) || turns_text(code))
 		return 0;
 	return len;
 }

@@ -46,6 +46,8 @@ def bash_completes_commands_flags_and_names(env):
             ("des", ["describe"]),
             ("get ratelimit-", ["ratelimit-stats", "ratelimit-buckets", "ratelimit-tokens"]),
             ("get ratelimits --in", ["--interval"]),
+            ("get ratelimits --li", []),
+            ("get ratelimit-buckets --li", ["--limit"]),
             ("get ratelimits -o y", ["yaml"]),
             ("completion ", ["bash", "zsh", "fish"]),
             ("help res", ["reset"]),

@@ -221,6 +221,20 @@ def where_nobody_listens_is_named(env):
 
 
 @case
+def a_server_outside_of_the_cgroup_is_named(env):
+    env.server()
+    cgroup = env.cgroup
+    env.cgroup = os.path.join(cgroup, "inner")
+    os.mkdir(env.cgroup)
+    try:
+        env.limit()
+        expect_found(diagnosed(env), "listeners", "warn", f"the servers at 127.0.0.1:{PORT} (default/limit) are outside of the cgroup")
+    finally:
+        os.rmdir(env.cgroup)
+        env.cgroup = cgroup
+
+
+@case
 def programs_of_others_are_named(env):
     env.server()
     incoming.limit(env, rules=[incoming.RULE])

@@ -9,7 +9,7 @@ import socket
 from client import equal, expect, get
 from documents import ratelimit
 from harness import PORT, case, need_ipv6, wait_for
-from http2 import Client, request
+from http2 import PREFACE, SETTINGS, Client, frame, request
 from incoming import enforce, opened
 from models import Models, asked, budget, head_and_body, of_model, reply
 
@@ -132,6 +132,12 @@ def what_comes_in(env):
     item = events(env)[0]
     equal(without(item), {**FIRST, "kind": "Connection", "protocol": "TCP"}, "event")
     expect(item["client"].startswith("127.0.0.1:"), f"client: {item['client']}")
+    env.server(port=PORT + 1)
+    env.write("more.yaml", ratelimit("more", PORT + 1, rules=["{name: open, maxConnections: 1}"]))
+    wait_for("both are listed", lambda: env.lists("limit", "more"))
+    equal(opened(env, 2, port=PORT + 1), 1, "connections open at once")
+    equal(without(events(env, 2)[1]), {**FIRST, "name": "more", "rule": "open", "kind": "Connection", "protocol": "TCP",
+                                       "endpoint": f"127.0.0.1:{PORT + 1}"}, "event of maxConnections")
 
 
 @case
@@ -143,6 +149,8 @@ def a_stream_of_http2(env):
     client.send(request(3))
     client.refused(1)
     equal(without(events(env)[0]), {**FIRST, "protocol": "HTTP/2"}, "event")
+    env.connect().send(PREFACE + frame(SETTINGS) + request(1))
+    equal(without(events(env, 2)[1]), {**FIRST, "protocol": "HTTP/2"}, "event of a request behind the preface")
 
 
 @case

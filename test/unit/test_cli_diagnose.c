@@ -241,7 +241,10 @@ static void others_are_named_as_far_as_there_is_room(void **state)
 	assert_found(&facts, "hooks", KRL_FINDING_WARN, ", and 2 more on the same cgroup");
 	assert_found(&facts, "sockmaps", KRL_FINDING_OK, "sock_pool (id 8)");
 	facts.stats.reasons[KRL_REASON_NOT_ENROLLED] = 4;
-	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "sock_pool (id 8); 4 of our sockets");
+	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "sock_pool (id 8); 4 connections were not let into ours");
+	assert_found(&facts, "sockmaps", KRL_FINDING_WARN, "Multipath TCP");
+	facts.others.programs[1] = (struct krl_inspect_other){ "krl_sockops", "sock_ops", 10 };
+	assert_found(&facts, "hooks", KRL_FINDING_WARN, ". Those called krl_ are of another kmesh-rl-agent");
 }
 
 static void what_the_agent_says_of_rate_limits_is_judged(void **state)
@@ -251,7 +254,7 @@ static void what_the_agent_says_of_rate_limits_is_judged(void **state)
 				   "namespace", "a", "name", "b", "conditions", "type", "Accepted", "status", "False", "reason",
 				   "Invalid", "message", "x.yaml:1:1: y", "namespace", "c", "name", "d", "conditions", "type",
 				   "Programmed", "status", "False", "reason", "NoEndpoints", "message", "elsewhere");
-	json_t *unheard = json_pack("[s, s]", "1.2.3.4:80 (a/b)", "1.2.3.4:81");
+	json_t *unheard = json_pack("[s, s]", "1.2.3.4:80 (a/b)", "1.2.3.4:81"), *outside = json_pack("[s]", "1.2.3.4:82 (a/b)");
 
 	facts.limits = limits;
 	facts.unheard = unheard;
@@ -259,8 +262,13 @@ static void what_the_agent_says_of_rate_limits_is_judged(void **state)
 	assert_found(&facts, "ratelimits", KRL_FINDING_WARN, "2 read; a/b: Invalid x.yaml:1:1: y");
 	assert_found(&facts, "endpoints", KRL_FINDING_WARN, "; c/d: NoEndpoints elsewhere");
 	assert_found(&facts, "listeners", KRL_FINDING_WARN, "nobody listens at 1.2.3.4:80 (a/b), 1.2.3.4:81, of 5 endpoints");
+	facts.outside = outside;
+	assert_found(&facts, "listeners", KRL_FINDING_WARN, "on which port; the servers at 1.2.3.4:82 (a/b) are outside");
+	facts.unheard = healthy().unheard;
+	assert_found(&facts, "listeners", KRL_FINDING_WARN, "5 endpoints; the servers at 1.2.3.4:82 (a/b) are outside of the cgroup");
 	json_decref(limits);
 	json_decref(unheard);
+	json_decref(outside);
 }
 
 static void clocks_and_maps_are_looked_at(void **state)
@@ -287,17 +295,17 @@ static void listeners_are_read_as_proc_has_them(void **state)
 
 	assert_int_equal(krl_listeners_parse(&listeners, text), 0);
 	assert_int_equal(listeners.count, 3);
-	assert_true(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 1);
 	key.port = 80;
-	assert_true(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 1);
 	key.port = 81;
-	assert_false(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 0);
 	key = (struct krl_endpoint_key){ .addr = { [15] = 1 }, .port = 8081 };
-	assert_true(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 1);
 	key.addr[15] = 2;
-	assert_false(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 0);
 	memset(key.addr, 0, sizeof(key.addr));
-	assert_true(krl_listeners_have(&listeners, &key));
+	assert_int_equal(krl_listeners_at(&listeners, &key), 1);
 	krl_listeners_free(&listeners);
 }
 

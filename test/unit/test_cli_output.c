@@ -190,6 +190,19 @@ static void json_has_the_documented_fields(void **state)
 	json_decref(stats);
 }
 
+static void what_is_open_at_once_is_not_filled_by_time(void **state)
+{
+	struct krl_stats_row row = { .info = { .name = "web", .limit = "1 at once" }, .flags = KRL_RULE_CONCURRENT,
+				     .settings = { 1, 1, INT64_MAX }, .available = 1 };
+	json_t *stats = krl_stats_json(&(struct krl_stats){ .rows = &row, .count = 1 });
+
+	assert_int_equal(krl_cli_print_stats(stats, true, out), 0);
+	fflush(out);
+	assert_non_null(strstr(printed, "1     <none>   <none>     0"));
+	rewind(out);
+	json_decref(stats);
+}
+
 static void a_rule_that_counts_tokens_tells_which(void **state)
 {
 	struct krl_stats_row rows[] = {
@@ -265,6 +278,7 @@ int main(void)
 		cmocka_unit_test(intervals_are_exact),
 		cmocka_unit_test(select_takes_by_namespace_and_name),
 		cmocka_unit_test_setup_teardown(json_has_the_documented_fields, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_open_at_once_is_not_filled_by_time, setup, teardown),
 		cmocka_unit_test(a_rule_that_counts_tokens_tells_which),
 		cmocka_unit_test_setup_teardown(yaml_is_the_same_structure, setup, teardown),
 		cmocka_unit_test_setup_teardown(yaml_quotes_what_would_be_no_string, setup, teardown),

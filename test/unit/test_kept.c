@@ -113,6 +113,8 @@ static void a_value_that_could_be_another_is_quoted(void **state)
 	assert_reads(GET("x-user: <shared>\r\n"), "x-user=\"<shared>\"");
 	assert_reads(GET("x-user:\r\n"), "x-user=\"\"");
 	assert_reads(GET("x-user: \xc3\xa4\xff\xc3\r\n"), "x-user=\xc3\xa4??");
+	assert_reads(GET("x-user: a\xe2\x80\xae" "b\xe2\x81\xa6" "c\xd8\x9c\xe2\x80\xa8\xe2\x80\x94\r\n"),
+		     "x-user=a???b???c?????\xe2\x80\x94");
 }
 
 static void a_long_value_is_cut(void **state)

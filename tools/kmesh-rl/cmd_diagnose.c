@@ -52,29 +52,37 @@ static json_t *name_of(const struct krl_facts *f, const struct krl_inspect_endpo
 
 /* What is to be released in the end. */
 struct gathered {
-	json_t *about, *limits, *unheard, *unseen;
+	json_t *about, *limits, *unheard, *outside, *unseen;
 };
 
 /* Where nobody listens, as far as that can be told, and where rules do not apply to all that is spoken. */
 static void gather_endpoints(struct krl_facts *f, struct gathered *g)
 {
 	struct krl_inspect_endpoint *endpoints = NULL;
-	struct krl_listeners listeners = {};
-	size_t i;
+	struct krl_listeners listeners = {}, outside = {};
+	size_t count, i;
 
 	if (krl_inspect_endpoints(f->bpffs, &endpoints, &f->endpoint_count))
 		return;
 	g->unheard = krl_listeners_read(&listeners) ? NULL : json_array();
+	g->outside = !g->unheard || krl_inspect_outside(f->bpffs, &outside.list, &outside.count) ? NULL : json_array();
 	g->unseen = json_array();
 	for (i = 0; i < f->endpoint_count; i++) {
-		if (g->unheard && !krl_listeners_have(&listeners, &endpoints[i].key))
+		count = krl_listeners_at(&listeners, &endpoints[i].key);
+		if (g->unheard && !count)
 			json_array_append_new(g->unheard, name_of(f, &endpoints[i]));
+		/* One that is covered may be meant, and those of other namespaces not. */
+		if (g->outside && count && endpoints[i].key.hook == KRL_HOOK_STREAM &&
+		    krl_listeners_at(&outside, &endpoints[i].key) >= count)
+			json_array_append_new(g->outside, name_of(f, &endpoints[i]));
 		if (endpoints[i].unseen)
 			json_array_append_new(g->unseen, name_of(f, &endpoints[i]));
 	}
 	krl_listeners_free(&listeners);
+	krl_listeners_free(&outside);
 	free(endpoints);
 	f->unheard = g->unheard;
+	f->outside = g->outside;
 	f->unseen = g->unseen;
 }
 
@@ -170,6 +178,7 @@ enum krl_cli_exit krl_cli_diagnose(const struct krl_cli *cli)
 	json_decref(gathered.about);
 	json_decref(gathered.limits);
 	json_decref(gathered.unheard);
+	json_decref(gathered.outside);
 	json_decref(gathered.unseen);
 	if (err)
 		return krl_cli_fail("%s", strerror(-err));

@@ -18,6 +18,7 @@ struct typed {
 	const struct krl_cli_command *command;	/* NULL: none yet */
 	bool unknown;				/* ... and what stands there is none */
 	size_t positional;			/* words behind the command that are no flags */
+	const char *subject;			/* the first of them; NULL: none yet */
 	const char *name;			/* of a rate limit; NULL: none yet */
 	const struct krl_cli_option *open;	/* a flag that waits for its value */
 	const char *word;			/* that is being typed */
@@ -65,7 +66,8 @@ static void take_positional(struct typed *t, const char *word)
 	}
 	if (t->command->names && t->positional == (t->command->subjects ? 1 : 0))
 		t->name = word;
-	t->positional++;
+	if (!t->positional++)
+		t->subject = word;
 }
 
 static void take(struct typed *t, const char *word)
@@ -182,13 +184,21 @@ static void offer_value(const struct typed *t)
 		offer_columns(t);
 }
 
+/* `get` refuses it of others. */
+static bool is_refused(const struct typed *t, const struct krl_cli_option *option)
+{
+	return !strcmp(option->name, "limit") && t->subject && strcmp(t->subject, "ratelimit-buckets") &&
+	       strcmp(t->subject, "ratelimit-tokens");
+}
+
 static void offer_options(const struct typed *t, const struct krl_cli_option *options)
 {
 	char flag[64];
 
 	for (; options->name; options++) {
 		snprintf(flag, sizeof(flag), "--%s", options->name);
-		offer(t, flag, options->help);
+		if (!is_refused(t, options))
+			offer(t, flag, options->help);
 	}
 }
 

@@ -30,6 +30,7 @@ struct krl_facts {
 	const json_t *about;		/* what the agent says of itself; NULL: nothing */
 	const json_t *limits;		/* ... and of RateLimits, as krl_limits_json() has them; NULL: nothing */
 	const json_t *unheard;		/* endpoints where nobody listens, "127.0.0.1:80 (default/web)"; NULL: not known */
+	const json_t *outside;		/* ... and whose servers are of no cgroup that is covered; NULL: not known */
 	const json_t *unseen;		/* ... where clients spoke HTTP/2, to which some rule does not apply; NULL: not known */
 	size_t endpoint_count;		/* of those in unheard and others */
 	int connections_read;

@@ -125,13 +125,19 @@ bool krl_check_listeners(const struct krl_facts *f, struct krl_finding *finding)
 {
 	if (f->pins || !f->unheard)
 		return false;
-	if (!json_array_size(f->unheard)) {
+	if (json_array_size(f->unheard)) {
+		krl_finding_set(finding, KRL_FINDING_WARN, "nobody listens at ");
+		krl_finding_add_names(finding, f->unheard);
+		krl_finding_add(finding, KRL_FINDING_WARN, ", of %zu endpoints: see whether the server runs, and on which port",
+				f->endpoint_count);
+	} else {
 		krl_finding_set(finding, KRL_FINDING_OK, "somebody listens at each of %zu endpoints", f->endpoint_count);
-		return true;
 	}
-	krl_finding_set(finding, KRL_FINDING_WARN, "nobody listens at ");
-	krl_finding_add_names(finding, f->unheard);
-	krl_finding_add(finding, KRL_FINDING_WARN, ", of %zu endpoints: see whether the server runs, and on which port",
-			f->endpoint_count);
+	if (!json_array_size(f->outside))
+		return true;
+	krl_finding_add(finding, KRL_FINDING_WARN, "; the servers at ");
+	krl_finding_add_names(finding, f->outside);
+	krl_finding_add(finding, KRL_FINDING_WARN, " are outside of the cgroup that is covered, so none of their requests is judged: "
+			"run `kmesh-rl-agent --detach`, and start the agent with a --cgroup above theirs, or the node's root");
 	return true;
 }

@@ -106,6 +106,17 @@ static void add_others(struct krl_finding *finding, enum krl_finding_level level
 		krl_finding_add(finding, level, ", and %zu more", count - KRL_INSPECT_OTHERS);
 }
 
+/* An agent with another --bpffs, or what it left. */
+static bool has_ours(const struct krl_inspect_others *others)
+{
+	size_t i;
+
+	for (i = 0; i < others->program_count && i < KRL_INSPECT_OTHERS; i++)
+		if (!strncmp(others->programs[i].name, "krl_", 4))
+			return true;
+	return false;
+}
+
 bool krl_check_hooks(const struct krl_facts *f, struct krl_finding *finding)
 {
 	if (f->pins || f->others_read)
@@ -116,6 +127,9 @@ bool krl_check_hooks(const struct krl_facts *f, struct krl_finding *finding)
 	add_others(finding, KRL_FINDING_WARN, f->others.programs, f->others.program_count);
 	krl_finding_add(finding, KRL_FINDING_WARN, " on the same cgroup: see with `bpftool prog show id N` whose they are; one that "
 			"puts sockets into a map of its own, or sends connections elsewhere, changes what is limited");
+	if (has_ours(&f->others))
+		krl_finding_add(finding, KRL_FINDING_WARN, ". Those called krl_ are of another kmesh-rl-agent, whose limits are "
+				"in force too: end it, and run `kmesh-rl-agent --detach --bpffs` with its directory");
 	return true;
 }
 
@@ -131,8 +145,9 @@ bool krl_check_sockmaps(const struct krl_facts *f, struct krl_finding *finding)
 	krl_finding_set(finding, level, "%s", f->others.map_count ? "of others: " : "no maps of sockets of others");
 	add_others(finding, level, f->others.maps, f->others.map_count);
 	if (level == KRL_FINDING_WARN)
-		krl_finding_add(finding, level, "; %llu of our sockets were held by another program, see with `bpftool map show id "
-				"N` whose: a socket is in one such map with a verdict, and is not limited otherwise",
+		krl_finding_add(finding, level, "; %llu connections were not let into ours and are not limited: their sockets were "
+				"held by another program, see with `bpftool map show id N` whose (a socket is in one such map with a "
+				"verdict), or are of Multipath TCP or of TLS in the kernel, which the server has to go without",
 				(unsigned long long)f->stats.reasons[KRL_REASON_NOT_ENROLLED]);
 	return true;
 }

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ struct seen {
 };
 
 /* "0100007F:1F90" or 32 digits of an IPv6 address: words of four bytes, each as the machine reads it. */
-static bool parse_address(const char *text, struct krl_listener *ret)
+static bool parse_address(const char *text, struct krl_inspect_listener *ret)
 {
 	size_t digits = strcspn(text, ":"), words = digits / 8, i;
 	char word[9] = "";
@@ -45,7 +46,7 @@ static bool parse_address(const char *text, struct krl_listener *ret)
 /* 0, or -ENOMEM. */
 static int parse_line(struct krl_listeners *listeners, const char *line)
 {
-	struct krl_listener listener, *added;
+	struct krl_inspect_listener listener, *added;
 	char local[64], remote[64];
 	unsigned int state;
 
@@ -151,14 +152,14 @@ static bool is_any(const __u8 addr[16])
 	return !memcmp(addr, any, 16) || !memcmp(addr, any_ipv4, 16);
 }
 
-bool krl_listeners_have(const struct krl_listeners *listeners, const struct krl_endpoint_key *endpoint)
+size_t krl_listeners_at(const struct krl_listeners *listeners, const struct krl_endpoint_key *endpoint)
 {
-	size_t i;
+	size_t count = 0, i;
 
 	for (i = 0; i < listeners->count; i++)
 		if (listeners->list[i].port == endpoint->port &&
 		    (is_any(listeners->list[i].addr) || is_any(endpoint->addr) ||
 		     !memcmp(listeners->list[i].addr, endpoint->addr, 16)))
-			return true;
-	return false;
+			count++;
+	return count;
 }

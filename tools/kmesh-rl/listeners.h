@@ -3,18 +3,12 @@
 #ifndef KMESH_RL_TOOL_LISTENERS_H
 #define KMESH_RL_TOOL_LISTENERS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-#include <kmesh_rl/abi.h>
-
-struct krl_listener {
-	__u8 addr[16];	/* as in krl_endpoint_key */
-	__u16 port;
-};
+#include "agent/datapath/inspect.h"
 
 struct krl_listeners {
-	struct krl_listener *list;
+	struct krl_inspect_listener *list;
 	size_t count;
 };
 
@@ -25,7 +19,7 @@ void krl_listeners_free(struct krl_listeners *listeners);
 /* Add the lines of @text, as /proc/net/tcp or tcp6 has them. 0, or -ENOMEM. */
 int krl_listeners_parse(struct krl_listeners *listeners, const char *text);
 
-/* Does somebody listen at @endpoint: there, or on any address, in whatever namespace? */
-bool krl_listeners_have(const struct krl_listeners *listeners, const struct krl_endpoint_key *endpoint);
+/* How many listen at @endpoint: there, or on any address, in whatever namespace. */
+size_t krl_listeners_at(const struct krl_listeners *listeners, const struct krl_endpoint_key *endpoint);
 
 #endif
