@@ -8,7 +8,7 @@ import time
 from client import equal, expect, expect_ok
 from documents import ratelimit
 from harness import PORT, case, case_of_each, wait_for
-from models import EACH_USER, Models, ask, asked, budget, head_and_body, headers, of_model, reply, request
+from models import EACH_USER, TARGETS, Models, ask, asked, budget, head_and_body, headers, of_model, reply, request
 from told import Replies, final
 
 CHAT = "/v1/chat/completions"
@@ -55,8 +55,8 @@ def refused(env):
     return sum(item["rateLimitedRequests"] for item in env.stats())
 
 
-def counters(env, rule="requests"):
-    item = env.item(rule=rule)
+def counters(env, rule="requests", name="limit"):
+    item = env.item(name, rule)
     return tuple(item[name] for name in ("totalRequests", "rateLimitedRequests", "shadowLimitedRequests",
                                          "availableTokens"))
 
@@ -230,22 +230,58 @@ def what_was_answered_stays_counted(env):
 
 
 @case
+def what_the_server_began_to_say_stays_counted(env):
+    """A piece of a status line, or of a head; and whatever it says behind an answer that is not understood."""
+    begun = {"embeddings": WRONG_KEY[:11], "responses": WRONG_KEY[:40]}
+    lost = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"
+    replies = Replies(env)
+    for api, said in begun.items():
+        replies.add(TARGETS[api], ("early",), ("send", said))
+    replies.add(CHAT, ("early",), ("send", WRONG_KEY))
+    replies.add("/v1/completions", ("send", ANSWER))
+    replies.add("/v1/messages", ("send", lost))
+    rules = [budget("10/hour", "m", who=of_model("m")), "{name: requests, limit: 100/day}"]
+    server = replies.start(document=ratelimit("limit", PORT, rules=rules, spec=ALL))
+    expect_ok(env.connect().ask(b"".join(halves(api="completions"))))
+
+    def refused_when_said(conn, api, said, count):
+        head, body = halves(api=api)
+        conn.send_segment(head)
+        conn.more_than(len(said) - 1)
+        conn.send_until_closed([body])
+        equal(conn.rest(), said, "what the client gets")
+        equal(counters(env), (count, 0, 0, 100 - count), f"requests judged, refused, in shadow, and left, after {said!r}")
+
+    for count, (api, said) in enumerate(begun.items(), 2):
+        refused_when_said(env.accepted(server), api, said, count)
+    conn = env.accepted(server)
+    conn.send_segment(b"".join(halves(api="messages", model="x")))
+    conn.more_than(len(lost) - 1)
+    refused_when_said(conn, "chat", lost + WRONG_KEY, 5)
+
+
+@case
 def an_edit_meanwhile(env):
-    """Between the head and the end of the JSON another rule takes the place of the one that was taken from: it counts the
-    request as well, once."""
+    """Between the head and the end of the JSON another rule takes the place of the one that was taken from, or the same one
+    with other buckets: it counts the request as well, once."""
     models = Models(env)
-    env.limit(rules=[OF_M, REQUESTS], spec=ALL)
-    conn = env.accepted(models.server)
-    head, body = halves()
-    conn.send_segment(head)
-    wait_for("it is counted", lambda: counters(env)[0] == 1)
-    env.write("limit.yaml", ratelimit("limit", PORT, rules=[OF_M, "{name: others, limit: 5/day}"], spec=ALL))
-    wait_for("the edit is in force", lambda: [item for item in env.stats() if item["rule"] == "others"])
-    conn.send_segment(body[:10])
-    wait_for("it is counted", lambda: counters(env, "others")[0] == 1)
-    conn.send_segment(body[10:])
-    expect_ok(reply(conn))
-    equal(counters(env, "others"), (1, 0, 0, 4), "of the rule that came")
+    env.write("other.yaml", ratelimit("other", PORT, ip="0.0.0.0", rules=[REQUESTS]))
+    env.limit(rules=[OF_M])
+    before = ("requests", 1)
+    for ip, total in (("0.0.0.0", 1), ("127.0.0.1", 3)):
+        conn = env.accepted(models.server)
+        head, body = halves()
+        conn.send_segment(head)
+        wait_for("it is counted", lambda before=before: counters(env, before[0], "other")[0] == before[1])
+        env.write("other.yaml", ratelimit("other", PORT, ip=ip, rules=["{name: others, limit: 5/day}"]))
+        wait_for("the edit is in force", lambda: [item for item in env.stats() if item["rule"] == "others" and
+                                                  item["availableTokens"] == 5])
+        conn.send_segment(body[:10])
+        wait_for("it is counted", lambda total=total: counters(env, "others", "other")[0] == total)
+        conn.send_segment(body[10:])
+        expect_ok(reply(conn))
+        equal(counters(env, "others", "other"), (total, 0, 0, 4), "of the rule that came")
+        before = ("others", total + 1)
 
 
 @case

@@ -113,7 +113,7 @@ static void a_rule_that_cannot_be_said_is_left_out(void **state)
 		  "limit: 0 requests have no counterpart: a limit lets at least 1 through" },
 		{ "{limit: {requests: 1, unit: Fortnight}}", "limit: expected a unit from Second to Year" },
 		{ "{limit: {requests: 9, unit: Day}, cost: {response: {from: Number, number: 1}}}",
-		  "cost.response: has no counterpart" },
+		  "cost.response: is count: LLMTokens where it is what a model server's answer used" },
 		{ "{limit: {requests: 9, unit: Day}, cost: {request: {from: Metadata}}}",
 		  "cost: only a fixed number has a counterpart" },
 		{ "{limit: {requests: 9, unit: Day}, cost: {request: {from: Number, number: 0}}}",

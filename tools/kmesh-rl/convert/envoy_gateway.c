@@ -7,16 +7,29 @@
 #define LEFT_OUT "the rule is left out"
 #define LEFT_TO_OTHERS "the rule is left out and its requests count in the rule without selectors"
 
+/* What of an answer costs is in the metadata that another filter sets under a name of its own. */
+static bool refuse_response(struct krl_conversion *c, yaml_node_t *response)
+{
+	size_t len = krl_convert_enter(c, "response");
+
+	krl_convert_drop(c, response, "is count: LLMTokens where it is what a model server's answer used");
+	krl_convert_leave(c, len);
+	return false;
+}
+
 /* A fixed cost of each request is the same as a smaller limit. */
 static bool read_cost(struct krl_conversion *c, yaml_node_t *node, struct krl_settings *settings)
 {
-	static const char *const names[] = { "request", NULL }, *const fixed[] = { "from", "number",
-										   NULL };
+	static const char *const names[] = { "request", "response", NULL },
+				 *const fixed[] = { "from", "number", NULL };
 	yaml_node_t *request, *v[2];
 	uint64_t number;
 
-	if (!krl_convert_fields(c, node, names, true, &request))
+	if (!krl_convert_fields(c, node, names, true, v))
 		return false;
+	if (v[1])
+		return refuse_response(c, v[1]);
+	request = v[0];
 	if (!request)
 		return true;
 	if (!krl_convert_fields(c, request, fixed, true, v))
