@@ -18,6 +18,7 @@ from http2 import Client, request
 OTHER = 4711
 OUT = ("direction: Outbound",)
 LONG = "X-Padding: " + "a" * 60
+FRAME = b"\x81\x85\0\0\0\0hello"
 UNANSWERED_S = 3 * SCALE
 IN_PORT, OUT_PORT, SEND_PORT = PORT + 1, PORT + 2, PORT + 3
 
@@ -165,7 +166,7 @@ def pins(env):
 @case
 def what_does_not_rest_stays_and_stays_limited(env):
     """A connection over HTTP/2 stays, one whose request is under way until that is answered. `diagnose` says so, and --detach
-    finds what stayed."""
+    finds what stayed. A WebSocket comes over as such, with what is unread of it."""
     env.server("strict", program="http2_server", port=IN_PORT)
     server = env.server()
     agent = env.limit(PORT, IN_PORT, limit="2/day")
@@ -173,10 +174,19 @@ def what_does_not_rest_stays_and_stays_limited(env):
     speaks.ask(1)
     waits.send(get("/gated"))
     wait_for("the request is there", server.requests)
+    web = env.connect()
+    equal(web.ask(get("/ws", "Connection: Upgrade", "Upgrade: websocket")).status, 101, "status of the upgrade")
+    web.send_segment(FRAME)
+    equal(web.read(len(FRAME)), FRAME, "echo")
+    server.command("rest")
+    wait_for("the server rests", lambda: server.events("rests"))
+    web.send_segment(FRAME)
     agent.kill()
     things = pretend(env)
     agent = env.agent("limit")
     wait_for("two stay", lambda: f"; 2 connections stay with version {OTHER}" in pins(env))
+    server.command("go-on")
+    equal(web.read(len(FRAME)), FRAME, "echo of what was unread")
     server.command("release")
     expect_ok(waits.response(), "/gated")
     wait_for("one stays", lambda: f"; 1 connections stay with version {OTHER}" in pins(env))
