@@ -186,6 +186,7 @@ static void apply(void *arg)
 	struct krl_diags errors = a->errors, notes = a->notes;
 	struct krl_plan plan = { 0 };
 	uint64_t began_ns = uv_hrtime();
+	bool has_pods = true;
 	int unread, err;
 
 	/* What fails is tried again then, without a change. */
@@ -208,10 +209,10 @@ static void apply(void *arg)
 					       a->errors.count ? a->errors.lines[a->errors.count - 1] : "",
 					       false, NULL };
 
-		krl_kubernetes_tell(a->kubernetes, &outcome);
+		has_pods = krl_kubernetes_tell(a->kubernetes, &outcome);
 	}
 	a->about.ready = !err && !unread;
-	if (a->about.ready)
+	if (a->about.ready && has_pods)
 		krl_datapath_take_over(a->datapath);
 	note_applied(a, began_ns, err && a->read, a->about.ready);
 	a->about.errors = (const char *const *)a->errors.lines;

@@ -78,9 +78,10 @@ int krl_error_set(struct krl_error *error, int err, const char *fmt, ...)
 
 /* Switch the pinned links to the programs of @dp, or make them: those that are always there, and those that an agent
  * before made by krl_links_dial(), which is to be called before something that goes out is limited. From then on they
- * stay, since a socket that dials unseen would keep what was noted of it. 0, or -errno with @ret_error set.
+ * stay, since a socket that dials unseen would keep what was noted of it. As long as another version enforces, and unless
+ * this one @takes_over, none is made that enrols sockets: they would be judged by the rules that are here so far. 0, or -errno with @ret_error set.
  * krl_links_close() lets go of them and leaves the pins. */
-int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error);
+int krl_links_attach(struct krl_datapath *dp, bool takes_over, struct krl_error *ret_error);
 int krl_links_dial(struct krl_datapath *dp, struct krl_error *ret_error);
 void krl_links_close(struct krl_datapath *dp);
 

@@ -79,10 +79,15 @@ static int attach(struct krl_datapath *dp, enum krl_link which, struct krl_error
 	return err ? krl_error_set(ret_error, -err, "pinning %s: %s", path, strerror(-err)) : 0;
 }
 
-int krl_links_attach(struct krl_datapath *dp, struct krl_error *ret_error)
+int krl_links_attach(struct krl_datapath *dp, bool takes_over, struct krl_error *ret_error)
 {
-	int err = attach(dp, KRL_LINK_SOCKOPS, ret_error);
+	char path[PATH_MAX];
+	int err;
 
+	snprintf(path, sizeof(path), "%s/%s", dp->bpffs, pins[KRL_LINK_SOCKOPS]);
+	if (!takes_over && dp->former_count && access(path, F_OK))
+		return 0;
+	err = attach(dp, KRL_LINK_SOCKOPS, ret_error);
 	return !err && dp->config->flags & KRL_CONFIG_DIALS ? krl_links_dial(dp, ret_error) : err;
 }
 

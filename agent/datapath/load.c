@@ -242,7 +242,7 @@ int krl_datapath_open(const struct krl_datapath_options *options, struct krl_dat
 	if (!err && (err = krl_takeover_find(dp)))
 		krl_error_set(ret_error, -err, "what other versions left below %s: %s", options->bpffs, strerror(-err));
 	if (!err)
-		err = krl_links_attach(dp, ret_error);
+		err = krl_links_attach(dp, false, ret_error);
 	if (err) {
 		krl_datapath_close(dp);
 		return err;

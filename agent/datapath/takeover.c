@@ -168,8 +168,13 @@ static void take(struct krl_datapath *dp, struct krl_former *former)
 
 void krl_datapath_take_over(struct krl_datapath *dp)
 {
+	struct krl_error error = { 0 };
 	size_t i;
 
+	if (dp->former_count && !dp->links[KRL_LINK_SOCKOPS] && krl_links_attach(dp, true, &error)) {
+		krl_log_error("not taken over", "error", "%s", error.text);
+		return;
+	}
 	for (i = 0; i < dp->former_count; i++)
 		if (!dp->formers[i].gone)
 			take(dp, &dp->formers[i]);

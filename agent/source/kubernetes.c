@@ -322,7 +322,7 @@ int krl_kubernetes_say(const struct krl_kubernetes *k, struct krl_diags *errors)
 	return krl_watch_is_read(limits) ? err : -ENODATA;
 }
 
-void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *outcome)
+bool krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *outcome)
 {
 	struct krl_outcome with_pods = *outcome;
 
@@ -330,6 +330,7 @@ void krl_kubernetes_tell(struct krl_kubernetes *k, const struct krl_outcome *out
 	with_pods.pods_unread = krl_pods_unread(k->pods, &with_pods.pods_trouble);
 	if (krl_watch_is_read(k->followers[KRL_KIND_RATE_LIMIT].watch))
 		krl_statuses_judge(k->statuses, &with_pods);
+	return !with_pods.pods_unread;
 }
 
 void krl_kubernetes_watches(const struct krl_kubernetes *k, krl_kubernetes_watch_fn fn, void *arg)

@@ -39,8 +39,8 @@ void krl_kubernetes_close(struct krl_kubernetes *kubernetes);
 int krl_kubernetes_say(const struct krl_kubernetes *kubernetes, struct krl_diags *errors);
 
 /* How it went to do what they say: for their status, as far as @errors, @notes and @unread are those of
- * krl_kubernetes_say() and of the store. */
-void krl_kubernetes_tell(struct krl_kubernetes *kubernetes, const struct krl_outcome *outcome);
+ * krl_kubernetes_say() and of the store. Returns whether it is known which pods there are, if that is asked. */
+bool krl_kubernetes_tell(struct krl_kubernetes *kubernetes, const struct krl_outcome *outcome);
 
 /* Call @fn with each resource that is followed, "ratelimits", and whether all of it is known, and current as far as we
  * know. */

@@ -9,11 +9,15 @@ import socket
 import struct
 import threading
 
+import apiserver
 import bpfmap
 from client import equal, expect, expect_compact, expect_limited, expect_ok, get
 from documents import ratelimit
 from harness import PORT, SCALE, case, take, wait_for
 from http2 import Client, request
+from kube import Cluster, pod
+from kube import ratelimit as kube_ratelimit
+from peers import Peer
 
 OTHER = 4711
 OUT = ("direction: Outbound",)
@@ -218,4 +222,36 @@ def a_server_that_waits_in_recv_sees_nothing_of_it(env):
         expect_ok(held.ask(get()))
     expect_limited(held.ask(get()), limit=3, text="3 per 1 day")
     equal(len(server.events("closed")), 1, "connections that the server closed")
+    nothing_is_left(env, things)
+
+
+@case
+def limits_by_pods_wait_for_the_pods(env):
+    """The old limits go on until the new agent knows which pods there are: 503 to its first list of them, until it is let."""
+    cluster = Cluster(env, tls=False)
+    rules = [{"name": "some", "limit": "2/day", "clientSelectors": [{"from": {"podSelector": {"matchLabels": {"app": "web"}}}}]}]
+    cluster.api.put(kube_ratelimit("limit", endpoints=[{"ip": "0.0.0.0", "port": PORT}], rules=rules))
+    env.server(host="0.0.0.0")
+    web = Peer(env, 0)
+    cluster.api.put(pod("web-1", web.address, labels={"app": "web"}))
+    agent = cluster.agent("limit")
+    wait_for("Pods are read", lambda: cluster.api.count("watch", "pods"))
+    equal(web.admitted(4), 2, "requests admitted")
+    agent.kill()
+    things = pretend(env)
+    held = [True]
+
+    def refuse(handler):
+        if not held:
+            return True
+        cluster.api.fault("list", "pods", refuse)
+        return apiserver.too_many(1)(handler)
+
+    cluster.api.fault("list", "pods", refuse)
+    agent = cluster.agent("limit")
+    cluster.says(agent, "Pods: 429 ")
+    equal(web.admitted(2, LONG), 0, "requests admitted while it is not known who that is")
+    held.clear()
+    gone(agent)
+    equal(web.admitted(4), 2, "requests admitted by the new version")
     nothing_is_left(env, things)

@@ -115,7 +115,10 @@ static void another_version_may_go_on(void **state)
 	struct krl_facts facts = healthy();
 
 	facts.former = (struct krl_inspect_former){ 7, 3, true };
+	facts.programs = -ENOENT;
 	assert_found(&facts, "pins", KRL_FINDING_WARN, "version 7 enforces until");
+	assert_null(found(&facts, "programs"));
+	facts.programs = 0;
 	facts.former.attached = false;
 	assert_found(&facts, "pins", KRL_FINDING_OK, "3 connections stay with version 7");
 }

@@ -52,7 +52,7 @@ static bool check_pins(const struct krl_facts *f, struct krl_finding *finding)
 
 static bool check_programs(const struct krl_facts *f, struct krl_finding *finding)
 {
-	if (f->pins)
+	if (f->pins || (f->former.attached && f->programs == -ENOENT))
 		return false;
 	switch (f->programs) {
 	case 0:
