@@ -9,6 +9,7 @@
 #include "reply.h"
 #include "request.h"
 
+/* Other versions read these numbers, by the name of the member: they stay what they are; see bpf/cross.bpf.c. */
 enum krl_phase {
 	KRL_PHASE_OPEN,		/* requests are framed and judged */
 	KRL_PHASE_OPAQUE,	/* left HTTP/1.1: everything passes */
