@@ -140,6 +140,21 @@ static void resources_are_suggested(void **state)
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, NULL, NULL), KRL_CLI_USAGE);
 }
 
+static void a_name_may_follow_its_resource_as_in_kubectl(void **state)
+{
+	start(working);
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){ .ns = "shop" }, "ratelimit-stats/cart", NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "cart"));
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){ .ns = "shop" }, "ratelimit-stats/web", NULL), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"web\" not found in namespace \"shop\"\n");
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-stats/web", "cart"), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: get ratelimit-stats takes one name, not \"cart\" too\n");
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "ratelimit/web", "cart"), KRL_CLI_USAGE);
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "rl/nobody", NULL), KRL_CLI_FAILED);
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "rl/", NULL), KRL_CLI_USAGE);
+	stop();
+}
+
 static void buckets_and_tokens_are_read_from_the_pins_alone(void **state)
 {
 	start(refusing);
@@ -221,6 +236,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_is_not_there_fails),
 		cmocka_unit_test(the_agents_refusal_is_passed_on),
 		cmocka_unit_test(without_agent_and_pins_it_says_so),
+		cmocka_unit_test(a_name_may_follow_its_resource_as_in_kubectl),
 		cmocka_unit_test(resources_are_suggested),
 		cmocka_unit_test(buckets_and_tokens_are_read_from_the_pins_alone),
 		cmocka_unit_test(a_limit_is_a_number_and_of_buckets),

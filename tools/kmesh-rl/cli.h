@@ -93,6 +93,9 @@ json_t *krl_cli_read_stats(const struct krl_cli *cli, char ret_said[KRL_CLI_ERRO
  * says nothing, which is said on stderr where an agent answers and does not know. */
 json_t *krl_cli_fetch_limits(const struct krl_cli *cli);
 
+/* Is @word @resource, or as kubectl has it RESOURCE/NAME? @ret_name is that name then, NULL: there is none. */
+bool krl_cli_is_resource(const char *word, const char *resource, const char **ret_name);
+
 /* The namespace whose rate limits are asked for, NULL: any. */
 const char *krl_cli_namespace(const struct krl_cli *cli);
 

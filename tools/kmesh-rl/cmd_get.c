@@ -97,6 +97,7 @@ struct resource {
 static const struct resource resources[] = {
 	{ "ratelimits", krl_cli_get_limits },
 	{ "ratelimit", krl_cli_get_limits },
+	{ "rl", krl_cli_get_limits },	/* the short name of the CustomResourceDefinition */
 	{ "ratelimit-stats", get_stats },
 	{ "ratelimit-buckets", krl_cli_get_buckets },
 	{ "ratelimit-tokens", krl_cli_get_tokens },
@@ -136,12 +137,15 @@ static enum krl_cli_exit watch(const struct krl_cli *cli, const struct resource 
 	}
 }
 
-static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *resource)
+/* @name: of RESOURCE/NAME; NULL: it is in a word of its own, if anywhere. */
+static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *resource, const char *name)
 {
-	const char *name = cli->words.count > 1 ? cli->words.words[1] : NULL;
+	size_t words = name ? 1 : 2;
 
-	if (cli->words.count > 2)
-		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[2]);
+	if (cli->words.count > words)
+		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[words]);
+	if (cli->words.count > 1)
+		name = cli->words.words[1];
 	if (cli->interval && !cli->watch)
 		return krl_cli_misuse("flag --interval is for --watch");
 	return cli->watch ? watch(cli, resource, name) : resource->get(cli, krl_cli_namespace(cli), name);
@@ -149,7 +153,7 @@ static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *r
 
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 {
-	const char *resource, *nearest = NULL;
+	const char *resource, *nearest = NULL, *name;
 	size_t i;
 
 	if (!cli->words.count)
@@ -157,8 +161,8 @@ enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 	resource = cli->words.words[0];
 	for (i = 0; i < sizeof(resources) / sizeof(*resources); i++) {
 		nearest = krl_nearer(resource, nearest, resources[i].name);
-		if (!strcmp(resource, resources[i].name))
-			return get(cli, &resources[i]);
+		if (krl_cli_is_resource(resource, resources[i].name, &name))
+			return get(cli, &resources[i], name);
 	}
 	if (nearest)
 		return krl_cli_misuse("get \"%s\": did you mean \"%s\"?", resource, nearest);
