@@ -34,10 +34,17 @@ static int answer_nonsense(void *ctx, const json_t *params, json_t **ret_result,
 	return 0;
 }
 
+static int answer_limits(void *ctx, const json_t *params, json_t **ret_result,
+			char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	*ret_result = json_pack("{s:[{s:s, s:s}]}", "items", "namespace", "default", "name", "asleep");
+	return 0;
+}
+
 static const struct krl_control_method refusing[] = { { "stats", refuse_stats }, { NULL, NULL } };
 static const struct krl_control_method nonsense[] = { { "stats", answer_nonsense }, { NULL, NULL } };
 static struct krl_control_method working[] = { { "stats", answer_stats }, { "version", NULL },
-					       { NULL, NULL } };
+					       { "ratelimits", answer_limits }, { NULL, NULL } };
 
 static const char *const agent_errors[] = { "a.yaml:3:5: spec.rules: missing" };
 static struct krl_control_agent about = { .bpffs = "/nowhere", .source = "dir:/etc/kmesh-rl",
@@ -107,6 +114,9 @@ static void a_name_that_is_not_there_fails(void **state)
 	assert_string_equal(out, "");
 	assert_int_equal(get((struct krl_cli){ .all_namespaces = true }, "x"), KRL_CLI_FAILED);
 	assert_string_equal(err, "Error: rate limit \"x\" not found in any namespace\n");
+	assert_int_equal(get((struct krl_cli){}, "asleep"), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"asleep\" is in force nowhere here, or not now: `kmesh-rl describe ratelimit "
+			    "asleep` says why\n");
 	stop();
 }
 

@@ -128,6 +128,6 @@ enum krl_cli_exit krl_cli_get_buckets(const struct krl_cli *cli, const char *ns,
 enum krl_cli_exit krl_cli_get_tokens(const struct krl_cli *cli, const char *ns, const char *name);
 
 /* Say that there is no rate limit: an error when a @name was asked for. @ns, @name: NULL is any. */
-enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name);
+enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name);
 
 #endif

@@ -101,7 +101,7 @@ static enum krl_cli_exit describe(const struct krl_cli *cli, const char *ns, con
 	if (err || !limits)
 		status = krl_cli_fail("%s", strerror(err ? -err : ENOMEM));
 	else
-		status = limit ? KRL_CLI_GOOD : krl_cli_none_found(ns, name);
+		status = limit ? KRL_CLI_GOOD : krl_cli_none_found(cli, ns, name);
 	json_decref(limits);
 	json_decref(known);
 	json_decref(stats);

@@ -7,8 +7,10 @@
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/nearest.h"
+#include "agent/control/server.h"
 #include "callers.h"
 #include "cli.h"
+#include "limits_view.h"
 
 /* What is shown again is written at once, so that a terminal does not flicker. */
 #define SCREEN_BYTES (1 << 16)
@@ -33,8 +35,29 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name)
+/* Does the agent have it, though no rule of it is in force? */
+static bool is_known(const struct krl_cli *cli, const char *ns, const char *name)
 {
+	char why[KRL_CONTROL_ERROR_BYTES];
+	json_t *limits = NULL, *no_stats, *joined;
+	bool known;
+
+	if (krl_cli_ask_agent(cli, "ratelimits", NULL, &limits, why))
+		return false;
+	no_stats = json_pack("{s:[]}", "items");
+	joined = krl_limits_join(limits, no_stats, ns, name);
+	known = json_array_size(json_object_get(joined, "items"));
+	json_decref(joined);
+	json_decref(no_stats);
+	json_decref(limits);
+	return known;
+}
+
+enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name)
+{
+	if (name && is_known(cli, ns, name))
+		return krl_cli_fail("rate limit \"%s\" is in force nowhere here, or not now: `kmesh-rl describe ratelimit %s` says "
+				    "why", name, name);
 	if (name && ns)
 		return krl_cli_fail("rate limit \"%s\" not found in namespace \"%s\"", name, ns);
 	if (name)
@@ -54,7 +77,7 @@ static enum krl_cli_exit show(const json_t *chosen, const struct krl_cli *cli, c
 	size_t i;
 
 	if (none && (name || cli->output == KRL_CLI_TABLE || cli->output == KRL_CLI_WIDE))
-		return krl_cli_none_found(ns, name);
+		return krl_cli_none_found(cli, ns, name);
 	if (cli->output != KRL_CLI_TABLE)
 		err = krl_callers_add(items, cli->bpffs ? cli->bpffs : KRL_DEFAULT_BPFFS);
 	if (err)
