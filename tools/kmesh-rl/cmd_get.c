@@ -35,15 +35,15 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-/* Does the agent have it, though no rule of it is in force? */
-static bool is_known(const struct krl_cli *cli, const char *ns, const char *name)
+int krl_cli_knows(const struct krl_cli *cli, const char *ns, const char *name)
 {
 	char why[KRL_CONTROL_ERROR_BYTES];
 	json_t *limits = NULL, *no_stats, *joined;
+	int err = krl_cli_ask_agent(cli, "ratelimits", NULL, &limits, why);
 	bool known;
 
-	if (krl_cli_ask_agent(cli, "ratelimits", NULL, &limits, why))
-		return false;
+	if (err)
+		return err;
 	no_stats = json_pack("{s:[]}", "items");
 	joined = krl_limits_join(limits, no_stats, ns, name);
 	known = json_array_size(json_object_get(joined, "items"));
@@ -55,7 +55,8 @@ static bool is_known(const struct krl_cli *cli, const char *ns, const char *name
 
 enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name)
 {
-	if (name && is_known(cli, ns, name))
+	/* No rule of it is in force, or it would have been found. */
+	if (name && krl_cli_knows(cli, ns, name) > 0)
 		return krl_cli_fail("rate limit \"%s\" is in force nowhere here, or not now: `kmesh-rl describe ratelimit %s` says "
 				    "why", name, name);
 	if (name && ns)
