@@ -34,10 +34,17 @@ static int answer_nonsense(void *ctx, const json_t *params, json_t **ret_result,
 	return 0;
 }
 
+static int answer_limits(void *ctx, const json_t *params, json_t **ret_result,
+			char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	*ret_result = json_pack("{s:[{s:s, s:s}]}", "items", "namespace", "default", "name", "asleep");
+	return 0;
+}
+
 static const struct krl_control_method refusing[] = { { "stats", refuse_stats }, { NULL, NULL } };
 static const struct krl_control_method nonsense[] = { { "stats", answer_nonsense }, { NULL, NULL } };
 static struct krl_control_method working[] = { { "stats", answer_stats }, { "version", NULL },
-					       { NULL, NULL } };
+					       { "ratelimits", answer_limits }, { NULL, NULL } };
 
 static const char *const agent_errors[] = { "a.yaml:3:5: spec.rules: missing" };
 static struct krl_control_agent about = { .bpffs = "/nowhere", .source = "dir:/etc/kmesh-rl",
@@ -107,6 +114,9 @@ static void a_name_that_is_not_there_fails(void **state)
 	assert_string_equal(out, "");
 	assert_int_equal(get((struct krl_cli){ .all_namespaces = true }, "x"), KRL_CLI_FAILED);
 	assert_string_equal(err, "Error: rate limit \"x\" not found in any namespace\n");
+	assert_int_equal(get((struct krl_cli){}, "asleep"), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"asleep\" is in force nowhere here, or not now: `kmesh-rl describe ratelimit "
+			    "asleep` says why\n");
 	stop();
 }
 
@@ -138,6 +148,21 @@ static void resources_are_suggested(void **state)
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-bucket", NULL), KRL_CLI_USAGE);
 	assert_string_equal(err, "Error: get \"ratelimit-bucket\": did you mean \"ratelimit-buckets\"?\n");
 	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, NULL, NULL), KRL_CLI_USAGE);
+}
+
+static void a_name_may_follow_its_resource_as_in_kubectl(void **state)
+{
+	start(working);
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){ .ns = "shop" }, "ratelimit-stats/cart", NULL), KRL_CLI_GOOD);
+	assert_non_null(strstr(out, "cart"));
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){ .ns = "shop" }, "ratelimit-stats/web", NULL), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"web\" not found in namespace \"shop\"\n");
+	assert_int_equal(run(krl_cli_get, (struct krl_cli){}, "ratelimit-stats/web", "cart"), KRL_CLI_USAGE);
+	assert_string_equal(err, "Error: get ratelimit-stats takes one name, not \"cart\" too\n");
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "ratelimit/web", "cart"), KRL_CLI_USAGE);
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "rl/nobody", NULL), KRL_CLI_FAILED);
+	assert_int_equal(run(krl_cli_describe, (struct krl_cli){}, "rl/", NULL), KRL_CLI_USAGE);
+	stop();
 }
 
 static void buckets_and_tokens_are_read_from_the_pins_alone(void **state)
@@ -221,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_is_not_there_fails),
 		cmocka_unit_test(the_agents_refusal_is_passed_on),
 		cmocka_unit_test(without_agent_and_pins_it_says_so),
+		cmocka_unit_test(a_name_may_follow_its_resource_as_in_kubectl),
 		cmocka_unit_test(resources_are_suggested),
 		cmocka_unit_test(buckets_and_tokens_are_read_from_the_pins_alone),
 		cmocka_unit_test(a_limit_is_a_number_and_of_buckets),

@@ -43,7 +43,14 @@ static int answer_nonsense(void *ctx, const json_t *params, json_t **ret_result,
 	return 0;
 }
 
+static int answer_limits(void *ctx, const json_t *params, json_t **ret_result, char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	*ret_result = json_pack("{s:[{s:s, s:s}]}", "items", "namespace", "default", "name", "idle");
+	return 0;
+}
+
 static const struct krl_control_method working[] = { { "events", answer_events }, { NULL, NULL } };
+static const struct krl_control_method knowing[] = { { "events", answer_events }, { "ratelimits", answer_limits }, { NULL, NULL } };
 static const struct krl_control_method nonsense[] = { { "events", answer_nonsense }, { NULL, NULL } };
 static const struct krl_control_method old[] = { { NULL, NULL } };
 
@@ -102,6 +109,20 @@ static void a_namespace_and_a_name_choose(void **state)
 	assert_string_equal(err, "No events found of rate limit x.\n");
 	assert_int_equal(events((struct krl_cli){ .ns = "empty" }, NULL), KRL_CLI_GOOD);
 	assert_string_equal(err, "No events found in empty namespace.\n");
+	stop();
+}
+
+static void a_name_without_events_is_not_one_that_is_not_there(void **state)
+{
+	remember("a", 1, 5);
+	start_with(knowing, NULL);
+	assert_int_equal(events((struct krl_cli){}, "idle"), KRL_CLI_GOOD);
+	assert_string_equal(err, "No events found of rate limit idle in default namespace.\n");
+	assert_int_equal(events((struct krl_cli){}, "ilde"), KRL_CLI_FAILED);
+	assert_string_equal(err, "Error: rate limit \"ilde\" not found in namespace \"default\"\n");
+	/* What it was limited by is remembered for longer. */
+	assert_int_equal(events((struct krl_cli){ .ns = "shop" }, "cart"), KRL_CLI_GOOD);
+	assert_string_equal(err, "");
 	stop();
 }
 
@@ -248,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_table_shows_what_is_remembered),
 		cmocka_unit_test(a_namespace_and_a_name_choose),
+		cmocka_unit_test(a_name_without_events_is_not_one_that_is_not_there),
 		cmocka_unit_test(an_agent_that_tells_nothing_is_said),
 		cmocka_unit_test(each_event_comes_once_from_each_agent),
 		cmocka_unit_test(an_answer_that_is_refused_changes_nothing),

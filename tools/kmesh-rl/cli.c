@@ -72,6 +72,14 @@ static json_t *read_pinned(const struct krl_cli *cli, char ret_said[KRL_CLI_ERRO
 	return result;
 }
 
+bool krl_cli_is_resource(const char *word, const char *resource, const char **ret_name)
+{
+	size_t length = strcspn(word, "/");
+
+	*ret_name = word[length] && word[length + 1] ? word + length + 1 : NULL;
+	return length == strlen(resource) && !strncmp(word, resource, length);
+}
+
 const char *krl_cli_namespace(const struct krl_cli *cli)
 {
 	return cli->all_namespaces ? NULL : cli->ns ? cli->ns : KRL_CLI_NAMESPACE;

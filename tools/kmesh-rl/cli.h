@@ -93,6 +93,13 @@ json_t *krl_cli_read_stats(const struct krl_cli *cli, char ret_said[KRL_CLI_ERRO
  * says nothing, which is said on stderr where an agent answers and does not know. */
 json_t *krl_cli_fetch_limits(const struct krl_cli *cli);
 
+/* Does the agent have a RateLimit in namespace @ns (NULL: any) that is called @name, in force or not? 1, 0, or as
+ * krl_cli_ask_agent(). */
+int krl_cli_knows(const struct krl_cli *cli, const char *ns, const char *name);
+
+/* Is @word @resource, or as kubectl has it RESOURCE/NAME? @ret_name is that name then, NULL: there is none. */
+bool krl_cli_is_resource(const char *word, const char *resource, const char **ret_name);
+
 /* The namespace whose rate limits are asked for, NULL: any. */
 const char *krl_cli_namespace(const struct krl_cli *cli);
 
@@ -125,6 +132,6 @@ enum krl_cli_exit krl_cli_get_buckets(const struct krl_cli *cli, const char *ns,
 enum krl_cli_exit krl_cli_get_tokens(const struct krl_cli *cli, const char *ns, const char *name);
 
 /* Say that there is no rate limit: an error when a @name was asked for. @ns, @name: NULL is any. */
-enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name);
+enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define SUBJECT "ratelimit"
 #define SUBJECT_PLURAL "ratelimits"
+#define SUBJECT_SHORT "rl"
 #define BUCKETS 10
 #define EVENTS 10
 
@@ -100,7 +101,7 @@ static enum krl_cli_exit describe(const struct krl_cli *cli, const char *ns, con
 	if (err || !limits)
 		status = krl_cli_fail("%s", strerror(err ? -err : ENOMEM));
 	else
-		status = limit ? KRL_CLI_GOOD : krl_cli_none_found(ns, name);
+		status = limit ? KRL_CLI_GOOD : krl_cli_none_found(cli, ns, name);
 	json_decref(limits);
 	json_decref(known);
 	json_decref(stats);
@@ -110,16 +111,20 @@ static enum krl_cli_exit describe(const struct krl_cli *cli, const char *ns, con
 enum krl_cli_exit krl_cli_describe(const struct krl_cli *cli)
 {
 	const struct krl_cli_list *words = &cli->words;
+	const char *name;
+	size_t at;
 
 	if (!words->count)
 		return krl_cli_misuse("describe needs what to describe: " SUBJECT " NAME");
-	if (strcmp(words->words[0], SUBJECT) && strcmp(words->words[0], SUBJECT_PLURAL))
+	if (!krl_cli_is_resource(words->words[0], SUBJECT, &name) && !krl_cli_is_resource(words->words[0], SUBJECT_PLURAL, &name) &&
+	    !krl_cli_is_resource(words->words[0], SUBJECT_SHORT, &name))
 		return krl_cli_misuse(krl_nearer(words->words[0], NULL, SUBJECT) ? "describe \"%s\": did you mean \"" SUBJECT "\"?"
 										 : "describe \"%s\": expected " SUBJECT,
 				      words->words[0]);
-	if (words->count < 2)
+	at = name ? 0 : 1;
+	if (words->count < at + 1)
 		return krl_cli_misuse("describe " SUBJECT " needs its name");
-	if (words->count > 2)
-		return krl_cli_misuse("describe " SUBJECT " takes one name, not \"%s\" too", words->words[2]);
-	return describe(cli, krl_cli_namespace(cli), words->words[1]);
+	if (words->count > at + 1)
+		return krl_cli_misuse("describe " SUBJECT " takes one name, not \"%s\" too", words->words[at + 1]);
+	return describe(cli, krl_cli_namespace(cli), name ? name : words->words[1]);
 }

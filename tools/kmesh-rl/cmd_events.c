@@ -120,16 +120,22 @@ enum krl_cli_exit krl_cli_events(const struct krl_cli *cli)
 	struct events e = { .cli = cli, .name = cli->words.count ? cli->words.words[0] : NULL };
 	char why[KRL_CONTROL_ERROR_BYTES];
 	enum krl_cli_exit status;
+	bool unknown;
 	int err;
 
 	if (cli->words.count > 1)
 		return krl_cli_misuse("events takes one name, not \"%s\" too", cli->words.words[1]);
 	err = show_next(&e, why);
+	unknown = !err && e.name && !e.count && !krl_cli_knows(cli, krl_cli_namespace(cli), e.name);
+	if (unknown && cli->follow)
+		fprintf(stderr, "rate limit \"%s\" is not there: waiting for it\n", e.name);
 	if (err)
 		status = fail(err, why);
+	else if (unknown && !cli->follow)
+		status = krl_cli_none_found(cli, krl_cli_namespace(cli), e.name);
 	else
 		status = cli->follow ? follow(&e) : KRL_CLI_GOOD;
-	if (!err && !cli->follow && !e.count && cli->output != KRL_CLI_JSON)
+	if (!err && !unknown && !cli->follow && !e.count && cli->output != KRL_CLI_JSON)
 		say_none(&e);
 	krl_events_feed_end(&e.feed);
 	return status;

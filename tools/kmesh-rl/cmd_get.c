@@ -7,8 +7,10 @@
 #include <kmesh_rl/pins.h>
 
 #include "agent/base/nearest.h"
+#include "agent/control/server.h"
 #include "callers.h"
 #include "cli.h"
+#include "limits_view.h"
 
 /* What is shown again is written at once, so that a terminal does not flicker. */
 #define SCREEN_BYTES (1 << 16)
@@ -33,8 +35,30 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	{ 0, NULL, NULL, NULL, KRL_CLI_SWITCH, 0, NULL },
 };
 
-enum krl_cli_exit krl_cli_none_found(const char *ns, const char *name)
+int krl_cli_knows(const struct krl_cli *cli, const char *ns, const char *name)
 {
+	char why[KRL_CONTROL_ERROR_BYTES];
+	json_t *limits = NULL, *no_stats, *joined;
+	int err = krl_cli_ask_agent(cli, "ratelimits", NULL, &limits, why);
+	bool known;
+
+	if (err)
+		return err;
+	no_stats = json_pack("{s:[]}", "items");
+	joined = krl_limits_join(limits, no_stats, ns, name);
+	known = json_array_size(json_object_get(joined, "items"));
+	json_decref(joined);
+	json_decref(no_stats);
+	json_decref(limits);
+	return known;
+}
+
+enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name)
+{
+	/* No rule of it is in force, or it would have been found. */
+	if (name && krl_cli_knows(cli, ns, name) > 0)
+		return krl_cli_fail("rate limit \"%s\" is in force nowhere here, or not now: `kmesh-rl describe ratelimit %s` says "
+				    "why", name, name);
 	if (name && ns)
 		return krl_cli_fail("rate limit \"%s\" not found in namespace \"%s\"", name, ns);
 	if (name)
@@ -54,7 +78,7 @@ static enum krl_cli_exit show(const json_t *chosen, const struct krl_cli *cli, c
 	size_t i;
 
 	if (none && (name || cli->output == KRL_CLI_TABLE || cli->output == KRL_CLI_WIDE))
-		return krl_cli_none_found(ns, name);
+		return krl_cli_none_found(cli, ns, name);
 	if (cli->output != KRL_CLI_TABLE)
 		err = krl_callers_add(items, cli->bpffs ? cli->bpffs : KRL_DEFAULT_BPFFS);
 	if (err)
@@ -97,6 +121,7 @@ struct resource {
 static const struct resource resources[] = {
 	{ "ratelimits", krl_cli_get_limits },
 	{ "ratelimit", krl_cli_get_limits },
+	{ "rl", krl_cli_get_limits },	/* the short name of the CustomResourceDefinition */
 	{ "ratelimit-stats", get_stats },
 	{ "ratelimit-buckets", krl_cli_get_buckets },
 	{ "ratelimit-tokens", krl_cli_get_tokens },
@@ -136,12 +161,15 @@ static enum krl_cli_exit watch(const struct krl_cli *cli, const struct resource 
 	}
 }
 
-static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *resource)
+/* @name: of RESOURCE/NAME; NULL: it is in a word of its own, if anywhere. */
+static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *resource, const char *name)
 {
-	const char *name = cli->words.count > 1 ? cli->words.words[1] : NULL;
+	size_t words = name ? 1 : 2;
 
-	if (cli->words.count > 2)
-		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[2]);
+	if (cli->words.count > words)
+		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[words]);
+	if (cli->words.count > 1)
+		name = cli->words.words[1];
 	if (cli->interval && !cli->watch)
 		return krl_cli_misuse("flag --interval is for --watch");
 	return cli->watch ? watch(cli, resource, name) : resource->get(cli, krl_cli_namespace(cli), name);
@@ -149,7 +177,7 @@ static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *r
 
 enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 {
-	const char *resource, *nearest = NULL;
+	const char *resource, *nearest = NULL, *name;
 	size_t i;
 
 	if (!cli->words.count)
@@ -157,8 +185,8 @@ enum krl_cli_exit krl_cli_get(const struct krl_cli *cli)
 	resource = cli->words.words[0];
 	for (i = 0; i < sizeof(resources) / sizeof(*resources); i++) {
 		nearest = krl_nearer(resource, nearest, resources[i].name);
-		if (!strcmp(resource, resources[i].name))
-			return get(cli, &resources[i]);
+		if (krl_cli_is_resource(resource, resources[i].name, &name))
+			return get(cli, &resources[i], name);
 	}
 	if (nearest)
 		return krl_cli_misuse("get \"%s\": did you mean \"%s\"?", resource, nearest);

@@ -150,7 +150,7 @@ static enum krl_cli_exit reset(const struct krl_cli *cli, const char *ns, const 
 	krl_stats_choose(&stats, ns, name);
 	if (!stats.count) {
 		krl_stats_free(&stats);
-		return krl_cli_none_found(ns, name);
+		return krl_cli_none_found(cli, ns, name);
 	}
 	if (cli->rule)
 		choose_rule(&stats, cli->rule, nearest);

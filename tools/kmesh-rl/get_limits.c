@@ -11,7 +11,7 @@ static enum krl_cli_exit show(const json_t *chosen, const struct krl_cli *cli, c
 	int err;
 
 	if (!json_array_size(json_object_get(chosen, "items")) && (name || table))
-		return krl_cli_none_found(ns, name);
+		return krl_cli_none_found(cli, ns, name);
 	if (table)
 		err = krl_limits_print(chosen, !ns, cli->output == KRL_CLI_WIDE, stdout);
 	else

@@ -111,7 +111,7 @@ static enum krl_cli_exit get_rows(const struct krl_cli *cli, const char *ns, con
 	if (!err_read) {
 		krl_stats_choose(&stats, ns, name);
 		if (!stats.count && (name || is_table(cli)))
-			status = krl_cli_none_found(ns, name);
+			status = krl_cli_none_found(cli, ns, name);
 		else
 			err = show_of(cli, bpffs, &stats, limit, &err_read);
 		krl_stats_free(&stats);
