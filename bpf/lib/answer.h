@@ -114,6 +114,9 @@ static __always_inline void krl_answer_copy(char *to, const char *end, const str
 	}
 }
 
+/* No integer of a structured field is larger (RFC 9651, 3.3.1). */
+#define KRL_ANSWER_REMAINING 999999999999999ULL
+
 #define KRL_MINUTE_S 60
 #define KRL_HOUR_S 3600
 
@@ -154,7 +157,7 @@ static __always_inline int krl_answer_piece(struct krl_answer_text *t, const str
 		krl_answer_duration(t, a->retry_after_s);
 		break;
 	case KRL_GAP_REMAINING:
-		krl_answer_number(t, a->remaining);
+		krl_answer_number(t, a->remaining < KRL_ANSWER_REMAINING ? a->remaining : KRL_ANSWER_REMAINING);
 		break;
 	case KRL_GAP_RESET:
 		krl_answer_number(t, a->reset_s);

@@ -308,9 +308,10 @@ def several_in_one_segment(env):
 
 @case
 def one_after_another_on_a_connection(env):
-    """In pieces and whole, the end of one and the head of the next in one segment: each counts once."""
+    """In pieces and whole, the end of one and the head of the next in one segment: each counts once, and is not given back
+    for what comes behind it."""
     models = Models(env)
-    env.limit(rules=[OF_M, "{name: requests, limit: 100/day}"], spec=ALL)
+    env.limit(rules=[OF_M, "{name: requests, limit: 100/day}", "{name: shadow, limit: 1/day, mode: Shadow}"], spec=ALL)
     conn = env.accepted(models.server)
     one, two = halves(chunks=9), halves()
     pieces = [one[0][:30], one[0][30:], one[1][:40], one[1][40:], two[0], two[1][:-3], two[1][-3:], b"".join(two),
@@ -325,7 +326,10 @@ def one_after_another_on_a_connection(env):
         wait_for("the last is counted", lambda turn=turn: counters(env)[0] == 5 * (turn + 1))
         conn.send_segment(two[1])
         expect_ok(reply(conn))
+    conn.send_segment(b"no request\r\n\r\n")
+    equal(reply(conn).status, 400, "status of what is no request")
     equal(counters(env), (15, 0, 0, 85), "requests judged, refused, in shadow, and left")
+    equal(counters(env, "shadow"), (15, 0, 14, 0), "of the rule in shadow mode")
     equal(env.item(rule="m")["totalRequests"], 15, "requests that the budget judged")
     equal(models.of("m")["requests"], 15, "requests that the server answered")
 

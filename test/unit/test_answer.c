@@ -88,6 +88,18 @@ static void gaps_are_filled(void **state)
 			    "A: 60\r\nB: 71795244201\r\nConnection: close\r\n\r\ncome back in 60 s");
 }
 
+static void what_remains_has_no_more_digits_than_a_structured_field(void **state)
+{
+	struct krl_answer a = ten_a_minute;
+
+	begin();
+	piece("r=", KRL_GAP_REMAINING);
+	a.remaining = 999999999999999;
+	assert_string_equal(whole(&a), "r=999999999999999");
+	a.remaining = INT64_MAX;
+	assert_string_equal(whole(&a), "r=999999999999999");
+}
+
 static void the_length_is_that_of_the_body_with_its_gaps(void **state)
 {
 	struct krl_answer a = ten_a_minute;
@@ -170,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gaps_are_filled),
+		cmocka_unit_test(what_remains_has_no_more_digits_than_a_structured_field),
 		cmocka_unit_test(the_length_is_that_of_the_body_with_its_gaps),
 		cmocka_unit_test(the_longest_form_fits),
 		cmocka_unit_test(a_bad_request_always_closes),
