@@ -69,7 +69,9 @@ def events_are_shown_and_filtered(env):
     equal((first["rule"], first["descriptor"], first["path"], first["decision"]), ("users", "x-user=al??2Jice", "/v1/x", "Limited"), "first")
     equal((second["rule"], second["decision"]), ("rest", "ShadowLimited"), "second")
     equal([item["namespace"] for item in lines(env, "-n", "shop", "more")], ["shop"], "those of the other one")
-    equal(lines(env, "nobody"), [], "those of no rate limit")
+    typo = env.tool("events", "nobody")
+    equal((typo.returncode, typo.stdout, typo.stderr), (1, "", 'Error: rate limit "nobody" not found in namespace "default"\n'),
+          "those of no rate limit")
     table = [re.split(" {2,}", line) for line in env.tool("events").stdout.splitlines()]
     equal(table[0], ["TIME", "RULE", "CLIENT", "METHOD", "PATH", "DESCRIPTOR", "MODEL", "NEEDED", "LEFT", "COUNT", "DECISION"], "title")
     equal(table[1], [first["time"][:23] + "Z", "default/limit/users", first["client"], "PUT", "/v1/x", "x-user=al??2Jice", "<none>", "1",
