@@ -174,9 +174,10 @@ class Cgroup:
             pass
 
     def remove(self):
-        """False while a process of it is not gone yet."""
+        """With those that a case left in it. False while a process of it is not gone yet."""
         try:
-            os.rmdir(self.path)
+            for directory, _, _ in os.walk(self.path, topdown=False):
+                os.rmdir(directory)
         except FileNotFoundError:
             pass
         except OSError as error:
