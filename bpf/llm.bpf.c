@@ -268,7 +268,7 @@ static __noinline int krl_llm_report(struct krl_judging_heads *h, const struct k
 	__builtin_memcpy(r->model, match->model, sizeof(r->model));
 	r->line_len = llm->line_len;
 	__builtin_memcpy(r->line, llm->line, sizeof(r->line));
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -10,12 +11,16 @@
 #include "agent/loop/handle.h"
 #include "internal.h"
 
+/* The kernel wakes nobody for a report: it judges in the server's recv() too, where waking the agent made EAGAIN more
+ * frequent (docs/architecture-blocking.md). */
+#define LOOK_EVERY_MS 100
+
 struct krl_reports {
 	struct krl_datapath *dp;
 	krl_reported_fn fn;
 	void *arg;
 	struct ring_buffer *ring;
-	uv_poll_t *poll;
+	uv_timer_t *timer;
 	struct krl_rule_stats *counted;	/* of one row, by CPU */
 	int cpus;
 };
@@ -60,35 +65,22 @@ static int on_report(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_timer(uv_timer_t *timer)
 {
-	struct krl_reports *r = poll->data;
+	struct krl_reports *r = timer->data;
 
 	ring_buffer__consume(r->ring);
 }
 
 static int start(struct krl_reports *r, uv_loop_t *loop)
 {
-	uv_poll_t *poll;
-	int err;
-
 	r->cpus = libbpf_num_possible_cpus();
 	r->counted = calloc(r->cpus, sizeof(*r->counted));
 	r->ring = ring_buffer__new(bpf_map__fd(r->dp->skel->maps.krl_reports), on_report, r, NULL);
 	if (!r->ring)
 		return -errno;
-	poll = krl_handle_new(sizeof(*poll), r);
-	if (!r->counted || !poll) {
-		free(poll);
-		return -ENOMEM;
-	}
-	err = uv_poll_init(loop, poll, ring_buffer__epoll_fd(r->ring));
-	if (err) {
-		free(poll);
-		return err;
-	}
-	r->poll = poll;
-	return uv_poll_start(poll, UV_READABLE, on_readable);
+	r->timer = krl_timer_new(loop, r, on_timer, LOOK_EVERY_MS);
+	return r->counted && r->timer ? 0 : -ENOMEM;
 }
 
 int krl_reports_open(struct krl_datapath *datapath, uv_loop_t *loop, unsigned int per_s, krl_reported_fn fn, void *arg,
@@ -103,7 +95,7 @@ int krl_reports_open(struct krl_datapath *datapath, uv_loop_t *loop, unsigned in
 	err = start(r, loop);
 	if (err) {
 		krl_reports_close(r);
-		return krl_error_set(ret_error, -err, "watching krl_reports: %s", uv_strerror(err));
+		return krl_error_set(ret_error, -err, "watching krl_reports: %s", strerror(-err));
 	}
 	__atomic_store_n(&datapath->config->reports_per_s, per_s, __ATOMIC_RELAXED);
 	*ret = r;
@@ -114,7 +106,7 @@ void krl_reports_close(struct krl_reports *r)
 {
 	if (!r)
 		return;
-	krl_handle_close(r->poll);
+	krl_handle_close(r->timer);
 	ring_buffer__free(r->ring);
 	free(r->counted);
 	free(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Telling people of what rules refused. Each rule has a token bucket for that, and the node one: a flood is sampled, and
- * costs a look at a bucket. */
+ * costs a look at a bucket. Nobody is woken: the agent looks ten times a second. */
 #ifndef KMESH_RL_REPORT_LIB_H
 #define KMESH_RL_REPORT_LIB_H
 
@@ -67,7 +67,7 @@ static __always_inline void krl_report_connection(const struct krl_judge *judge,
 	if (!r)
 		return;
 	r->flow = *flow;
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 }
 
 #endif

@@ -53,7 +53,7 @@ static __noinline int krl_report_told(krl_bytes *bytes, const struct krl_conn *c
 	if (!r)
 		return 0;
 	r->line_len = krl_report_line(bytes, conn, r->line);
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
