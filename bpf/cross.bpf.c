@@ -201,8 +201,8 @@ static __always_inline __u8 krl_cross_client(struct sock *sk, __u64 cookie)
 	return endpoint ? KRL_CROSSED : KRL_CROSSED_NOWHERE;
 }
 
-SEC("iter/sockmap")
-int krl_cross_in(struct bpf_iter__sockmap *ctx)
+/* Take the socket of @ctx over, and say what became of it. */
+static __always_inline int krl_cross(struct bpf_iter__sockmap *ctx, int sends)
 {
 	__u64 *key = ctx->key, cookie;
 	struct sock *sk = ctx->sk;
@@ -211,24 +211,21 @@ int krl_cross_in(struct bpf_iter__sockmap *ctx)
 	if (!key || !sk)
 		return 0;
 	cookie = *key;
-	crossed = krl_cross_server(sk, cookie);
+	crossed = sends ? krl_cross_client(sk, cookie) : krl_cross_server(sk, cookie);
 	bpf_seq_write(ctx->meta->seq, &crossed, sizeof(crossed));
 	return 0;
 }
 
 SEC("iter/sockmap")
+int krl_cross_in(struct bpf_iter__sockmap *ctx)
+{
+	return krl_cross(ctx, 0);
+}
+
+SEC("iter/sockmap")
 int krl_cross_out(struct bpf_iter__sockmap *ctx)
 {
-	__u64 *key = ctx->key, cookie;
-	struct sock *sk = ctx->sk;
-	__u8 crossed;
-
-	if (!key || !sk)
-		return 0;
-	cookie = *key;
-	crossed = krl_cross_client(sk, cookie);
-	bpf_seq_write(ctx->meta->seq, &crossed, sizeof(crossed));
-	return 0;
+	return krl_cross(ctx, 1);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

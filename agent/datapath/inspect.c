@@ -56,7 +56,7 @@ static const char *const links[] = { KRL_PIN_SOCKOPS_LINK, KRL_PIN_CONNECT4_LINK
 				     KRL_PIN_RELEASE_LINK };
 #define LINKS_ALWAYS 1
 
-static int inspect_link(const char *bpffs, const char *link)
+int krl_inspect_link(const char *bpffs, const char *link, __u64 *ret_cgroup)
 {
 	char path[KRL_INSPECT_PATH_BYTES];
 	struct bpf_link_info info = {};
@@ -70,6 +70,7 @@ static int inspect_link(const char *bpffs, const char *link)
 		return fd;
 	err = bpf_obj_get_info_by_fd(fd, &info, &bytes);
 	close(fd);
+	*ret_cgroup = info.cgroup.cgroup_id;
 	/* A link whose cgroup was removed stays, and is attached to nothing (kernel/bpf/cgroup.c). */
 	return err ? err : info.cgroup.cgroup_id ? 0 : -ENOLINK;
 }
@@ -101,6 +102,7 @@ static int inspect_verdict(const char *bpffs, const char *map, enum bpf_attach_t
 
 int krl_inspect_programs(const char *bpffs, char ret_pin[KRL_INSPECT_NAME_BYTES])
 {
+	__u64 cgroup;
 	struct krl_config config;
 	int err = krl_pinned_config(bpffs, &config);
 	size_t count, i;
@@ -108,7 +110,7 @@ int krl_inspect_programs(const char *bpffs, char ret_pin[KRL_INSPECT_NAME_BYTES]
 	count = !err && config.flags & KRL_CONFIG_DIALS ? sizeof(links) / sizeof(*links) : LINKS_ALWAYS;
 	for (i = 0; !err && i < count; i++) {
 		snprintf(ret_pin, KRL_INSPECT_NAME_BYTES, "%s", links[i]);
-		err = inspect_link(bpffs, links[i]);
+		err = krl_inspect_link(bpffs, links[i], &cgroup);
 	}
 	for (i = 0; !err && i < sizeof(verdicts) / sizeof(*verdicts); i++) {
 		snprintf(ret_pin, KRL_INSPECT_NAME_BYTES, "%s", verdicts[i].map);

@@ -54,6 +54,9 @@ struct krl_inspect_feature {
 /* Probe each by loading, making or attaching something of no effect. Returns how many there are. */
 size_t krl_inspect_features(struct krl_inspect_feature ret[KRL_INSPECT_FEATURES]);
 
+/* The id of the cgroup that the program of the pin @link is attached to. 0, -ENOLINK (it was removed), or -errno. */
+int krl_inspect_link(const char *bpffs, const char *link, __u64 *ret_cgroup);
+
 /* What others have on the hooks of ours, and in maps of sockets. */
 struct krl_inspect_other {
 	char name[16];		/* of the program or map, as the kernel keeps it */

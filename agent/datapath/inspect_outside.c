@@ -41,25 +41,6 @@ struct outside {
 	size_t listener_count;
 };
 
-/* The id of the cgroup that new connections are enrolled in. 0, or -errno. */
-static int covered_id(const char *bpffs, __u64 *ret)
-{
-	char path[KRL_INSPECT_PATH_BYTES];
-	struct bpf_link_info info = {};
-	__u32 bytes = sizeof(info);
-	int fd, err;
-
-	if (snprintf(path, sizeof(path), "%s/%s", bpffs, KRL_PIN_SOCKOPS_LINK) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return fd;
-	err = bpf_obj_get_info_by_fd(fd, &info, &bytes);
-	close(fd);
-	*ret = info.cgroup.cgroup_id;
-	return err;
-}
-
 /* Those below @mount, whose inodes are their ids where an inode has 64 bits (kernfs_ino(), include/linux/kernfs.h).
  * 0, -ENOENT (the covered one is not among them), or -errno. */
 static int read_cgroups(struct outside *o, char *mount, __u64 covered)
@@ -184,7 +165,7 @@ int krl_inspect_outside(const char *bpffs, struct krl_inspect_listener **ret, si
 	char mount[KRL_INSPECT_PATH_BYTES];
 	struct outside o = {};
 	__u64 covered;
-	int err = covered_id(bpffs, &covered);
+	int err = krl_inspect_link(bpffs, KRL_PIN_SOCKOPS_LINK, &covered);
 
 	*ret = NULL;
 	*ret_count = 0;
