@@ -38,7 +38,7 @@ static __always_inline int krl_early_is_of(const struct krl_llm *llm, const stru
 static __always_inline int krl_early_is_answered(const struct krl_reply *r, const struct krl_llm *llm)
 {
 	return r->state != KRL_REPLY_FRAMED || (__s32)(r->answered - llm->number) > 0 ||
-	       (r->answered == llm->number && !r->skip && (r->line || krl_http_in_head(&r->http)));
+	       (r->answered == llm->number && (r->line || krl_http_in_head(&r->http)));
 }
 
 /* An skb begins, maybe within a body. What the request was taken ahead of that is given back if this skb is refused: not

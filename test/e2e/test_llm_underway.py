@@ -20,6 +20,7 @@ from told import Replies, final
 HELD = headers({"hold": "first"})
 RESERVES = {"reserve": "MaxTokens"}
 OTHER = 8081
+TWELVE = {"usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}}
 
 
 def is_empty(env, name, key_bytes):
@@ -65,6 +66,48 @@ def a_hundred_that_die_at_once(env):
     finally:
         os.kill(models.server.pid, signal.SIGCONT)
     expect(took_s < SCALE, f"it took {took_s:.2f} s")
+    nothing_is_kept(env)
+
+
+FIN_WAIT2 = 5
+
+
+def ends_sending(conn):
+    """The client sends nothing more, and its server has been told."""
+    conn.shutdown()
+    wait_for("the FIN is acknowledged", lambda: conn.sock.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 1)[0] == FIN_WAIT2)
+
+
+@case
+def clients_that_end_their_sending_side(env):
+    """They wait for their answers, or are gone: a server that does not look cannot tell. What they reserved is held, or who
+    ends that side behind each request would overshoot; it is there again within a second of what the server does next."""
+    replies = Replies(env)
+    replies.add("/v1/chat/completions", ("wait",), ("send", final(json.dumps(TWELVE).encode())))
+    server = replies.start("blocking", ratelimit("limit", PORT, rules=[budget("1000/hour", **RESERVES)]))
+    for paid, leave in ((0, lambda conn: None), (24, lambda conn: conn.close())):
+        conns = []
+        for number in range(1, 3):
+            conns.append(env.accepted(server))
+            conns[-1].send_segment(request("chat", asked("chat", most=400)))
+            wait_for("it is reserved", lambda most=1000 - paid - 400 * number: env.tokens() < most)
+            ends_sending(conns[-1])
+        conn = env.connect()
+        conn.send(request("chat", asked("chat", most=400)))
+        equal(reply(conn).status, 429, "status of a third")
+        for conn in conns:
+            leave(conn)
+        expect(env.tokens() < 200 - paid, f"{env.tokens()} tokens while 800 are reserved")
+        begun = time.monotonic()
+        for _ in conns:
+            server.command("go")
+        wait_for("the rest is there again", lambda paid=paid: env.tokens() == 1000 - paid - 24)
+        took_s = time.monotonic() - begun
+        expect(took_s < SCALE, f"it took {took_s:.2f} s")
+        if not paid:
+            for conn in conns:
+                equal(reply(conn).json(), TWELVE, "the answer")
+    env.close_conns()
     nothing_is_kept(env)
 
 
