@@ -330,6 +330,17 @@ static __always_inline void krl_llm_uncharge(const struct krl_conn *conn, struct
 	}
 }
 
+/* Does the client speak another protocol ahead of the 101 that allows it (RFC 6455, 4.1; RFC 7540, 3.2)? A server that does
+ * not switch answers the request all the same, and that is to be paid for. */
+static __always_inline int krl_llm_leaves_early(const struct krl_conn *conn)
+{
+	const struct krl_reply *r = &conn->reply;
+
+	if (conn->joining || (conn->scan.event != KRL_HTTP_UPGRADED && conn->scan.event != KRL_HTTP_H2))
+		return 0;
+	return conn->scan.heads || (r->state == KRL_REPLY_FRAMED && krl_reply_waits(r));
+}
+
 /* Walk the skb, judging each request when it is time to. */
 static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl_llm *llm)
 {
@@ -342,6 +353,8 @@ static __always_inline void krl_llm_walk(struct krl_judging_heads *h, struct krl
 	llm->before = conn->http.state;
 	bpf_loop(KRL_SCAN_STEPS, krl_llm_go_on, h, 0);
 	krl_scan_done(conn);
+	if (krl_llm_leaves_early(conn))
+		conn->scan.event = KRL_HTTP_BAD;
 	if (conn->scan.event == KRL_HTTP_BAD && !conn->joining)
 		conn->scan.refused = 1;
 	krl_taken_end(&h->taking, &h->cookie, conn->scan.refused);
@@ -450,9 +463,9 @@ int krl_stream_llm(struct __sk_buff *skb)
 	if (!conn->spoken)
 		krl_speaks_http1(conn);
 	if (!conn->scan.refused) {
+		krl_fill_headers(conn, sk, llm->nothing_owed);
 		if (llm->leaves)
 			goto ended;
-		krl_fill_headers(conn, sk, llm->nothing_owed);
 		krl_note_admitted(conn, sk);
 		return SK_PASS;
 	}
@@ -469,7 +482,8 @@ int krl_stream_llm(struct __sk_buff *skb)
 	}
 	return krl_answer(skb, conn, heads.cookie, sk);
 ended:
-	krl_reply_forget(&conn->reply);
+	/* What was admitted before is answered, and paid for. */
+	conn->headers.form = 0;
 	return krl_scan_ended(skb, conn, heads.cookie, sk, llm->nothing_owed);
 }
 

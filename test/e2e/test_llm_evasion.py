@@ -3,11 +3,15 @@
 model pays for it, and gets none once its budget is spent."""
 
 import json
+import os
 import random
 
+import bpfmap
 from client import chunk, equal, expect, expect_ok, expect_refused, get
-from harness import case, wait_for
+from documents import ratelimit
+from harness import PORT, case, wait_for
 from models import TARGETS, Models, ask, asked, budget, headers, of_model, reply, request, spent
+from told import Replies, final
 
 WORDS = '"messages":[{"role":"user","content":"one two three four five"}]'
 CLOSED = ["failurePolicy: Closed"]
@@ -142,6 +146,41 @@ def a_body_that_looks_like_a_request(env):
               request("chat", {**asked("chat", "x"), "a": inner}, chunks=100) + request("chat", asked("chat", "m")))
     equal([reply(conn).status for _ in range(4)], [200] * 4, "statuses")
     equal((spent(env), models.of("m")["requests"]), (24, 2), "tokens paid, and requests for m")
+
+
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
+TO_HTTP2 = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+NO_REQUESTS = {"garbage": (b"\x01\x02",), "a bad line": (b"GET  / HTTP/1.1\r\n\r\n",), "HTTP/2": (PREFACE,),
+               "a frame": (b"\x81\x85\0\0\0\0hello", *UPGRADE), "HTTP/2 that was asked for": (PREFACE, *TO_HTTP2)}
+
+
+@case
+def what_is_no_request_behind_one(env):
+    """A server that does not see it, or does not switch, answers the request before: that is paid for. In one segment
+    neither gets to the server."""
+    used = {"usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}}
+    answer = final(json.dumps(used).encode())
+    replies = Replies(env)
+    replies.add("/v1/chat/completions", ("wait",), ("send", answer))
+    server = replies.start(document=ratelimit("limit", PORT, rules=[budget("1000/hour", reserve="MaxTokens")]))
+    for number, (what, (data, *fields)) in enumerate(NO_REQUESTS.items()):
+        asks = request("chat", asked("chat", most=500), *fields)
+        conn = env.accepted(server)
+        conn.send_segment(asks)
+        wait_for("it is reserved", lambda: env.tokens() < 500)
+        conn.send_segment(data)
+        wait_for(f"{what} is seen", lambda seen=2 * number + 1: env.reasons()["bad_request"] == seen)
+        server.command("go")
+        equal(conn.read(len(answer)), answer, f"the answer ahead of {what}")
+        equal(spent(env, 1000), 12 * (number + 1), f"tokens paid, with {what}")
+        conn = env.accepted(server)
+        conn.send_segment(asks + data)
+        equal(conn.response().status, 400, f"status in one segment with {what}")
+    env.close_conns()
+    equal((len(server.requests()), spent(env, 1000)), (len(NO_REQUESTS), 12 * len(NO_REQUESTS)),
+          "requests that the server has, and tokens paid")
+    equal(bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16), [], "charges")
 
 
 @case
