@@ -16,7 +16,7 @@ VERSION := $(shell cat VERSION)
 # Asked when a recipe needs it: the first make installs the compiler and pkg-config itself.
 ARCH_INCLUDE = /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
-LIBS := libbpf libuv yaml-0.1 jansson libcurl libmicrohttpd
+LIBS := hiredis libbpf libuv yaml-0.1 jansson libcurl libmicrohttpd
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g
@@ -59,6 +59,8 @@ TOOL := $(B)/kmesh-rl
 $(B)/obj/%.o: %.c VERSION | deps $(SKEL)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/obj/agent/redis/script.o: agent/redis/lease.lua
 
 $(B)/libkrl.a: $(AGENT_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^

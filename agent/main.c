@@ -40,6 +40,7 @@ struct agent {
 	struct krl_datapath *datapath;
 	struct krl_responders *responders;
 	struct krl_reports *reports;
+	struct krl_cluster *cluster;
 	struct krl_events *events;
 	struct krl_store *store;
 	struct krl_directory *directory;	/* or: */
@@ -378,6 +379,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	}
 	a->about.events = a->events;
 	krl_store_set_pods(a->store, a->options.directory ? KRL_PODS_NONE : KRL_PODS_KNOWN);
+	krl_store_set_cluster(a->store, a->options.cluster.redis.url);
 	err = open_source(a, ret_error);
 	if (err)
 		return err;
@@ -403,6 +405,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, walk_unseen, a);
 	err = krl_reports_open(a->datapath, &a->loop, a->options.event_rate, on_reported, a, &a->reports, ret_error);
+	if (!err)
+		err = krl_cluster_open(a->datapath, &a->loop, &a->options.cluster, &a->cluster, ret_error);
 	if (err)
 		return err;
 	if (a->kubernetes && krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers)) {
@@ -424,6 +428,7 @@ static void stop(struct agent *a)
 	krl_reports_close(a->reports);
 	krl_events_close(a->events);
 	krl_callers_close(a->callers);
+	krl_cluster_close(a->cluster);
 	krl_datapath_close(a->datapath);
 	krl_store_free(a->store);
 	krl_peers_free(a->peers);

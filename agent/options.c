@@ -35,6 +35,9 @@ static const char usage[] =
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
 	"  --metrics HOST:PORT    where /metrics, /healthz and /readyz are, or off (" DEFAULT_METRICS ")\n"
 	"  --metrics-top N        tell of the N who were limited most, 0 to 1000 (0)\n"
+	"  --redis URL            redis://[user:password@]host:port/db, for rules with scope: Cluster\n"
+	"  --redis-password-file FILE  its password, instead of the URL's or that in $REDIS_PASSWORD\n"
+	"  --cluster-tick MS      how often tokens are leased, 10 to 1000 (100)\n"
 	"  --event-rate N         tell of N limited requests of each rule in a second, 0 to 10000 (10)\n"
 	"  --bpf-stats            have the kernel measure BPF programs, which costs each run a little\n"
 	"  --clock FILE           read the time for schedules from FILE, for tests\n"
@@ -102,7 +105,7 @@ static int check_options(const struct krl_options *options)
 {
 	const struct krl_kubernetes_options *kubernetes = &options->kubernetes;
 	const char *only = kubernetes->kubeconfig ? "--kubeconfig" : kubernetes->ns ? "--namespace"
-			   : kubernetes->node ? "--node-name" : NULL;
+			   : kubernetes->node && !options->cluster.redis.url ? "--node-name" : NULL;
 
 	if (!options->detach && !options->source)
 		return usage_error("--source dir:PATH or --source kubernetes is missing", NULL);
@@ -148,13 +151,16 @@ static int parse_source(const char *text, struct krl_options *ret)
 
 int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 {
-	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, WATCH, STATUS, BPFFS, CGROUP, CONTROL, METRICS, TOP, RATE, MEASURE, CLOCK, LEVEL,
+	enum { SOURCE, KUBECONFIG, NAMESPACE, NODE, REDIS, PASSWORD, TICK, WATCH, STATUS, BPFFS, CGROUP, CONTROL, METRICS, TOP, RATE, MEASURE, CLOCK, LEVEL,
 	       FORMAT, DETACH, VERSION, HELP };
 	static const struct option known[] = {
 		{ "source", required_argument, NULL, SOURCE },
 		{ "kubeconfig", required_argument, NULL, KUBECONFIG },
 		{ "namespace", required_argument, NULL, NAMESPACE },
 		{ "node-name", required_argument, NULL, NODE },
+		{ "redis", required_argument, NULL, REDIS },
+		{ "redis-password-file", required_argument, NULL, PASSWORD },
+		{ "cluster-tick", required_argument, NULL, TICK },
 		{ "watch-seconds", required_argument, NULL, WATCH },
 		{ "status-seconds", required_argument, NULL, STATUS },
 		{ "bpffs", required_argument, NULL, BPFFS },
@@ -181,6 +187,7 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 	*ret = (struct krl_options){ .control_socket = KRL_DEFAULT_CONTROL_SOCKET,
 				 .metrics = DEFAULT_METRICS,
 				 .event_rate = KRL_REPORTS_PER_S,
+				 .cluster.tick_ms = KRL_CLUSTER_TICK_MS,
 				 .kubernetes.watch_s = KRL_KUBERNETES_WATCH_S,
 				 .kubernetes.status_s = KRL_STATUS_EVERY_S,
 				 .datapath.bpffs = KRL_DEFAULT_BPFFS };
@@ -198,6 +205,18 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 			break;
 		case NODE:
 			ret->kubernetes.node = optarg;
+			break;
+		case REDIS:
+			if (ret->cluster.redis.url)
+				return usage_error("--redis: there is one already, found another", NULL);
+			ret->cluster.redis.url = optarg;
+			break;
+		case PASSWORD:
+			ret->cluster.redis.password_file = optarg;
+			break;
+		case TICK:
+			if (parse_number(optarg, 10, 1000, &ret->cluster.tick_ms))
+				return usage_error("--cluster-tick: expected 10 to 1000, found", optarg);
 			break;
 		case WATCH:
 			if (parse_number(optarg, 1, 3600, &ret->kubernetes.watch_s))
@@ -255,5 +274,6 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 		}
 	}
 	krl_log_configure(level, format);
+	ret->cluster.node = ret->kubernetes.node;
 	return check_options(ret);
 }

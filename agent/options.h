@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "agent/cluster/cluster.h"
 #include "agent/datapath/datapath.h"
 #include "agent/source/kubernetes.h"
 
@@ -22,6 +23,7 @@ struct krl_options {
 	bool measure;		/* have the kernel measure programs */
 	const char *clock;	/* file with the time, NULL: the machine's */
 	struct krl_datapath_options datapath;
+	struct krl_cluster_options cluster;
 	bool detach;
 };
 

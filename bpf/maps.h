@@ -7,8 +7,10 @@
 #include <bpf/bpf_helpers.h>
 
 #include <kmesh_rl/abi.h>
+#include <kmesh_rl/cluster.h>
 #include <kmesh_rl/cost.h>
 #include <kmesh_rl/histograms.h>
+#include <kmesh_rl/lease.h>
 #include <kmesh_rl/peers.h>
 #include <kmesh_rl/reasons.h>
 #include <kmesh_rl/report.h>
@@ -401,6 +403,21 @@ KRL_EXTERN struct {
 	__type(key, __u32);
 	__type(value, struct krl_bucket);
 } krl_report_rates SEC(".maps");
+
+/* Buckets of the cluster's that were asked for tokens; the agent looks each tick. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, KRL_ASKED_BYTES);
+} krl_asked SEC(".maps");
+
+/* What the agent remembers of Redis; no program looks at it. */
+KRL_EXTERN struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct krl_redis_memory);
+} krl_cluster SEC(".maps");
 
 /* The bit of @port in @map, which is one of krl_..._ports, or krl_ports. */
 static __always_inline int krl_port_bit(void *map, __u32 port)

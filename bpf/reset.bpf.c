@@ -31,9 +31,9 @@ static long krl_reset_key(__u32 i, void *ctx)
 		b = bpf_map_lookup_elem(&krl_overflow, &slot);
 	else
 		b = bpf_map_lookup_elem(&krl_buckets, &key);
-	/* That of maxConnections says what is open, and time does not fill it either. */
+	/* That of maxConnections says what is open, and a lease what the cluster gave: neither is for this to fill. */
 	if (!rule || !b || krl_rule_read(rule, key.rule_id, &settings) ||
-	    KRL_READ_ONCE(rule->flags) & KRL_RULE_CONCURRENT || krl_bucket_reset(b, &settings, r->now_ns, &added))
+	    KRL_READ_ONCE(rule->flags) & (KRL_RULE_CONCURRENT | KRL_RULE_CLUSTER) || krl_bucket_reset(b, &settings, r->now_ns, &added))
 		return 0;
 	r->head.tokens += added;
 	r->head.count++;

@@ -4,7 +4,7 @@
  * the next answer of the queue, and those of a request that came in several pieces find it empty. */
 #include "maps.h"
 #include "lib/answer.h"
-#include "lib/gauge.h"
+#include "lib/rule_bucket.h"
 #include "lib/kernel.h"
 #include "lib/meter.h"
 #include "lib/rule.h"
@@ -241,7 +241,7 @@ static long krl_sweep_key(__u32 i, void *ctx)
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
 	b = bpf_map_lookup_elem(&krl_buckets, &key);
 	if (rule && b && !krl_rule_read(rule, key.rule_id, &settings) &&
-	    !krl_rule_bucket_bury(b, &settings, KRL_READ_ONCE(rule->flags), s->now_ns))
+	    !krl_rule_bucket_bury(b, &settings, KRL_READ_ONCE(rule->flags), KRL_READ_ONCE(rule->credit), s->now_ns))
 		bpf_map_delete_elem(&krl_buckets, &key);
 	return 0;
 }

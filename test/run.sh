@@ -34,7 +34,7 @@ jobs=-j$(nproc)
 case ${MAKEFLAGS:-} in *jobserver*) jobs= ;; esac
 "$@" --no-print-directory $jobs tests || exit
 
-for name in lint docs-check unit crds deploy-check prog e2e test-kernels; do
+for name in lint docs-check unit model crds deploy-check prog e2e test-kernels; do
 	echo "== $name"
 	"$@" --no-print-directory $name <&0 &
 	suite=$!

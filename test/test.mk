@@ -8,6 +8,7 @@ R := $(B)/results
 SAN := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 FUZZ_SAN := -O1 -g -std=gnu11 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LIB_SRC := $(AGENT_SRC) $(filter-out tools/kmesh-rl/main.c,$(TOOL_SRC))
+MODEL := $(B)/test/model/lease_model
 UNIT := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(wildcard test/unit/test_*.c))
 PROG_OBJ := $(patsubst test/prog/%.bpf.c,$(B)/test/prog/%.bpf.o,$(wildcard test/prog/*.bpf.c))
 PROG := $(patsubst test/prog/%.c,$(B)/test/prog/%,$(wildcard test/prog/test_*.c))
@@ -94,7 +95,7 @@ $(B)/test/deploy/programs/helm/helm: $(B)/test/deploy/programs/kubectl/kubectl
 
 .SECONDARY:
 
-tests: all $(UNIT) $(PROG) $(PROG_OBJ) $(BLOCKING) # what the suites run
+tests: all $(MODEL) $(UNIT) $(PROG) $(PROG_OBJ) $(BLOCKING) # what the suites run
 
 test: deps-test ## all tests; ends with one line of counts
 	$(Q)test/run.sh $(R) $(MAKE)
@@ -132,6 +133,15 @@ deploy-check: all $(DEPLOY) $(DEPLOY_PROGRAMS) ## what kustomize and helm make o
 	$(Q)mkdir -p $(R)
 	$(Q)node $(B)/test/deploy/run.mjs $(B) . $(R)/deploy-check $(DEPLOY_PROGRAMS)
 
+$(MODEL): test/model/lease_model.c
+	@mkdir -p $(@D)
+	@echo "  CC       $<"
+	$(Q)$(CC) -O2 -std=gnu11 -Wall -Wextra -Werror -o $@ $<
+
+model: $(MODEL) ## every run of leases in small: none is over the bound of a cluster
+	$(Q)mkdir -p $(R)
+	$(Q)$(PYTHON) test/model/run.py $(MODEL) $(R)/model
+
 docs-check: all | deps-test ## whether docs/ is true: all that there is is told, examples are valid and print what they show
 	$(Q)mkdir -p $(R)
 	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) test/docs/run.py . $(B) $(R)/docs-check
@@ -166,4 +176,4 @@ bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside
 bench-events: all | deps-bench ## what it costs to tell of limited requests (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/events.py --build $(B)
 
-.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds deploy-check docs-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events
+.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds model deploy-check docs-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events

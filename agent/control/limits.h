@@ -17,7 +17,7 @@
 json_t *krl_limits_json(const struct krl_control_agent *agent);
 
 /* {"direction", "ruleMatch", "failurePolicy", "targets": [{"service" or "endpoints", "rules": [{"name", "limit", "count",
- * "mode", "inForce", "selectors": [TEXT]}]}]}, and "clientIP" where it is not the peer: what @limit says, by the time @now_s.
+ * "scope", "mode", "inForce", "selectors": [TEXT]}]}]}, and "clientIP" where it is not the peer: what @limit says, by the time @now_s.
  * As above. */
 json_t *krl_limits_spec(const struct krl_rate_limit *limit, int64_t now_s);
 

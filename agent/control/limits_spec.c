@@ -107,8 +107,9 @@ static json_t *rule_json(const struct krl_rule_spec *rule, int64_t now_s)
 	int64_t until_s;
 
 	limit_text(rule, limit);
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "name", rule->name, "limit", limit, "count",
-			 counts[rule->count], "mode", rule->mode == KRL_MODE_SHADOW ? "Shadow" : "Enforce", "inForce",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "name", rule->name, "limit", limit, "count",
+			 counts[rule->count], "scope", rule->cluster ? "Cluster" : "Node", "mode",
+			 rule->mode == KRL_MODE_SHADOW ? "Shadow" : "Enforce", "inForce",
 			 krl_schedule_at(rule->schedule, now_s, &until_s), "selectors", selectors_json(rule));
 }
 

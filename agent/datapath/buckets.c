@@ -7,7 +7,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/vec.h"
-#include "bpf/lib/gauge.h"
+#include "bpf/lib/rule_bucket.h"
 #include "pinned.h"
 #include "used.h"
 

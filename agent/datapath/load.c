@@ -38,6 +38,7 @@ static const char *const pinned_maps[] = {
 	"krl_charges",	 "krl_llm_stats",  "krl_llm_models", "krl_llm_users",
 	"krl_reply_programs", "krl_peers",	  "krl_peer_meets", "krl_llm_usages",
 	"krl_limited",	 "krl_latency",	  "krl_reports",
+	"krl_asked",	 "krl_cluster",
 };
 
 /* The last complaint of libbpf, which explains a failure better than its errno. */

@@ -9,7 +9,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/clock.h"
-#include "bpf/lib/gauge.h"
+#include "bpf/lib/rule_bucket.h"
 #include "pass.h"
 
 /* Rows by identity: open addressing, twice as many places as rows. */
@@ -78,6 +78,10 @@ static void write_rule(struct krl_rule *row, const struct krl_rule *value)
 	__atomic_store_n(&row->cost, value->cost, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->reserve_default, value->reserve_default, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->reserve_max, value->reserve_max, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->credit, value->credit, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->local.max_tokens, value->local.max_tokens, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->local.tokens_per_fill, value->local.tokens_per_fill, __ATOMIC_RELAXED);
+	__atomic_store_n(&row->local.fill_interval_ns, value->local.fill_interval_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&row->seq, seq + 2, __ATOMIC_RELEASE);
 }
 
@@ -86,7 +90,8 @@ static bool same_rule(const struct krl_rule *a, const struct krl_rule *b)
 	return a->id == b->id && !memcmp(&a->settings, &b->settings, sizeof(a->settings)) &&
 	       a->flags == b->flags && a->status == b->status && a->form == b->form &&
 	       a->headers == b->headers && a->cost == b->cost && a->reserve_default == b->reserve_default &&
-	       a->reserve_max == b->reserve_max;
+	       a->reserve_max == b->reserve_max && a->credit == b->credit &&
+	       !memcmp(&a->local, &b->local, sizeof(a->local));
 }
 
 static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
@@ -107,7 +112,7 @@ static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl
  * as every bucket does. */
 static int clear_row(struct krl_pass *p, __u32 slot, const struct krl_plan_rule *rule)
 {
-	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, krl_boot_ns());
+	struct krl_bucket overflow = krl_rule_bucket_new(&rule->settings, rule->flags, rule->credit, krl_boot_ns());
 	static const struct krl_llm_stats nothing_used;
 	void *zero;
 	int err;
@@ -174,7 +179,8 @@ static int value_of(struct krl_pass *p, size_t n, const struct krl_rule *before,
 	int err;
 
 	*ret = (struct krl_rule){ .settings = rule->settings, .flags = rule->flags, .status = rule->status,
-				  .reserve_default = rule->reserve_default, .reserve_max = rule->reserve_max };
+				  .reserve_default = rule->reserve_default, .reserve_max = rule->reserve_max,
+				  .credit = rule->credit, .local = rule->settings };
 	err = krl_pass_form(p, rule->form, before->form, &ret->form);
 	if (!err && rule->headers)
 		err = krl_pass_form(p, rule->headers, before->headers, &ret->headers);
@@ -223,7 +229,7 @@ static int keep_row(struct krl_pass *p, size_t n, const struct row_index *index)
 		return 0;
 	}
 	/* Its buckets say something else: another rule. */
-	if ((p->dp->rules[row].flags ^ rule->flags) & (KRL_RULE_CONCURRENT | KRL_RULE_LLM)) {
+	if ((p->dp->rules[row].flags ^ rule->flags) & (KRL_RULE_CONCURRENT | KRL_RULE_LLM | KRL_RULE_CLUSTER)) {
 		drop_rule(p, row);
 		return fill_row(p, n, row);
 	}

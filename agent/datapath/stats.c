@@ -11,7 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "agent/base/clock.h"
-#include "bpf/lib/gauge.h"
+#include "bpf/lib/rule_bucket.h"
 #include "pinned.h"
 #include "stats.h"
 

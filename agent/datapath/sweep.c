@@ -10,7 +10,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/loop/handle.h"
-#include "bpf/lib/gauge.h"
+#include "bpf/lib/rule_bucket.h"
 
 /* A walk over the map begins so often; with the map half full, ten times as often. */
 #define WALK_EVERY_MS 10000
@@ -60,7 +60,7 @@ static bool is_full(const struct krl_sweeper *s, const struct krl_bucket_key *ke
 
 	if (rule->id != key->rule_id || !settings.tokens_per_fill || !settings.fill_interval_ns)
 		return false;
-	return krl_rule_bucket_available(&bucket, &settings, rule->flags, now_ns) >= (__s64)settings.max_tokens;
+	return krl_rule_bucket_is_new(&bucket, &settings, rule->flags, rule->credit, now_ns);
 }
 
 static void look_at(struct krl_sweeper *s, __u32 count)

@@ -15,6 +15,7 @@ static const char *const reasons[] = {
 	[KRL_VERDICT_SERVICE_NOT_FOUND] = "ServiceNotFound",
 	[KRL_VERDICT_PENDING] = "Pending",
 	[KRL_VERDICT_UNSUPPORTED] = "UnsupportedByKernel",
+	[KRL_VERDICT_NO_REDIS] = "RedisNotConfigured",
 	[KRL_VERDICT_INVALID] = "Invalid",
 	[KRL_VERDICT_CONFLICTED] = "Conflicted",
 };
@@ -92,7 +93,8 @@ const json_t *krl_status_condition(const json_t *status, const char *type)
 bool krl_verdict_is_of_node(const struct krl_verdict *verdict, const json_t *seen, const char *node)
 {
 	return verdict->endpoints || verdict->reason == KRL_VERDICT_PENDING ||
-	       verdict->reason == KRL_VERDICT_UNSUPPORTED || verdict->reason == KRL_VERDICT_CONFLICTED ||
+	       verdict->reason == KRL_VERDICT_UNSUPPORTED || verdict->reason == KRL_VERDICT_NO_REDIS ||
+	       verdict->reason == KRL_VERDICT_CONFLICTED ||
 	       krl_status_node(seen, node);
 }
 
@@ -161,7 +163,8 @@ static json_t *condition(const json_t *seen, const char *type, bool holds, int64
 /* Whether it is in force, by those who did not refuse it. */
 static json_t *programmed(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
 {
-	static const enum krl_verdict_reason troubles[] = { KRL_VERDICT_UNSUPPORTED, KRL_VERDICT_PENDING };
+	static const enum krl_verdict_reason troubles[] = { KRL_VERDICT_NO_REDIS, KRL_VERDICT_UNSUPPORTED,
+							   KRL_VERDICT_PENDING };
 	char message[2 * KRL_VERDICT_BYTES];
 	const struct opinion *opinion;
 	size_t i;

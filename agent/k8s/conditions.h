@@ -20,6 +20,7 @@ enum krl_verdict_reason {
 	KRL_VERDICT_SERVICE_NOT_FOUND,	/* nowhere */
 	KRL_VERDICT_PENDING,		/* the kernel has not taken it yet */
 	KRL_VERDICT_UNSUPPORTED,	/* the kernel never will */
+	KRL_VERDICT_NO_REDIS,		/* it counts in Redis, of which this agent knows none */
 	KRL_VERDICT_INVALID,		/* refused, whatever else there is */
 	KRL_VERDICT_CONFLICTED,		/* refused beside the others */
 };

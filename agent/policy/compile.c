@@ -51,6 +51,14 @@ static __u32 llm_flags(const struct krl_llm_spec *llm, bool shadow)
 	       (llm->cut && !shadow ? KRL_RULE_CUT : 0);
 }
 
+static __u32 cluster_flags(const struct krl_rule_spec *spec)
+{
+	if (!spec->cluster)
+		return 0;
+	return KRL_RULE_CLUSTER | (spec->away == KRL_AWAY_OPEN ? KRL_RULE_AWAY_OPEN : 0) |
+	       (spec->away == KRL_AWAY_CLOSED ? KRL_RULE_AWAY_CLOSED : 0);
+}
+
 static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *target,
 		     const struct krl_rule_spec *spec)
 {
@@ -74,7 +82,9 @@ static void add_rule(struct krl_compiler *c, __u32 at, const struct krl_target *
 	rule->settings = spec->settings;
 	rule->flags = (shadow ? KRL_RULE_SHADOW : 0) |
 		      (spec->concurrent ? KRL_RULE_CONCURRENT : 0) |
-		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0) | llm_flags(spec->llm, shadow);
+		      (document->rate_limit.eperm ? KRL_RULE_EPERM : 0) | llm_flags(spec->llm, shadow) |
+		      cluster_flags(spec);
+	rule->credit = spec->credit;
 	if (spec->llm) {
 		rule->cost = spec->llm->cost;
 		rule->reserve_default = spec->llm->reserve_default;
@@ -198,6 +208,16 @@ static void refuse_excess(struct krl_compiler *c, bool *refused)
 	}
 }
 
+/* What all nodes are to count together is refused where there is nobody to count it. */
+static void refuse_cluster(struct krl_compiler *c, bool *refused)
+{
+	size_t i;
+
+	for (i = 0; i < c->plan->rule_count && c->plan->no_cluster; i++)
+		if (c->origins[i].spec->cluster)
+			krl_compiler_refuse(c, refused, i, KRL_COMPILE_NO_REDIS);
+}
+
 /* Take the rules of refused RateLimits out again, and move the others together. */
 static int drop_refused(struct krl_compiler *c, const bool *refused)
 {
@@ -283,6 +303,7 @@ static int compile_all(struct krl_compiler *c)
 	krl_compiler_spread(c);
 	if (!c->no_memory) {
 		mark_idle(c);
+		refuse_cluster(c, refused);
 		refuse_excess(c, refused);
 		err = krl_compiler_refuse_selectors(c, refused);
 		if (!err)
@@ -326,8 +347,8 @@ int krl_compile(const struct krl_source_document *documents, size_t count, int64
 		struct krl_diags *errors, struct krl_diags *notes)
 {
 	struct krl_plan plan = { .retain = ret->retain, .retain_count = ret->retain_count,
-				 .retain_all = ret->retain_all, .pods = ret->pods, .now_s = now_s,
-				 .until_s = KRL_ZONE_NEVER };
+				 .retain_all = ret->retain_all, .pods = ret->pods, .no_cluster = ret->no_cluster,
+				 .now_s = now_s, .until_s = KRL_ZONE_NEVER };
 	struct krl_compiler c = { .plan = &plan, .errors = errors, .notes = notes };
 	struct krl_source_document *sorted;
 	int err;

@@ -28,6 +28,7 @@ struct krl_plan_rule {
 	struct krl_form *headers;	/* on the server's answers; owned; NULL: none */
 	struct krl_cost cost;		/* of KRL_RULE_LLM */
 	__u64 reserve_default, reserve_max;	/* of KRL_RULE_RESERVE, as in krl_rule */
+	__u64 credit;			/* of KRL_RULE_CLUSTER, as in krl_rule */
 	bool outside;		/* its schedule: it is not in force, as if it were not written */
 	bool asks_pods;		/* whom it is for depends on which pods there are */
 	bool idle;		/* its service has no endpoint here: it needs no row, and may keep one that it has as it is */
@@ -75,12 +76,16 @@ struct krl_plan {
 	bool tells_peers;		/* ... and has a bucket for each */
 	bool asks_callers;		/* ... or which pod of this node a client is of */
 	enum krl_plan_pods pods;
+	bool no_cluster;		/* there is no Redis: rules of the cluster are refused */
 	struct krl_plan_retain *retain;
 	size_t retain_count;
 	int64_t now_s, until_s;	/* by what time schedules were judged, and when that changes; or KRL_ZONE_NEVER */
 	bool retain_all;	/* something of before the start is unread still: any document may be in it */
 	const struct krl_plan *before;	/* what this agent put into force last, NULL: nothing yet; not owned */
 };
+
+/* What is said of one that asks for the cluster where there is no Redis. */
+#define KRL_COMPILE_NO_REDIS "scope: Cluster counts in Redis, of which the agent was not told (--redis)"
 
 /* A document and the file it is from. */
 struct krl_source_document {
@@ -93,7 +98,7 @@ struct krl_source_document {
  * or that goes past a limit of the maps, is refused with a line in @errors; one whose service has no
  * endpoint anywhere counts nowhere, with a line in @notes. @now_s, in seconds since 1970, is for schedules: the
  * limits of the maps are for all rules, so that nothing is refused by the time of the day. The caller releases
- * @ret with krl_plan_clear. Leaves retain, retain_all and pods alone, and before to the caller. 0, or -ENOMEM. */
+ * @ret with krl_plan_clear. Leaves retain, retain_all, pods and no_cluster alone, and before to the caller. 0, or -ENOMEM. */
 int krl_compile(const struct krl_source_document *documents, size_t count, int64_t now_s, struct krl_plan *ret,
 		struct krl_diags *errors, struct krl_diags *notes);
 

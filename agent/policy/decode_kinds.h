@@ -67,6 +67,11 @@ void krl_decode_llm(struct krl_reader *reader, yaml_node_t *node, struct krl_rul
 /* Complain of what the rule @node, which counts something else, says that belongs to LLMTokens. */
 void krl_decode_refuse_llm(struct krl_reader *reader, yaml_node_t *node);
 
+/* Whether all nodes count @rule, which was read from @node, together, and what it says then; its limits in time are the
+ * @count of @limits, or that of settings where there are none. */
+void krl_decode_cluster(struct krl_reader *reader, yaml_node_t *node, const struct krl_settings *limits, size_t count,
+			struct krl_rule_spec *rule);
+
 /* `modelHeaders` of a resource; those that gateways set without it. */
 void krl_decode_model_headers(struct krl_reader *reader, yaml_node_t *node, struct krl_model_headers *ret);
 void krl_decode_usual_models(struct krl_model_headers *ret);
@@ -99,9 +104,6 @@ void krl_decode_header_name(struct krl_reader *reader, yaml_node_t *node, char r
 size_t krl_token_len(const char *text);
 
 enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node);
-
-/* A field of which only @value is supported so far is refused with any other, never passed over in silence. */
-void krl_decode_only(struct krl_reader *reader, yaml_node_t *node, const char *value);
 
 void krl_decode_service(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);
 void krl_decode_slice(struct krl_reader *reader, yaml_node_t *root, struct krl_document *document);

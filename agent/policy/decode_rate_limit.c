@@ -6,15 +6,6 @@
 
 #include "decode_kinds.h"
 
-void krl_decode_only(struct krl_reader *reader, yaml_node_t *node, const char *value)
-{
-	const char *text = krl_node_text(node);
-
-	if (!text || strcmp(text, value))
-		krl_reader_error(reader, node, "only %s is supported yet, found \"%.80s\"", value,
-				 text ? text : "");
-}
-
 enum krl_mode krl_decode_mode(struct krl_reader *reader, yaml_node_t *node)
 {
 	const char *text = krl_node_text(node);

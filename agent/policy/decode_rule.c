@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The rules of a RateLimit; their limits are in decode_limit.c, what they answer in decode_response.c,
- * whom they are for in decode_selector.c, when in decode_schedule.c, what they count in decode_count.c, and what else
- * those say that count LLMTokens in decode_llm.c. */
+ * whom they are for in decode_selector.c, when in decode_schedule.c, what they count in decode_count.c, whether all nodes
+ * count together in decode_cluster.c, and what else those say that count LLMTokens in decode_llm.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,11 +98,6 @@ static void read_count(struct krl_reader *reader, yaml_node_t *node, void *out)
 	((struct rule_reader *)out)->rule->count = krl_decode_count(reader, node);
 }
 
-static void read_scope(struct krl_reader *reader, yaml_node_t *node, void *out)
-{
-	krl_decode_only(reader, node, "Node");
-}
-
 static void read_rule_mode(struct krl_reader *reader, yaml_node_t *node, void *out)
 {
 	((struct rule_reader *)out)->rule->mode = krl_decode_mode(reader, node);
@@ -132,10 +127,13 @@ static const struct krl_field rule_fields[] = {
 	{ "maxConnections", read_max_connections },
 	{ "count", read_count },
 	{ "mode", read_rule_mode },
-	{ "scope", read_scope },
 	{ "clientSelectors", read_selectors },
 	{ "schedule", read_schedule },
 	{ "response", read_rule_response },
+	/* Read when its limits are. */
+	{ "scope", NULL },
+	{ "initialCredit", NULL },
+	{ "whenUnavailable", NULL },
 	/* Read when it is known what the rule counts. */
 	{ "tokens", NULL },
 	{ "reserve", NULL },
@@ -292,6 +290,8 @@ static void read_rule(struct krl_reader *reader, yaml_node_t *node, void *out)
 		check_rule(reader, node, &r);
 	if (reader->errors == before)
 		krl_decode_check_count(reader, node, rules->limit, r.rule, r.max_connections);
+	if (reader->errors == before)
+		krl_decode_cluster(reader, node, r.limits, r.limit_count, r.rule);
 	if (reader->errors == before)
 		add_max_connections(&r);
 	if (r.llm && reader->errors == before)

@@ -26,6 +26,9 @@ enum krl_mode { KRL_MODE_UNSET, KRL_MODE_ENFORCE, KRL_MODE_SHADOW };
 /* What takes a token. */
 enum krl_count { KRL_COUNT_UNSET, KRL_COUNT_REQUESTS, KRL_COUNT_CONNECTIONS, KRL_COUNT_LLM_TOKENS };
 
+/* whenUnavailable: what becomes of a rule of the cluster without Redis. */
+enum krl_away { KRL_AWAY_LOCAL, KRL_AWAY_OPEN, KRL_AWAY_CLOSED };
+
 /* What a rule that counts LLMTokens says beyond a limit. */
 struct krl_llm_spec {
 	struct krl_cost cost;		/* tokens; the usual one is the total */
@@ -42,6 +45,9 @@ struct krl_rule_spec {
 	enum krl_count count;
 	bool concurrent;	/* maxConnections, which is max_tokens of settings */
 	struct krl_settings settings;
+	bool cluster;		/* scope: Cluster */
+	__u64 credit;		/* ... initialCredit, 0 to max_tokens of settings */
+	enum krl_away away;	/* ... whenUnavailable */
 	struct krl_response *response;	/* owned; NULL: the usual one */
 	struct krl_selector *selectors;	/* owned; without any, the rule is for all */
 	size_t selector_count;

@@ -174,3 +174,8 @@ void krl_store_set_pods(struct krl_store *store, enum krl_plan_pods pods)
 {
 	store->pods = pods;
 }
+
+void krl_store_set_cluster(struct krl_store *store, bool cluster)
+{
+	store->no_cluster = !cluster;
+}

@@ -51,6 +51,9 @@ int krl_store_set_node(struct krl_store *store, const char *name);
 /* What is known of pods. */
 void krl_store_set_pods(struct krl_store *store, enum krl_plan_pods pods);
 
+/* Is there a Redis for rules with scope: Cluster? Where not, they are refused; while nobody says, they are not. */
+void krl_store_set_cluster(struct krl_store *store, bool cluster);
+
 /* Has something been put or removed that matters, since this was asked last? */
 bool krl_store_take_changed(struct krl_store *store);
 

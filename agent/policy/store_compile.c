@@ -41,6 +41,7 @@ static int fill_retain(const struct krl_store *store, struct krl_plan *plan)
 	size_t i, d;
 
 	plan->pods = store->pods;
+	plan->no_cluster = store->no_cluster;
 	plan->retain_all |= is_awaiting(store);
 	for (i = 0; i < store->count; i++) {
 		const struct krl_store_file *file = store->files[i];

@@ -45,6 +45,7 @@ struct krl_store {
 	bool services_known;		/* not so after a change of a RateLimit */
 	bool changed;			/* since krl_store_take_changed() */
 	enum krl_plan_pods pods;	/* what is known of them */
+	bool no_cluster;		/* there is no Redis */
 };
 
 /* The file @name, made when it is missing. NULL without memory. */

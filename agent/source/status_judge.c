@@ -32,6 +32,13 @@ static void complain(struct krl_verdict *verdict, enum krl_verdict_reason reason
 	krl_make_printable(verdict->message);
 }
 
+static enum krl_verdict_reason refusal(bool of_compiler, const char *text)
+{
+	if (!of_compiler)
+		return KRL_VERDICT_INVALID;
+	return strcmp(text, KRL_COMPILE_NO_REDIS) ? KRL_VERDICT_CONFLICTED : KRL_VERDICT_NO_REDIS;
+}
+
 static void take_complaints(struct krl_statuses *s, const struct krl_diags *errors)
 {
 	struct krl_status_entry *e;
@@ -43,7 +50,7 @@ static void take_complaints(struct krl_statuses *s, const struct krl_diags *erro
 		e = subject_of(s, of_compiler ?: errors->lines[i], &text);
 		if (!e || (of_compiler && e->next.reason == KRL_VERDICT_INVALID))
 			continue;
-		complain(&e->next, of_compiler ? KRL_VERDICT_CONFLICTED : KRL_VERDICT_INVALID, text);
+		complain(&e->next, refusal(of_compiler, text), text);
 	}
 }
 
@@ -55,7 +62,7 @@ static void take_notes(struct krl_statuses *s, const struct krl_diags *notes)
 
 	for (i = 0; i < notes->count; i++) {
 		e = subject_of(s, krl_diag_of(notes->lines[i], KRL_DIAG_OBJECTS) ?: notes->lines[i], &text);
-		if (!e || e->next.reason >= KRL_VERDICT_INVALID || e->next.endpoints)
+		if (!e || e->next.reason >= KRL_VERDICT_NO_REDIS || e->next.endpoints)
 			continue;
 		text += strncmp(text, "waits: ", 7) ? 0 : 7;
 		complain(&e->next, KRL_VERDICT_SERVICE_NOT_FOUND, text);

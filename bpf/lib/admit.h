@@ -4,10 +4,10 @@
 #define KMESH_RL_ADMIT_H
 
 #include "../maps.h"
-#include "gauge.h"
 #include "judging.h"
 #include "kept.h"
 #include "latency.h"
+#include "rule_bucket.h"
 
 static __always_inline void krl_judge_bucket_made(void)
 {
@@ -19,12 +19,12 @@ static __always_inline void krl_judge_bucket_made(void)
 		__sync_fetch_and_add(&load->buckets_made, 1);
 }
 
-/* Make a bucket under @key, full, or with nothing open. NULL: there is no room for one more. */
+/* Make a bucket under @key, full, or with nothing open, or with @credit of a lease. NULL: there is no room for one more. */
 static __always_inline struct krl_bucket *krl_bucket_make(const struct krl_bucket_key *key,
 							  const struct krl_settings *s, __u32 flags,
-							  __u64 now_ns)
+							  __u64 credit, __u64 now_ns)
 {
-	struct krl_bucket fresh = krl_rule_bucket_new(s, flags, now_ns), *b;
+	struct krl_bucket fresh = krl_rule_bucket_new(s, flags, credit, now_ns), *b;
 
 	if (!bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST) && key->descriptor[0])
 		krl_judge_bucket_made();
@@ -82,10 +82,11 @@ static __always_inline struct krl_bucket *krl_judge_bucket(struct krl_judging *c
 	if (KRL_LIKELY(b && KRL_READ_ONCE(b->tokens) > 0))
 		return b;
 	if (!b || krl_bucket_is_buried(b))
-		b = krl_bucket_make(&ret->key, &ret->settings, ret->flags, j->now_ns);
+		b = krl_bucket_make(&ret->key, &ret->settings, ret->flags, KRL_READ_ONCE(rule->credit), j->now_ns);
 	if (!b) {
 		krl_count(KRL_REASON_BUCKET_OVERFLOW);
 		ret->overflow = 1;
+		ret->flags |= KRL_RULE_OVERFLOW;
 		return bpf_map_lookup_elem(&krl_overflow, &slot);
 	}
 	/* New, or empty: one that people ask about, and few of the requests to the others. */
@@ -131,6 +132,8 @@ static __always_inline void krl_judge_count_refused(const struct krl_judge *j, _
 static __always_inline __u64 krl_judge_wait_ns(const struct krl_judge *j, const struct krl_bucket *b,
 					       const struct krl_judged *rule)
 {
+	if (rule->flags & KRL_RULE_CLUSTER)
+		return krl_cluster_next_fill_ns(&rule->settings, j->now_ns);
 	if (krl_judges_llm(rule))
 		return krl_bucket_wait_ns(b, &rule->settings, j->now_ns, rule->need);
 	return krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
@@ -164,7 +167,8 @@ static __always_inline void krl_judge_tell(struct krl_judge *j, const struct krl
 		return;
 	j->headers = rule->headers;
 	j->left = left;
-	j->left_wait_ns = krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
+	j->left_wait_ns = rule->flags & KRL_RULE_CLUSTER ? krl_cluster_next_fill_ns(&rule->settings, j->now_ns)
+							 : krl_bucket_next_fill_ns(b, &rule->settings, j->now_ns);
 }
 
 static __always_inline int krl_judge_counts(const struct krl_judge *j, __u32 i)
@@ -184,6 +188,11 @@ static long krl_judge_check(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b || rule.flags & KRL_RULE_SHADOW)
 		return 0;
+	if (rule.flags & KRL_RULE_CLUSTER) {
+		if (krl_cluster_take(b, &rule.key, rule.flags, j->now_ns, 0))
+			krl_judge_refuse(&j->refused, j, b, &rule, krl_lease_available(b, j->now_ns));
+		return 0;
+	}
 	tokens = krl_rule_bucket_available(b, &rule.settings, rule.flags, j->now_ns);
 	if (tokens < (__s64)rule.need && tokens > KRL_BUCKET_BURIED_MAX)
 		krl_judge_refuse(&j->refused, j, b, &rule, tokens);
@@ -222,6 +231,8 @@ static __always_inline int krl_judge_take_of(struct krl_judging *ctx, struct krl
 		return krl_judge_hold(ctx->held, b, rule);
 	if (krl_judges_llm(rule))
 		return krl_judge_charge(ctx, b, rule);
+	if (rule->flags & KRL_RULE_CLUSTER)
+		return krl_cluster_take(b, &rule->key, rule->flags, ctx->judge->now_ns, ctx->judge->n);
 	return krl_rule_take(b, &rule->settings, ctx->judge->now_ns, ctx->judge->n);
 }
 
@@ -273,7 +284,8 @@ static long krl_judge_give_back(__u32 i, void *ctx)
 	b = krl_judge_bucket(ctx, i, &rule);
 	if (!b)
 		return 0;
-	if (j->taken & bit && !(rule.flags & (KRL_RULE_CONCURRENT | KRL_RULE_LLM)))
+	/* What was taken of a lease is lost: the agent may have told Redis already that it is spent. */
+	if (j->taken & bit && !(rule.flags & (KRL_RULE_CONCURRENT | KRL_RULE_LLM | KRL_RULE_CLUSTER)))
 		krl_rule_give_back(b, &rule.settings, j->n);
 	krl_judge_count(rule.slot, -j->n, 0, j->shadowed & bit ? -j->n : 0);
 	return 0;

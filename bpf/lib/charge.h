@@ -6,9 +6,11 @@
 #define KMESH_RL_CHARGE_H
 
 #include "../maps.h"
+#include "cluster.h"
 #include "held.h"
 #include "histogram.h"
 #include "rule.h"
+#include "rule_bucket.h"
 
 /* A charge while it is settled, or put back. */
 struct krl_settling {
@@ -88,43 +90,79 @@ static __always_inline __u64 krl_charge_cost(const struct krl_settling *s, const
 	return run->tokens > KRL_BUCKET_DEBIT_MAX ? KRL_BUCKET_DEBIT_MAX : run->tokens;
 }
 
-/* The bucket of number @i of the charge. Where it is gone meanwhile, one to be @debited is made, full; what is given back to
- * none is not needed. */
-static __always_inline struct krl_bucket *krl_charge_bucket(const struct krl_settling *s, __u32 i,
-							    const struct krl_settings *settings, int debited)
+/* The bucket under @key, in which @rule counts. Where it is gone meanwhile, one to be @debited is made, new; what is given
+ * back to none is not needed. */
+static __always_inline struct krl_bucket *krl_charge_bucket(const struct krl_bucket_key *key, __u32 overflow,
+							    const struct krl_settings *settings,
+							    const struct krl_rule *rule, __u64 now_ns, int debited)
 {
-	const struct krl_bucket_key *key = &s->charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
-	struct krl_bucket *b = krl_held_bucket(key, s->charge->overflow >> i & 1), fresh;
+	struct krl_bucket *b = krl_held_bucket(key, overflow), fresh;
 
 	if (b && !krl_bucket_is_buried(b))
 		return b;
 	if (!debited)
 		return 0;
-	fresh = krl_bucket_full(settings, s->now_ns);
+	fresh = krl_rule_bucket_new(settings, KRL_READ_ONCE(rule->flags), KRL_READ_ONCE(rule->credit), now_ns);
 	bpf_map_update_elem(&krl_buckets, key, &fresh, BPF_NOEXIST);
 	b = bpf_map_lookup_elem(&krl_buckets, key);
 	return b && !krl_bucket_is_buried(b) ? b : 0;
+}
+
+/* Take @n from the lease @b under @key, into debt where they are not there, or put back what was reserved (@n below 0).
+ * The agent tells Redis. */
+static __always_inline void krl_charge_lease(struct krl_bucket *b, const struct krl_bucket_key *key, __u32 overflow,
+					     __s64 n)
+{
+	__s64 was = __sync_fetch_and_add(&b->tokens, -n);
+
+	KRL_OPAQUE(was);
+	krl_cluster_ask(b, key, overflow);
+}
+
+/* Take from number @i of the charge what it @cost, and give back what else was reserved there. */
+KRL_GLOBAL int krl_charge_pay(struct krl_charge *charge, __u32 i, __u64 cost, __u64 now_ns)
+{
+	struct krl_settings settings;
+	__u64 reserved;
+	struct krl_bucket_key key;
+	struct krl_rule *rule;
+	__u32 slot, overflow;
+	struct krl_bucket *b;
+
+	if (!charge)
+		return 0;
+	key = charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
+	reserved = charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)];
+	overflow = charge->overflow >> (i & (KRL_CHARGE_KEYS - 1)) & 1;
+	slot = key.slot;
+	rule = bpf_map_lookup_elem(&krl_rules, &slot);
+	if (!rule || krl_rule_read(rule, key.rule_id, &settings))
+		return 0;
+	b = krl_charge_bucket(&key, overflow, &settings, rule, now_ns, cost > reserved);
+	if (!b)
+		return 0;
+	if (KRL_READ_ONCE(rule->flags) & KRL_RULE_CLUSTER)
+		krl_charge_lease(b, &key, overflow, (__s64)(cost - reserved));
+	else if (cost > reserved)
+		krl_bucket_debit(b, &settings, now_ns, cost - reserved);
+	else if (cost < reserved)
+		krl_bucket_give_back(b, &settings, reserved - cost);
+	return 0;
 }
 
 static long krl_charge_settle_key(__u32 i, void *ctx)
 {
 	struct krl_settling *s = ctx;
 	struct krl_bucket_key *key = &s->charge->keys[KRL_MASKED(i, KRL_CHARGE_KEYS)];
-	__u64 reserved = s->charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)], cost;
-	struct krl_settings settings;
 	struct krl_rule *rule;
-	struct krl_bucket *b;
 	__u32 slot = key->slot;
+	__u64 cost;
 
 	rule = bpf_map_lookup_elem(&krl_rules, &slot);
-	if (!rule || krl_rule_read(rule, key->rule_id, &settings))
+	if (!rule || KRL_READ_ONCE(rule->id) != key->rule_id)
 		return 0;
-	cost = krl_charge_cost(s, rule, reserved);
-	b = krl_charge_bucket(s, i, &settings, cost > reserved);
-	if (b && cost > reserved)
-		krl_bucket_debit(b, &settings, s->now_ns, cost - reserved);
-	else if (b && cost < reserved)
-		krl_bucket_give_back(b, &settings, reserved - cost);
+	cost = krl_charge_cost(s, rule, s->charge->reserved[KRL_MASKED(i, KRL_CHARGE_KEYS)]);
+	krl_charge_pay(s->charge, i, cost, s->now_ns);
 	if (s->tokens)
 		krl_charge_count(s, key, cost);
 	return 0;
@@ -212,7 +250,7 @@ static long krl_charge_exceeds_key(__u32 i, void *ctx)
 		return 0;
 	ahead = (__s64)(reserved - cost);
 	if (ahead < 0)
-		ahead += krl_bucket_peek(b, &settings, e->settling.now_ns);
+		ahead += krl_rule_bucket_available(b, &settings, KRL_READ_ONCE(rule->flags), e->settling.now_ns);
 	program = KRL_READ_ONCE(rule->cost);
 	if (ahead > 0 && !krl_charge_is_plain(bpf_map_lookup_elem(&krl_costs, &program)))
 		ahead = 0;

@@ -70,23 +70,4 @@ static __always_inline int krl_gauge_bury(struct krl_bucket *b)
 	return __sync_val_compare_and_swap(&b->tokens, 0, KRL_BUCKET_BURIED) ? -KRL_EAGAIN : 0;
 }
 
-/* The three that follow take the bucket of any rule, whose flags are @flags (KRL_RULE_...). */
-
-static __always_inline struct krl_bucket krl_rule_bucket_new(const struct krl_settings *s, __u32 flags, __u64 now_ns)
-{
-	return flags & KRL_RULE_CONCURRENT ? krl_gauge_new(now_ns) : krl_bucket_full(s, now_ns);
-}
-
-static __always_inline __s64 krl_rule_bucket_available(struct krl_bucket *b, const struct krl_settings *s, __u32 flags,
-						       __u64 now_ns)
-{
-	return flags & KRL_RULE_CONCURRENT ? krl_gauge_available(b, s) : krl_bucket_peek(b, s, now_ns);
-}
-
-static __always_inline int krl_rule_bucket_bury(struct krl_bucket *b, const struct krl_settings *s, __u32 flags,
-						__u64 now_ns)
-{
-	return flags & KRL_RULE_CONCURRENT ? krl_gauge_bury(b) : krl_bucket_bury(b, s, now_ns);
-}
-
 #endif

@@ -6,6 +6,7 @@
 
 #include "../maps.h"
 #include "charge.h"
+#include "cluster.h"
 #include "held.h"
 #include "rule.h"
 
@@ -113,7 +114,12 @@ static __always_inline int krl_judge_charge(struct krl_judging *ctx, struct krl_
 	if (c->count >= KRL_CHARGE_KEYS)
 		return 0;
 	c->reserved[n] = 0;
-	if (rule->flags & KRL_RULE_RESERVE) {
+	if (rule->flags & KRL_RULE_CLUSTER) {
+		refused = krl_cluster_take(b, &rule->key, rule->flags, ctx->judge->now_ns,
+					   rule->flags & KRL_RULE_RESERVE ? rule->need : 0);
+		if (!refused && rule->flags & KRL_RULE_RESERVE)
+			c->reserved[n] = rule->need;
+	} else if (rule->flags & KRL_RULE_RESERVE) {
 		refused = krl_rule_take(b, &rule->settings, ctx->judge->now_ns, rule->need);
 		if (!refused)
 			c->reserved[n] = rule->need;

@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define KRL_ABI_VERSION 12
+#define KRL_ABI_VERSION 13
 
 enum {
 	KRL_MAX_RULES = 4096,		/* rows of krl_rules, on one node */
@@ -49,7 +49,8 @@ struct krl_settings {
 };
 
 /* last_topup_ns is CLOCK_BOOTTIME with flags in its two top bits. tokens may be negative (debt). Only
- * the functions of bpf/lib/bucket.h read or write the two, of a rule with maxConnections those of bpf/lib/gauge.h. */
+ * the functions of bpf/lib/bucket.h read or write the two, of a rule with maxConnections those of bpf/lib/gauge.h, and of
+ * one with scope: Cluster those of bpf/lib/lease.h. */
 struct krl_bucket {
 	__u64 last_topup_ns;
 	__s64 tokens;
@@ -227,6 +228,10 @@ enum {
 	KRL_RULE_RESERVE = 1U << 4,	/* reserve: MaxTokens */
 	KRL_RULE_REQUIRE_USAGE = 1U << 5,	/* requireUsage: true */
 	KRL_RULE_CUT = 1U << 6,		/* onExhausted: Cut */
+	KRL_RULE_CLUSTER = 1U << 7,	/* scope: Cluster: its buckets hold what this node leased, see bpf/lib/lease.h */
+	KRL_RULE_AWAY_OPEN = 1U << 8,	/* whenUnavailable: Open */
+	KRL_RULE_AWAY_CLOSED = 1U << 9,	/* whenUnavailable: Closed; neither: Local */
+	KRL_RULE_OVERFLOW = 1U << 31,	/* in the kernel alone, while it judges: the bucket is the rule's overflow bucket */
 };
 
 /* One rule. The agent writes it through a shared mapping between two increments of seq; readers
@@ -242,6 +247,8 @@ struct krl_rule {
 	__u64 cost;		/* of KRL_RULE_LLM: key of krl_costs */
 	__u64 reserve_default;	/* of KRL_RULE_RESERVE: output of a request that names no limit; 0: any */
 	__u64 reserve_max;	/* ... the most that one request holds: 1 .. max_tokens */
+	__u64 credit;		/* of KRL_RULE_CLUSTER: initialCredit, 0 .. max_tokens */
+	struct krl_settings local;	/* ... this node's share of the limit, for when Redis is away */
 };
 
 /* Where a rule comes from, for people; same row number as krl_rules. NUL-terminated strings. */
@@ -267,6 +274,7 @@ enum {
 	KRL_CONFIG_RECEIVERS = 1U << 0,	/* clients that do not block are put into krl_receivers, for FIONREAD */
 	KRL_CONFIG_HOLDS = 1U << 1,	/* some rule has maxConnections: there may be rows in krl_held and krl_reserved */
 	KRL_CONFIG_DIALS = 1U << 2,	/* some rule was for what goes out: the programs at connect() are attached */
+	KRL_CONFIG_SHARED_KEY = 1U << 3,	/* hash_key is that of the cluster */
 };
 
 /* Written by the agent alone, row 0 of krl_config. */
@@ -279,6 +287,8 @@ struct krl_config {
 	__u64 hash_key[2];	/* of the descriptors; drawn once, when the maps are made */
 	__u32 flags;		/* KRL_CONFIG_... */
 	__u32 reports_per_s;	/* requests that each rule refuses and that krl_reports tells of; 0: none */
+	__u64 cluster_until_ns;	/* CLOCK_BOOTTIME, until when leases count, since Redis answered; behind it, whenUnavailable */
+	__u64 cluster_ahead_ns;	/* of the clock of Redis, before CLOCK_BOOTTIME: fills are due at multiples of their interval */
 };
 
 /* Written by the programs alone, row 0 of krl_load; all only grow. */
@@ -383,10 +393,10 @@ _Static_assert(sizeof(struct krl_flow) == 48, "ABI");
 _Static_assert(sizeof(struct krl_held) == 24 + 48 * KRL_HELD_KEYS, "ABI");
 _Static_assert(sizeof(struct krl_counted) == 88, "ABI");
 _Static_assert(sizeof(struct krl_kept) == 8 + 104 * KRL_KEPT_VALUES, "ABI");
-_Static_assert(sizeof(struct krl_rule) == 80, "ABI");
+_Static_assert(sizeof(struct krl_rule) == 112, "ABI");
 _Static_assert(sizeof(struct krl_form) == 8 + 4 * KRL_FORM_PIECES + KRL_FORM_TEXT_BYTES, "ABI");
 _Static_assert(sizeof(struct krl_rule_info) == 712, "ABI");
-_Static_assert(sizeof(struct krl_config) == 56, "ABI");
+_Static_assert(sizeof(struct krl_config) == 72, "ABI");
 _Static_assert(sizeof(struct krl_load) == 40, "ABI");
 _Static_assert(sizeof(struct krl_event) == 16, "ABI");
 _Static_assert(sizeof(struct krl_command) == 16, "ABI");

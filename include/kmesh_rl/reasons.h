@@ -23,6 +23,8 @@
 	X(STREAM_GAP, "stream_gap", "the kernel's stream of bytes has a gap, connection ended")    \
 	X(EVENT_LOST, "event_lost", "no room to tell the agent of a connection, made up for later") \
 	X(REPORT_LOST, "report_lost", "no room to tell of a limited request, which kmesh-rl events does not show") \
+	X(CLUSTER_AWAY, "cluster_away", "Redis was away, and a rule of the cluster judged by whenUnavailable") \
+	X(ASK_LOST, "ask_lost", "no room to ask for tokens of the cluster, asked again by the next request") \
 	X(ANSWER_COMPACT, "answer_compact", "a compact 429, written in place, agent away")         \
 	X(ANSWER_LOST, "answer_lost", "no room for even a compact 429, request dropped")           \
 	X(ANSWER_CARRIED, "answer_carried", "a 429 that the agent carried, the server was not woken") \

@@ -35,9 +35,9 @@ static void all_conditions_of_a_policy_hold_together(void **state)
 		      "      path:\n        type: PathPrefix\n        value: \"/v1\"\n"
 		      "      methods:\n      - GET\n      - POST\n"
 		      "      sourceCIDR:\n        value: \"10.0.0.0/8\"\n        type: Distinct\n"
-		      "    limit:\n      requests: 5\n      unit: Hour\n    mode: Shadow\n");
-	assert_string_equal(err, "in:8:7: spec.rateLimit.global: each node counts for itself, a limit of all "
-				 "together needs Redis and scope: Cluster\n"
+		      "    limit:\n      requests: 5\n      unit: Hour\n    scope: Cluster\n    mode: Shadow\n");
+	assert_string_equal(err, "in:8:7: spec.rateLimit.global: all nodes count together in Redis, which "
+				 "agents are told with --redis\n"
 				 "in:12:27: spec.rateLimit.global.rules[0].clientSelectors[1].sourceCIDR: "
 				 "the client is the peer of the connection here, set spec.clientIP if that is "
 				 "a proxy\n");

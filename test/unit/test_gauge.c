@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bpf/lib/gauge.h"
+#include "bpf/lib/rule_bucket.h"
 
 #define THREADS 8
 #define ROUNDS 200000
@@ -73,15 +73,15 @@ static void is_buried_with_none_open_alone(void **state)
 
 static void the_bucket_of_any_rule(void **state)
 {
-	struct krl_bucket gauge = krl_rule_bucket_new(&three, KRL_RULE_CONCURRENT, 5);
-	struct krl_bucket bucket = krl_rule_bucket_new(&three, 0, 5);
+	struct krl_bucket gauge = krl_rule_bucket_new(&three, KRL_RULE_CONCURRENT, 0, 5);
+	struct krl_bucket bucket = krl_rule_bucket_new(&three, 0, 0, 5);
 
 	assert_int_equal(gauge.tokens, 0);
 	assert_int_equal(bucket.tokens, 3);
 	assert_int_equal(krl_rule_bucket_available(&gauge, &three, KRL_RULE_CONCURRENT, 6), 3);
 	assert_int_equal(krl_rule_bucket_available(&bucket, &three, 0, 6), 3);
-	assert_int_equal(krl_rule_bucket_bury(&gauge, &three, KRL_RULE_CONCURRENT, 6), 0);
-	assert_int_equal(krl_rule_bucket_bury(&bucket, &three, 0, 6), 0);
+	assert_int_equal(krl_rule_bucket_bury(&gauge, &three, KRL_RULE_CONCURRENT, 0, 6), 0);
+	assert_int_equal(krl_rule_bucket_bury(&bucket, &three, 0, 0, 6), 0);
 }
 
 struct shared {

@@ -154,6 +154,10 @@ static void a_node_that_cannot_is_named(void **state)
 	      "{'nodes': [{'node': 'node-a', 'reason': 'UnsupportedByKernel', 'message': 'no', 'observedGeneration': 2}]}",
 	      "True Accepted since " NOW_TEXT ": it is valid",
 	      "False UnsupportedByKernel since " NOW_TEXT ": node-a: no", 3);
+	check(&in_force,
+	      "{'nodes': [{'node': 'node-a', 'reason': 'RedisNotConfigured', 'message': 'no', 'observedGeneration': 2}]}",
+	      "True Accepted since " NOW_TEXT ": it is valid",
+	      "False RedisNotConfigured since " NOW_TEXT ": node-a: no", 3);
 }
 
 static void without_endpoints_nothing_is_in_force(void **state)

@@ -160,13 +160,11 @@ static void targets_that_are_none(void **state)
 	check(cases, COUNT(cases));
 }
 
-static void what_is_not_enforced_yet_is_refused_by_name(void **state)
+static void what_is_no_known_word_is_refused_by_name(void **state)
 {
 	static const struct refusal cases[] = {
 		{ RULE "limit: 1/day\n      mode: shadow\n",
 		  "8:13: spec.rules[0].mode: expected Enforce or Shadow, found \"shadow\"" },
-		{ RULE "limit: 1/day\n      scope: Cluster\n",
-		  "8:14: spec.rules[0].scope: only Node is supported yet, found \"Cluster\"" },
 		{ SPEC "service: a\n  ruleMatch: first\n",
 		  "7:14: spec.ruleMatch: expected First or All, found \"first\"" },
 	};
@@ -443,7 +441,7 @@ int main(void)
 		cmocka_unit_test(limits_that_are_none),
 		cmocka_unit_test(rules_that_say_too_little_or_too_much),
 		cmocka_unit_test(targets_that_are_none),
-		cmocka_unit_test(what_is_not_enforced_yet_is_refused_by_name),
+		cmocka_unit_test(what_is_no_known_word_is_refused_by_name),
 		cmocka_unit_test(clients_that_are_none),
 		cmocka_unit_test(responses_that_say_what_does_not_exist),
 		cmocka_unit_test(content_types_that_are_none),

@@ -104,14 +104,17 @@ static void complaints_find_their_object(void **state)
 	put("a", 1, "1");
 	put("ab", 1, "2");
 	put("c", 1, "3");
+	put("d", 1, "4");
 	krl_diags_add(&errors, "RateLimit default/a", 0, 0, "spec.rules: missing, not RateLimit default/c: it");
 	krl_diags_add(&errors, "RateLimit default/a", 0, 0, "spec.port: too high");
 	krl_diags_add(&errors, "kubernetes", 0, 0, "RateLimit default/ab: too many rules");
+	krl_diags_add(&errors, "kubernetes", 0, 0, "RateLimit default/d: %s", KRL_COMPILE_NO_REDIS);
 	krl_diags_add(&errors, "https://server", 0, 0, "RateLimit default/c: x");
 	krl_diags_add(&notes, "kubernetes", 0, 0, "RateLimit default/c waits: service web has no endpoint");
 	judge(0, false);
 	check("a", KRL_VERDICT_INVALID, 1, 0, "spec.rules: missing, not RateLimit default/c: it; spec.port: too high");
 	check("ab", KRL_VERDICT_CONFLICTED, 1, 0, "too many rules");
+	check("d", KRL_VERDICT_NO_REDIS, 1, 0, KRL_COMPILE_NO_REDIS);
 	check("c", KRL_VERDICT_SERVICE_NOT_FOUND, 1, 0, "service web has no endpoint");
 }
 

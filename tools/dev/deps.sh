@@ -52,6 +52,7 @@ want() { # GROUP
 		want_file libjansson-dev /usr/include/jansson.h
 		want_file libcurl4-openssl-dev '/usr/include/*/curl/curl.h' /usr/include/curl/curl.h
 		want_file libmicrohttpd-dev /usr/include/microhttpd.h
+		want_file libhiredis-dev /usr/include/hiredis/hiredis.h
 		want_file tzdata /usr/share/zoneinfo/Europe/Berlin
 		want_bpftool
 		;;
@@ -78,6 +79,7 @@ want() { # GROUP
 		want_command openssl openssl
 		want_file libfaketime '/usr/lib/*/faketime/libfaketime.so.1'
 		want_command prometheus prometheus
+		want_command redis-server redis-server
 		want_file python3-prometheus-client /usr/lib/python3/dist-packages/prometheus_client/__init__.py
 		want_command tmux tmux
 		want_command zsh zsh
@@ -124,8 +126,8 @@ if [ "${DEPS:-yes}" = no ] || ! command -v apt-get >/dev/null 2>&1 ||
 fi
 echo "installing:$missing"
 
-# nginx and prometheus come with a service that starts at once and on every boot. They are wanted as programs only: the
-# first is refused by policy-rc.d, which package scripts ask, the second is undone afterwards.
+# nginx, prometheus and redis-server come with a service that starts at once and on every boot. They are wanted as programs
+# only: the first is refused by policy-rc.d, which package scripts ask, the second is undone afterwards.
 policy=/usr/sbin/policy-rc.d
 log=$(mktemp)
 wrote_policy=
@@ -137,12 +139,12 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 services=
-for service in nginx prometheus; do
+for service in nginx prometheus redis-server; do
 	case $missing in *" $service"*) services="$services $service" ;; esac
 done
 if [ -n "$services" ] && [ ! -e $policy ]; then
 	wrote_policy=yes
-	printf '#!/bin/sh\ncase $1 in nginx | prometheus) exit 101 ;; esac\n' | ${sudo}tee $policy >/dev/null
+	printf '#!/bin/sh\ncase $1 in nginx | prometheus | redis-server) exit 101 ;; esac\n' | ${sudo}tee $policy >/dev/null
 	${sudo}chmod 755 $policy
 fi
 

@@ -66,6 +66,8 @@ layers='
 ^agent/loop/                    ^(agent/loop/|<)                                                <(bpf/|yaml|jansson|kmesh_rl)
 ^agent/k8s/                     ^(agent/(base|loop|k8s)/|agent/policy/(yaml_node|yaml_stream|diag)\.h|<)  <(bpf/|kmesh_rl)
 ^agent/source/                  ^(agent/(base|loop|k8s|policy|source)/|include/|<)                  <(bpf/|curl|kmesh_rl)
+^agent/redis/                   ^(agent/(base|loop|redis)/|include/|<)                           <(bpf/|yaml|jansson|kmesh_rl)
+^agent/cluster/                 ^(agent/(base|loop|redis|cluster)/|agent/datapath/(datapath|lease)\.h|include/|<) <(bpf/|hiredis|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
 ^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
 ^agent/control/                 ^(agent/(base|loop|policy|control)/|agent/datapath/(stats|reports)\.h|include/|<) <(bpf/|kmesh_rl)

@@ -42,6 +42,7 @@ struct krl_convert_limit {
 	json_t *targets;	/* names of services, or targetRefs, a borrowed array; NULL or empty: to be filled in */
 	unsigned int port;	/* 0: all */
 	const char *rule_match; /* NULL: as the default, which is First */
+	bool cluster;		/* all nodes count together */
 	bool headers;		/* every answer tells of the limit, in Envoy's style */
 	json_t *response;	/* of each rule; NULL: the default */
 	struct krl_convert_rule *rules;

@@ -168,7 +168,7 @@ static void convert_scope(struct krl_conversion *c, yaml_node_t *node, const cha
 {
 	static const char *const names[] = { "rules", NULL };
 	struct krl_convert_limit limit = *like;
-	bool global = !strcmp(name, "global");
+	bool global = limit.cluster = !strcmp(name, "global");
 	size_t len = krl_convert_enter(c, name);
 	yaml_node_t *rules;
 	char full[320];
@@ -179,8 +179,8 @@ static void convert_scope(struct krl_conversion *c, yaml_node_t *node, const cha
 	krl_convert_fields(c, node, names, false, &rules);
 	if (global)
 		krl_convert_note(c, node,
-				 "each node counts for itself, a limit of all together needs Redis "
-				 "and scope: Cluster");
+				 "all nodes count together in Redis, which agents are told with "
+				 "--redis");
 	if (rules)
 		convert_rules(c, rules, global, &limit);
 	else

@@ -67,6 +67,8 @@ static json_t *rules_json(struct krl_conversion *c, const struct krl_convert_lim
 		if (rule->selectors)
 			krl_convert_put(c, json, "clientSelectors", json_incref(rule->selectors));
 		put_settings(c, json, rule);
+		if (limit->cluster)
+			krl_convert_put(c, json, "scope", json_string("Cluster"));
 		if (rule->shadow)
 			krl_convert_put(c, json, "mode", json_string("Shadow"));
 		if (limit->response)

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/log.h"
+#include "agent/datapath/lease.h"
+#include "agent/loop/handle.h"
+#include "table.h"
+
+/* The kernel stops using a lease so long before Redis takes it as spent. */
+#define MARGIN_NS 100000000ULL
+
+/* How often Redis is asked whether it is there, when there is nothing else to ask. */
+#define PING_NS 500000000ULL
+
+/* Exchanges in one pipeline. */
+#define MOST 4096
+
+#define NS_PER_US 1000
+#define WAIT_MOST_NS 1000000000ULL
+
+/* An exchange on its way. Its entry stays as long. */
+struct exchange {
+	struct krl_lease_entry *entry;
+	const struct krl_rule *rule;
+	char bucket[KRL_LEASE_BUCKET_BYTES], holder[KRL_LEASE_HOLDER_BYTES];
+};
+
+struct krl_cluster {
+	struct krl_leases *leases;
+	struct krl_redis *redis;
+	uv_timer_t *timer;
+	char node[256];
+	__u64 incarnation;	/* another after each exchange whose outcome is not known */
+	struct krl_lease_table table;
+	struct exchange *exchanges;
+	struct krl_exchange *asked;
+	size_t count;
+	bool busy;
+	__u64 sent_ns;
+};
+
+static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow)
+{
+	struct krl_cluster *c = arg;
+	struct krl_lease_entry *e = krl_lease_table_get(&c->table, key, overflow);
+
+	if (e)
+		e->lease.asked = true;
+}
+
+static int operate(struct krl_cluster *c, const struct krl_lease_entry *e, enum krl_lease_op_kind kind, __s64 tokens,
+		   __u64 end_ns, struct krl_lease_op *ret)
+{
+	*ret = (struct krl_lease_op){ .key = e->key, .kind = kind, .overflow = e->overflow, .tokens = tokens,
+				      .end_ns = end_ns };
+	return krl_leases_do(c->leases, ret);
+}
+
+static int take_out(struct krl_cluster *c, const struct krl_lease_entry *e, __u64 n, __u64 *ret)
+{
+	struct krl_lease_op op;
+	int err = n ? operate(c, e, KRL_LEASE_TAKE_OUT, n, 0, &op) : 0;
+
+	*ret = n && !err ? op.tokens : 0;
+	return err;
+}
+
+/* What is in the kernel, accounted. 0; -ENOENT: the bucket is gone; or -errno. */
+static int look(struct krl_cluster *c, struct krl_lease_entry *e, const struct krl_rule *rule,
+		struct krl_lease_report *ret)
+{
+	struct krl_lease_seen seen = { 0 };
+	__u64 now_ns = krl_boot_ns(), n, out;
+	struct krl_lease_op op;
+	int err;
+
+	err = operate(c, e, KRL_LEASE_LOOK, 0, 0, &op);
+	if (err)
+		return err;
+	seen.tokens = op.tokens;
+	seen.end_ns = op.end_ns;
+	seen.endless = op.end_ns == KRL_LEASE_ENDLESS_NS;
+	seen.over = now_ns >= op.end_ns;
+	if (!e->lease.known || !op.end_ns) {
+		n = krl_lease_begin(&e->lease, &seen, rule->credit);
+		err = take_out(c, e, n, &out);
+		/* From now on it is a lease again, which is over. */
+		if (!err && !op.end_ns)
+			err = operate(c, e, KRL_LEASE_GRANT, 0, 1, &op);
+		if (err)
+			return err;
+		e->lease.base -= out;
+		seen.tokens -= out;
+	}
+	n = krl_lease_look(&e->lease, &seen, ret);
+	err = take_out(c, e, n, &out);
+	if (err)
+		return err;
+	krl_lease_taken_out(&e->lease, n, out, seen.over, ret);
+	krl_lease_want(&e->lease, rule->settings.max_tokens, rule->credit, ret);
+	return 0;
+}
+
+/* Does @e have anything to tell, or to ask for? */
+static bool is_due(const struct krl_lease_entry *e, __u64 now_ns)
+{
+	return (e->lease.asked || e->lease.leased) && e->lease.due_ns <= now_ns;
+}
+
+/* Prepare the exchange of @e, if there is one. */
+static void prepare(struct krl_cluster *c, struct krl_lease_entry *e)
+{
+	struct exchange *x = &c->exchanges[c->count];
+	const struct krl_rule_info *info;
+	struct krl_lease_report report;
+
+	x->entry = e;
+	x->rule = krl_leases_rule(c->leases, &e->key, &info);
+	if (!x->rule || look(c, e, x->rule, &report)) {
+		krl_lease_table_drop(&c->table, e);
+		return;
+	}
+	if (!report.used && !report.debt && !report.back && !report.want && !e->lease.leased)
+		return;
+	krl_lease_bucket_name(e, info, x->bucket);
+	krl_lease_holder_name(e, c->node, c->incarnation, x->holder);
+	c->asked[c->count++] = (struct krl_exchange){ .bucket = x->bucket, .holder = x->holder, .used = report.used,
+						      .debt = report.debt, .back = report.back, .want = report.want,
+						      .settings = x->rule->settings };
+}
+
+static void on_answer(void *arg, size_t index, const struct krl_granted *granted)
+{
+	struct krl_cluster *c = arg;
+	struct exchange *x = &c->exchanges[index];
+	struct krl_lease *lease = &x->entry->lease;
+	__u64 now_ns = krl_boot_ns(), end_ns = c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL - MARGIN_NS;
+	struct krl_lease_op op;
+
+	if (!granted) {
+		lease->known = false;
+		if (c->asked[index].debt > 0)
+			lease->owed += c->asked[index].debt;
+		return;
+	}
+	krl_leases_set_ahead(c->leases, granted->now_us * NS_PER_US - now_ns);
+	if (now_ns >= end_ns) {
+		lease->lost += granted->granted;
+		return;
+	}
+	if (granted->granted || lease->leased) {
+		if (operate(c, x->entry, KRL_LEASE_GRANT, granted->granted, end_ns, &op))
+			lease->lost += granted->granted;
+		else
+			krl_lease_granted(lease, granted->granted, 0);
+	} else if (granted->tokens >= (__s64)x->rule->credit && x->rule->credit &&
+		   !operate(c, x->entry, KRL_LEASE_CREDIT, x->rule->credit, 0, &op)) {
+		krl_lease_granted(lease, 0, op.tokens);
+	}
+	lease->due_ns = 0;
+	/* There are none, nobody can give any back, and it is known when some come. */
+	if (!granted->granted && granted->tokens < 1 && !granted->out && !granted->wait_us) {
+		lease->due_ns = x->rule->settings.fill_interval_ns -
+				granted->now_us * NS_PER_US % x->rule->settings.fill_interval_ns;
+		lease->due_ns = now_ns + (lease->due_ns < WAIT_MOST_NS ? lease->due_ns : WAIT_MOST_NS);
+		lease->asked = true;
+	}
+}
+
+static void on_done(void *arg, int err)
+{
+	struct krl_cluster *c = arg;
+
+	c->busy = false;
+	if (err)
+		c->incarnation++;
+	else
+		krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
+}
+
+static const struct krl_exchange_calls exchange_calls = { .answer = on_answer, .done = on_done };
+
+static void forget_idle(struct krl_cluster *c, struct krl_lease_entry *e)
+{
+	if (!e->lease.asked && !e->lease.leased && ++e->lease.idle > KRL_LEASE_IDLE_TICKS)
+		krl_lease_table_drop(&c->table, e);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct krl_cluster *c = timer->data;
+	struct krl_lease_entry *e, *next;
+	__u64 now_ns = krl_boot_ns();
+
+	krl_leases_poll(c->leases);
+	if (c->busy || !krl_redis_is_up(c->redis))
+		return;
+	c->count = 0;
+	for (e = c->table.first; e && c->count < MOST; e = next) {
+		next = e->next;
+		if (is_due(e, now_ns))
+			prepare(c, e);
+		else
+			forget_idle(c, e);
+	}
+	if (!c->count && now_ns - c->sent_ns < PING_NS)
+		return;
+	c->sent_ns = krl_boot_ns();
+	c->busy = !krl_redis_exchange(c->redis, c->asked, c->count, &exchange_calls, c);
+}
+
+static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
+{
+	struct krl_cluster *c = arg;
+
+	krl_leases_share_key(c->leases, key);
+	c->sent_ns = 0;
+	krl_log_info("Redis is there", "at", "%s", krl_redis_where(c->redis));
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct krl_cluster *c = arg;
+	struct krl_lease_entry *e;
+
+	krl_leases_set_until(c->leases, 0);
+	/* Another incarnation: what is in the kernel belongs to one that Redis will take as spent. */
+	c->incarnation++;
+	for (e = c->table.first; e; e = e->next)
+		e->lease.known = false;
+	krl_log_warn("Redis is away, rules of the cluster go by whenUnavailable", "error", "%s", why);
+}
+
+static const struct krl_redis_calls redis_calls = { .up = on_up, .down = on_down };
+
+static int open_redis(struct krl_cluster *c, uv_loop_t *loop, const struct krl_redis_options *options,
+		      struct krl_error *ret_error)
+{
+	char error[KRL_REDIS_ERROR_BYTES];
+	__u8 key[KRL_REDIS_KEY_BYTES];
+	int err;
+
+	krl_leases_key(c->leases, key);
+	err = krl_redis_open(loop, options, krl_leases_memory(c->leases), key, &redis_calls, c, &c->redis, error);
+	if (err)
+		snprintf(ret_error->text, sizeof(ret_error->text), "%s", error);
+	return err;
+}
+
+int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struct krl_cluster_options *options,
+		     struct krl_cluster **ret, struct krl_error *ret_error)
+{
+	struct krl_cluster *c;
+	int err;
+
+	*ret = NULL;
+	if (!options->redis.url)
+		return 0;
+	c = calloc(1, sizeof(*c));
+	if (c) {
+		c->exchanges = calloc(MOST, sizeof(*c->exchanges));
+		c->asked = calloc(MOST, sizeof(*c->asked));
+		c->timer = krl_timer_new(loop, c, on_timer, options->tick_ms);
+	}
+	if (!c || !c->exchanges || !c->asked || !c->timer ||
+	    getrandom(&c->incarnation, sizeof(c->incarnation), 0) < 0) {
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+		krl_cluster_close(c);
+		return -ENOMEM;
+	}
+	if (options->node)
+		snprintf(c->node, sizeof(c->node), "%s", options->node);
+	else
+		gethostname(c->node, sizeof(c->node) - 1);
+	err = krl_leases_open(datapath, on_asked, c, &c->leases, ret_error);
+	if (!err)
+		err = open_redis(c, loop, &options->redis, ret_error);
+	if (err) {
+		krl_cluster_close(c);
+		return err;
+	}
+	*ret = c;
+	return 0;
+}
+
+void krl_cluster_close(struct krl_cluster *c)
+{
+	if (!c)
+		return;
+	krl_handle_close(c->timer);
+	krl_redis_close(c->redis);
+	krl_leases_close(c->leases);
+	krl_lease_table_clear(&c->table);
+	free(c->exchanges);
+	free(c->asked);
+	free(c);
+}

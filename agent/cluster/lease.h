@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The accounts of one lease: what the kernel's bucket holds, how much of that is leased, and what to tell Redis. No I/O:
+ * the caller does what it says. docs/cluster.md has the protocol. */
+#ifndef KMESH_RL_CLUSTER_LEASE_H
+#define KMESH_RL_CLUSTER_LEASE_H
+
+#include <stdbool.h>
+
+#include <linux/types.h>
+
+/* Ticks without a request after which a lease that holds nothing is forgotten. */
+#define KRL_LEASE_IDLE_TICKS 10
+
+struct krl_lease {
+	bool known;		/* base says what is in the kernel */
+	bool asked;		/* somebody took from it, or wanted to, since the last look */
+	__s64 base;		/* tokens in the kernel, but for what was taken since the last look */
+	__u64 leased;		/* ... of those, what Redis lent */
+	__u64 rate;		/* tokens that are used from look to look, as far as it is known */
+	unsigned int idle;	/* looks since the last request */
+	__u64 lost;		/* lent, and never put into the kernel: told as spent */
+	__u64 owed;		/* debt that was told, and nobody knows whether it was heard: told again */
+	__u64 due_ns;		/* no exchange before this, CLOCK_BOOTTIME */
+};
+
+/* What a look at the kernel's bucket found. */
+struct krl_lease_seen {
+	__s64 tokens;
+	__u64 end_ns;		/* 0: it was an ordinary bucket while Redis was away */
+	bool endless;		/* it holds nothing that is leased */
+	bool over;
+};
+
+/* What to tell Redis. */
+struct krl_lease_report {
+	__u64 used, back, want;
+	__s64 debt;
+};
+
+/* Begin the account of a bucket that was found as @seen, of a rule with @credit. Returns how many tokens have to be taken
+ * out of it first: those of an agent before, or of the time without Redis. */
+__u64 krl_lease_begin(struct krl_lease *l, const struct krl_lease_seen *seen, __u64 credit);
+
+/* Account what was taken since. Returns how many tokens are to be taken out: of a lease that is over, that nobody uses, or
+ * that is far more than is used. */
+__u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret);
+
+/* @out of them were taken out, in all. */
+void krl_lease_taken_out(struct krl_lease *l, __u64 asked, __u64 out, bool over, struct krl_lease_report *ret);
+
+/* What it wants, with @max tokens in the whole bucket. */
+void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lease_report *ret);
+
+/* @granted were put into the kernel; @credit that is not leased. */
+void krl_lease_granted(struct krl_lease *l, __u64 granted, __u64 credit);
+
+#endif

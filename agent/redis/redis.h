@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Redis that all nodes share: leases of tokens by exchanges, and a key that all have. Nothing here
+ * waits: answers come as calls from the loop. No other folder knows of Redis' protocol. */
+#ifndef KMESH_RL_REDIS_H
+#define KMESH_RL_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <uv.h>
+
+#include <kmesh_rl/abi.h>
+#include <kmesh_rl/cluster.h>
+
+#define KRL_REDIS_ERROR_BYTES 256
+#define KRL_REDIS_KEY_BYTES 16
+
+struct krl_redis;
+
+struct krl_redis_options {
+	const char *url;		/* redis://[user:password@]host[:port][/db]; NULL: none */
+	const char *password_file;	/* NULL: that of the URL, else $REDIS_PASSWORD; read at each connect */
+};
+
+/* Each is called from the loop, never from within a function below. */
+struct krl_redis_calls {
+	/* Redis is there, and @key is the one of the whole cluster, see krl_redis_open(). */
+	void (*up)(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES]);
+	/* It is not, because of @why, one line: after up once, and then whenever @why changes. It is tried again. */
+	void (*down)(void *arg, const char *why);
+};
+
+/* Connect to Redis on @loop, again whenever that fails or ends, after 100 ms to 5 s. What @options points to stays. @memory is
+ * read and written here until krl_redis_close(). @key is what the cluster shares from now on if it has none yet. 0, or
+ * -errno with one line in @ret_error, which has no password in it: -EINVAL. */
+int krl_redis_open(uv_loop_t *loop, const struct krl_redis_options *options, struct krl_redis_memory *memory,
+		   const __u8 key[KRL_REDIS_KEY_BYTES], const struct krl_redis_calls *calls, void *arg,
+		   struct krl_redis **ret, char ret_error[KRL_REDIS_ERROR_BYTES]);
+
+/* Accepts NULL. Nothing is called any more, not even what an exchange under way would call. Not from within a call. */
+void krl_redis_close(struct krl_redis *redis);
+
+bool krl_redis_is_up(const struct krl_redis *redis);
+
+/* Where it is connected to, "10.0.0.7:6379"; "" while it is not. */
+const char *krl_redis_where(const struct krl_redis *redis);
+
+/* What one holder tells of a bucket, and wants of it. Numbers are up to KRL_CLUSTER_MAX_TOKENS. */
+struct krl_exchange {
+	const char *bucket;	/* NAMESPACE/NAME/SERVICE/RULE/DESCRIPTOR */
+	const char *holder;	/* who; another after an exchange whose outcome is not known */
+	__u64 used;		/* leased tokens that were spent since the last exchange */
+	__s64 debt;		/* tokens that were spent and were not leased; below 0: what a reservation gave back */
+	__u64 back;		/* leased tokens that nobody can spend any more */
+	__u64 want;
+	struct krl_settings settings;	/* fill_interval_ns a multiple of 1000 */
+};
+
+struct krl_granted {
+	__u64 granted;		/* leased from now on, until KRL_LEASE_TTL_MS after the exchange was asked for */
+	__s64 tokens;		/* that are left to all */
+	__u64 out;		/* that are leased to all */
+	__u64 now_us;		/* of Redis' clock */
+	__u64 wait_us;		/* nothing is granted for so long, because Redis lost data; 0: not so */
+};
+
+struct krl_exchange_calls {
+	/* @granted is NULL when the outcome is not known, or Redis refused. */
+	void (*answer)(void *arg, size_t index, const struct krl_granted *granted);
+	/* All were answered; the next krl_redis_exchange() may come from within. 0, or -errno of the first without. */
+	void (*done)(void *arg, int err);
+};
+
+/* Have @count exchanges made, as one pipeline. @exchanges and what it points to stay until done is called, which is
+ * once, KRL_LEASE_TTL_MS from now at the latest. With none it is only asked whether Redis answers. 0; -EBUSY, one is
+ * under way; -ENOTCONN, it is not up; -ENOMEM. */
+int krl_redis_exchange(struct krl_redis *redis, const struct krl_exchange *exchanges, size_t count,
+		       const struct krl_exchange_calls *calls, void *arg);
+
+#endif

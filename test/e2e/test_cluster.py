@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules with scope: Cluster: several agents, each with a cgroup and pins of its own, and one Redis."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+
+from client import equal, expect, get
+from documents import ratelimit
+from harness import DEADLINE_S, PORT, Env, case, wait_for
+
+REDIS = 6380
+
+
+class Redis:
+    def __init__(self, env):
+        self.directory = env.root
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(REDIS), "--bind", "127.0.0.1", "--dir", self.directory, "--save", "",
+             "--logfile", os.path.join(self.directory, "redis.log")], stdin=subprocess.DEVNULL)
+        wait_for("Redis listens", self.listens)
+
+    @staticmethod
+    def listens():
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", REDIS)) == 0
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    @staticmethod
+    def ask(*words):
+        """The lines of the answer, without what says how long each is."""
+        with socket.create_connection(("127.0.0.1", REDIS), DEADLINE_S) as sock, sock.makefile("rw", newline="") as stream:
+            stream.write(" ".join(words) + "\r\nQUIT\r\n")
+            stream.flush()
+            return [line for line in stream.read().split("\r\n")[:-2] if line[:1] not in ("*", "$")]
+
+    def buckets(self):
+        """t, tokens that are left, and out, those that are leased, of each bucket."""
+        return [tuple(map(int, self.ask("HMGET", key, "t", "out"))) for key in self.ask("KEYS", "krl:*:b:*")]
+
+    def spent(self, count=1):
+        """Have all buckets, at least @count, neither tokens nor leases?"""
+        buckets = self.buckets()
+        return len(buckets) >= count and all(t <= 0 and not out for t, out in buckets)
+
+
+class Node(Env):
+    """An agent, and a server in a cgroup of its own."""
+
+    def __init__(self, env, name, port, document):
+        os.mkdir(os.path.join(env.root, name))
+        cgroup = os.path.join(env.cgroup, name)
+        os.mkdir(cgroup)
+        super().__init__(env.build, env.bpffs + name, cgroup, os.path.join(env.root, name))
+        self.metrics += ["--redis", f"redis://127.0.0.1:{REDIS}", "--node-name", name]
+        self.port = port
+        self.admitted = 0
+        self.write("limit.yaml", document)
+        self.outside = env.cgroup
+        self.server(port=port)
+        self.agent("limit")
+        wait_for("Redis is there", lambda: "Redis is there" in self.agents[-1].text())
+
+    @staticmethod
+    def enter(cgroup):
+        with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write(str(os.getpid()))
+
+    def server(self, *args, **options):
+        """In this node's cgroup, of which its sockets are from when they are made."""
+        self.enter(self.cgroup)
+        try:
+            return super().server(*args, **options)
+        finally:
+            self.enter(self.outside)
+
+    def ask(self, *fields):
+        status = self.connect(self.port).ask(get("/", *fields)).status
+        self.close_conns()
+        expect(status in (200, 429), f"status {status}")
+        self.admitted += status == 200
+        return status
+
+    def ask_until(self, done, *fields):
+        wait_for(f"enough was let through, {self.admitted} by this node", lambda: done() or self.ask(*fields) and False)
+
+
+@contextlib.contextmanager
+def cluster(env, count, *rules):
+    """Redis, and @count nodes, whose limit has these @rules."""
+    nodes, redis = [], Redis(env)
+    try:
+        for i in range(count):
+            nodes.append(Node(env, f"n{i}", PORT + i, ratelimit("limit", PORT + i, rules=rules)))
+        yield redis, nodes
+    finally:
+        for node in nodes:
+            env.agents += node.agents
+        with contextlib.ExitStack() as stack:
+            stack.callback(redis.stop)
+            for node in nodes:
+                stack.callback(node.close)
+
+
+def ask_all(redis, nodes, *fields, buckets=1):
+    """Each node asks, beside the others, until the limit is spent in as many buckets."""
+    threads = [threading.Thread(target=node.ask_until, args=(lambda: redis.spent(buckets), *fields)) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@case
+def three_nodes_have_one_limit(env):
+    with cluster(env, 3, "{name: all, limit: 60/day, scope: Cluster, initialCredit: 0}") as (redis, nodes):
+        ask_all(redis, nodes)
+        equal(sum(node.admitted for node in nodes), 60, "requests let through by all")
+        expect(all(node.admitted for node in nodes), f"each node lets some through: {[n.admitted for n in nodes]}")
+
+
+@case
+def each_value_has_one_limit_on_all_nodes(env):
+    rule = ("{name: all, limit: 6/day, scope: Cluster, initialCredit: 0, "
+            "clientSelectors: [{headers: [{name: x-user, type: Distinct}]}]}")
+    with cluster(env, 2, rule) as (redis, nodes):
+        for buckets, user in enumerate(("a", "b"), 1):
+            before = sum(node.admitted for node in nodes)
+            ask_all(redis, nodes, f"x-user: {user}", buckets=buckets)
+            equal(sum(node.admitted for node in nodes) - before, 6, f"requests of {user} let through by both")
+
+
+@case
+def the_credit_is_given_at_once_and_debited(env):
+    with cluster(env, 2, "{name: all, limit: 10/day, scope: Cluster}") as (redis, nodes):
+        equal([node.ask() for node in nodes], [200, 200], "the first answer of each node")
+        ask_all(redis, nodes)
+        total = sum(node.admitted for node in nodes)
+        expect(10 <= total <= 12, f"let through: {total}, of 10 and a credit of 1 for each node")
+
+
+@case
+def an_agent_that_dies_takes_no_more_than_it_had(env):
+    with cluster(env, 2, "{name: all, limit: 40/day, scope: Cluster, initialCredit: 0}") as (redis, nodes):
+        nodes[0].ask_until(lambda: nodes[0].admitted >= 10)
+        nodes[0].agents[-1].kill()
+        nodes[0].ask()
+        nodes[0].agent("limit")
+        ask_all(redis, nodes)
+        total = sum(node.admitted for node in nodes)
+        expect(10 < total <= 40, f"let through: {total} of 40")
+
+
+@case
+def redis_that_lost_all_gives_nothing_again(env):
+    with cluster(env, 2, "{name: all, limit: 40/day, scope: Cluster, initialCredit: 0}") as (redis, nodes):
+        nodes[0].ask_until(lambda: nodes[0].admitted >= 10)
+        redis.ask("FLUSHALL")
+        wait_for("a node notices", lambda: nodes[0].ask() and redis.spent())
+        ask_all(redis, nodes)
+        total = sum(node.admitted for node in nodes)
+        expect(total <= 40, f"let through: {total} of 40")
+
+
+@case
+def without_redis_rules_do_as_they_say(env):
+    ports = PORT, PORT + 1, PORT + 2
+    with cluster(env, 1, "{name: all, limit: 100/second, scope: Cluster}") as (redis, [node]):
+        for port, away in zip(ports[1:], ("Open", "Closed")):
+            node.write(f"{away}.yaml", ratelimit(away.lower(), port, rules=[
+                f"{{name: all, limit: 1/second, scope: Cluster, whenUnavailable: {away}}}"]))
+            node.server(port=port)
+        wait_for("all three are listed", lambda: node.lists("limit", "open", "closed"))
+
+        def statuses(port):
+            return {node.connect(port).ask(get()).status for _ in range(5)}
+
+        redis.stop()
+        wait_for("the agent notices", lambda: "Redis is away" in node.agents[-1].text())
+        equal(statuses(ports[1]), {200}, "answers with Open")
+        equal(statuses(ports[2]), {429}, "answers with Closed")
+        wait_for("Local lets some through", lambda: node.ask() == 200)
+        expect(node.reasons()["cluster_away"] >= 10, "it is counted")
+        redis.start()
+        wait_for("Closed gives again", lambda: 200 in statuses(ports[2]))
+
+
+@case
+def an_agent_that_knows_no_redis_refuses(env):
+    env.write("limit.yaml", ratelimit("limit", PORT, rules=["{name: all, limit: 1/day, scope: Cluster}"]))
+    agent = env.start_agent()
+    wait_for("it is refused", lambda: "--redis" in agent.text())
+    expect("limit.yaml:" in agent.text(), "the line is named")
