@@ -26,10 +26,10 @@
 #define NS_PER_US 1000
 #define WAIT_MOST_NS 1000000000ULL
 
-/* An exchange on its way. Its entry stays as long. */
+/* An exchange on its way. Its entry stays as long; its rule may go. */
 struct exchange {
 	struct krl_lease_entry *entry;
-	const struct krl_rule *rule;
+	__u64 credit;
 	char bucket[KRL_LEASE_BUCKET_BYTES], holder[KRL_LEASE_HOLDER_BYTES];
 };
 
@@ -121,20 +121,22 @@ static void prepare(struct krl_cluster *c, struct krl_lease_entry *e)
 	struct exchange *x = &c->exchanges[c->count];
 	const struct krl_rule_info *info;
 	struct krl_lease_report report;
+	const struct krl_rule *rule;
 
-	x->entry = e;
-	x->rule = krl_leases_rule(c->leases, &e->key, &info);
-	if (!x->rule || look(c, e, x->rule, &report)) {
+	rule = krl_leases_rule(c->leases, &e->key, &info);
+	if (!rule || look(c, e, rule, &report)) {
 		krl_lease_table_drop(&c->table, e);
 		return;
 	}
 	if (!report.used && !report.debt && !report.back && !report.want && !e->lease.leased)
 		return;
+	x->entry = e;
+	x->credit = rule->credit;
 	krl_lease_bucket_name(e, info, x->bucket);
 	krl_lease_holder_name(e, c->node, c->incarnation, x->holder);
 	c->asked[c->count++] = (struct krl_exchange){ .bucket = x->bucket, .holder = x->holder, .used = report.used,
 						      .debt = report.debt, .back = report.back, .want = report.want,
-						      .settings = x->rule->settings };
+						      .settings = rule->settings };
 }
 
 static void on_answer(void *arg, size_t index, const struct krl_granted *granted)
@@ -142,6 +144,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 	struct krl_cluster *c = arg;
 	struct exchange *x = &c->exchanges[index];
 	struct krl_lease *lease = &x->entry->lease;
+	__u64 interval_ns = c->asked[index].settings.fill_interval_ns;
 	__u64 now_ns = krl_boot_ns(), end_ns = c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL - MARGIN_NS;
 	struct krl_lease_op op;
 
@@ -161,15 +164,14 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 			lease->lost += granted->granted;
 		else
 			krl_lease_granted(lease, granted->granted, 0);
-	} else if (granted->tokens >= (__s64)x->rule->credit && x->rule->credit &&
-		   !operate(c, x->entry, KRL_LEASE_CREDIT, x->rule->credit, 0, &op)) {
+	} else if (granted->tokens >= (__s64)x->credit && x->credit &&
+		   !operate(c, x->entry, KRL_LEASE_CREDIT, x->credit, 0, &op)) {
 		krl_lease_granted(lease, 0, op.tokens);
 	}
 	lease->due_ns = 0;
 	/* There are none, nobody can give any back, and it is known when some come. */
 	if (!granted->granted && granted->tokens < 1 && !granted->out && !granted->wait_us) {
-		lease->due_ns = x->rule->settings.fill_interval_ns -
-				granted->now_us * NS_PER_US % x->rule->settings.fill_interval_ns;
+		lease->due_ns = interval_ns - granted->now_us * NS_PER_US % interval_ns;
 		lease->due_ns = now_ns + (lease->due_ns < WAIT_MOST_NS ? lease->due_ns : WAIT_MOST_NS);
 		lease->asked = true;
 	}
@@ -214,7 +216,10 @@ static void on_timer(uv_timer_t *timer)
 	if (!c->count && now_ns - c->sent_ns < PING_NS)
 		return;
 	c->sent_ns = krl_boot_ns();
-	c->busy = !krl_redis_exchange(c->redis, c->asked, c->count, &exchange_calls, c);
+	/* It may be over before this returns, if the connection is gone. */
+	c->busy = true;
+	if (krl_redis_exchange(c->redis, c->asked, c->count, &exchange_calls, c))
+		c->busy = false;
 }
 
 static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])

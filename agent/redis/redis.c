@@ -43,6 +43,7 @@ void krl_redis_fail(struct krl_redis *r, const char *why)
 		return;
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	drop(r);
+	uv_timer_stop(r->patience);
 	/* Redis may be back at once for all agents: they come one after the other. */
 	uv_timer_start(r->retry, on_retry, r->wait_ms / 2 + uv_hrtime() % (r->wait_ms / 2 + 1), 0);
 	r->wait_ms = 2 * r->wait_ms < WAIT_MOST_MS ? 2 * r->wait_ms : WAIT_MOST_MS;

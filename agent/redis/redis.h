@@ -22,7 +22,7 @@ struct krl_redis_options {
 	const char *password_file;	/* NULL: that of the URL, else $REDIS_PASSWORD; read at each connect */
 };
 
-/* Each is called from the loop, never from within a function below. */
+/* Each is called from the loop; down within krl_redis_exchange() too. */
 struct krl_redis_calls {
 	/* Redis is there, and @key is the one of the whole cluster, see krl_redis_open(). */
 	void (*up)(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES]);
@@ -72,7 +72,7 @@ struct krl_exchange_calls {
 };
 
 /* Have @count exchanges made, as one pipeline. @exchanges and what it points to stay until done is called, which is
- * once, KRL_LEASE_TTL_MS from now at the latest. With none it is only asked whether Redis answers. 0; -EBUSY, one is
+ * once, KRL_LEASE_TTL_MS from now at the latest, and within this if the connection is gone. With none it is only asked whether Redis answers. 0; -EBUSY, one is
  * under way; -ENOTCONN, it is not up; -ENOMEM. */
 int krl_redis_exchange(struct krl_redis *redis, const struct krl_exchange *exchanges, size_t count,
 		       const struct krl_exchange_calls *calls, void *arg);
