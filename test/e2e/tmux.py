@@ -56,8 +56,8 @@ class Terminal:
     def ended(self):
         """The exit status of the program, once it has one."""
         def look():
-            return self.call("display-message", "-p", "#{?pane_dead,dead #{pane_dead_status},}").split()
-        return int(wait_for("the program ends", look)[1])
+            return self.call("display-message", "-p", "#{?pane_dead,dead #{pane_dead_status},}").split()[1:]
+        return int(wait_for("the program ends", look)[0])
 
     def close(self):
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=DEADLINE_S, check=False)
