@@ -67,19 +67,16 @@ static __always_inline void krl_meter_end(struct krl_llm *llm, const struct krl_
 }
 
 /* None of the answers that @r waits for will be metered: what was reserved for them is given back. */
-KRL_GLOBAL int krl_meter_forget(struct krl_reply *r, __u64 cookie)
+static __always_inline void krl_meter_forget(struct krl_reply *r, __u64 cookie)
 {
 	__u32 i;
 
-	if (!r)
-		return 0;
 	for (i = 0; i < KRL_REPLY_MAX_WAITING; i++) {
 		if (r->answered == r->asked)
 			break;
 		krl_charge_settle(cookie, r->answered, 0, KRL_LLM_REFUSED);
 		r->answered++;
 	}
-	return 0;
 }
 
 /* No more is seen, or understood, of what the server writes to the connection @cookie, whose answers are at @r: the one
