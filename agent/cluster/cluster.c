@@ -38,7 +38,7 @@ struct krl_cluster {
 	struct krl_redis *redis;
 	uv_timer_t *timer;
 	char node[256];
-	__u64 incarnation;	/* another after each exchange whose outcome is not known */
+	__u64 incarnation;	/* another after each loss of Redis, and with it of what exchanges came to */
 	struct krl_lease_table table;
 	struct exchange *exchanges;
 	struct krl_exchange *asked;
@@ -86,7 +86,6 @@ static int look(struct krl_cluster *c, struct krl_lease_entry *e, const struct k
 	if (err)
 		return err;
 	seen.tokens = op.tokens;
-	seen.end_ns = op.end_ns;
 	seen.endless = op.end_ns == KRL_LEASE_ENDLESS_NS;
 	seen.over = now_ns >= op.end_ns;
 	if (!e->lease.known || !op.end_ns) {
@@ -164,7 +163,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 			lease->lost += granted->granted;
 		else
 			krl_lease_granted(lease, granted->granted, 0);
-	} else if (granted->tokens >= (__s64)x->credit && x->credit &&
+	} else if (granted->tokens >= (__s64)x->credit &&
 		   !operate(c, x->entry, KRL_LEASE_CREDIT, x->credit, 0, &op)) {
 		krl_lease_granted(lease, 0, op.tokens);
 	}
@@ -182,9 +181,7 @@ static void on_done(void *arg, int err)
 	struct krl_cluster *c = arg;
 
 	c->busy = false;
-	if (err)
-		c->incarnation++;
-	else
+	if (!err)
 		krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
 }
 

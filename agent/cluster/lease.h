@@ -26,7 +26,6 @@ struct krl_lease {
 /* What a look at the kernel's bucket found. */
 struct krl_lease_seen {
 	__s64 tokens;
-	__u64 end_ns;		/* 0: it was an ordinary bucket while Redis was away */
 	bool endless;		/* it holds nothing that is leased */
 	bool over;
 };

@@ -112,5 +112,4 @@ void krl_leases_share_key(struct krl_leases *l, const __u8 key[16])
 {
 	if (memcmp(l->dp->config->hash_key, key, 16))
 		memcpy(l->dp->config->hash_key, key, 16);
-	__atomic_fetch_or(&l->dp->config->flags, KRL_CONFIG_SHARED_KEY, __ATOMIC_RELAXED);
 }

@@ -72,7 +72,6 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 	if (!reply)
 		return;
 	if (reply->type == REDIS_REPLY_ERROR) {
-		answer(r, index, NULL, -EIO);
 		krl_redis_fail(r, reply->str);
 		return;
 	}
@@ -81,7 +80,7 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 		return;
 	}
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIELDS || reply->element[EPOCH]->type != REDIS_REPLY_STRING) {
-		answer(r, index, NULL, -EPROTO);
+		krl_redis_fail(r, "the script was answered with something else than it returns");
 		return;
 	}
 	granted = (struct krl_granted){ .granted = reply->element[GRANTED]->integer,
@@ -93,18 +92,15 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 	answer(r, index, &granted, 0);
 }
 
-int krl_redis_exchange_send(struct krl_redis *r, size_t index)
+/* Ask for exchange number @index. 0, or -ENOTCONN. */
+static int send_one(struct krl_redis *r, size_t index)
 {
 	const struct krl_exchange *x = &r->exchanges[index];
-	char bucket[KEY_BYTES], shard[32], numbers[9][NUMBER_BYTES], fresh[17];
+	char bucket[KEY_BYTES], shard[32], numbers[8][NUMBER_BYTES];
 	unsigned int at = shard_of(x);
 	const char *argv[] = { "EVALSHA", r->sha, "2", bucket, shard, x->holder, numbers[0], numbers[1], numbers[2], numbers[3],
-			       numbers[4], numbers[5], numbers[6], r->memory->shards[at].epoch, numbers[7], fresh };
-	__u64 drawn;
+			       numbers[4], numbers[5], numbers[6], r->memory->shards[at].epoch, numbers[7], r->fresh };
 
-	if (getrandom(&drawn, sizeof(drawn), 0) < 0)
-		return -errno;
-	snprintf(fresh, sizeof(fresh), "%016llx", (unsigned long long)drawn);
 	snprintf(bucket, sizeof(bucket), "krl:{krl%02x}:b:%s", at, x->bucket);
 	snprintf(shard, sizeof(shard), "krl:{krl%02x}:s", at);
 	snprintf(numbers[0], NUMBER_BYTES, "%llu", x->used);
@@ -126,6 +122,7 @@ static void on_patience(uv_timer_t *timer)
 int krl_redis_exchange(struct krl_redis *r, const struct krl_exchange *exchanges, size_t count,
 		       const struct krl_exchange_calls *calls, void *arg)
 {
+	__u64 drawn;
 	size_t i;
 	int err = 0;
 
@@ -133,6 +130,9 @@ int krl_redis_exchange(struct krl_redis *r, const struct krl_exchange *exchanges
 		return -EBUSY;
 	if (!r->up)
 		return -ENOTCONN;
+	if (getrandom(&drawn, sizeof(drawn), 0) < 0)
+		return -errno;
+	snprintf(r->fresh, sizeof(r->fresh), "%016llx", (unsigned long long)drawn);
 	r->busy = true;
 	r->exchanges = exchanges;
 	r->count = count;
@@ -141,7 +141,7 @@ int krl_redis_exchange(struct krl_redis *r, const struct krl_exchange *exchanges
 	r->exchange_calls = calls;
 	r->exchange_arg = arg;
 	for (i = 0; !err && i < count; i++)
-		err = krl_redis_exchange_send(r, i);
+		err = send_one(r, i);
 	if (!count && redisAsyncCommand(r->connection, on_reply, NULL, "PING"))
 		err = -ENOTCONN;
 	uv_timer_start(r->patience, on_patience, KRL_LEASE_TTL_MS, 0);

@@ -28,14 +28,12 @@ struct krl_redis {
 	void *exchange_arg;
 	const struct krl_exchange *exchanges;
 	size_t count, answered;
+	char fresh[17];			/* an epoch, for a shard that has none */
 	int err;
 };
 
 /* The text of agent/redis/lease.lua. */
 extern const char krl_lease_lua[];
-
-/* Ask for exchange number @index of @redis. 0, or -ENOTCONN. */
-int krl_redis_exchange_send(struct krl_redis *redis, size_t index);
 
 /* Those that were not answered never will be. */
 void krl_redis_exchange_lose(struct krl_redis *redis, int err);

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One exchange of one holder with a bucket: it tells what became of the tokens that it has, and is lent more. See
--- docs/architecture.md, "A limit of the whole cluster". All numbers are integers below 2^53, which a double holds;
+-- docs/cluster.md. All numbers are integers below 2^53, which a double holds;
 -- times are microseconds of this server's clock.
 --
 -- KEYS: bucket, shard. ARGV: holder, used, debt, back, want, max, fill, interval, seen_epoch, seen_seq, fresh_epoch.
@@ -119,8 +119,9 @@ used = math.min(used, held)
 held, out = held - used, out - used
 back = math.min(back, held)
 held, out = held - back, out - back
-t = math.max(t - debt, -MOST)
-t = math.max(t, math.min(t + back, max - out))
+t = math.max(t - math.max(debt, 0), -MOST)
+-- What goes back, and a debt below 0, which is what a reservation did not need: never above what there is room for.
+t = math.max(t, math.min(t + back - math.min(debt, 0), max - out))
 
 local granted = 0
 if now >= floor then

@@ -2,6 +2,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "agent/loop/handle.h"
 
@@ -66,7 +67,7 @@ int krl_redis_attach(uv_loop_t *loop, redisAsyncContext *connection)
 		return -ENOMEM;
 	err = uv_poll_init(loop, &w->poll, connection->c.fd);
 	if (err) {
-		krl_handle_close(NULL);
+		free(w);
 		return err;
 	}
 	connection->ev.data = w;

@@ -116,7 +116,9 @@ static __always_inline void krl_charge_lease(struct krl_bucket *b, const struct 
 	__s64 was = __sync_fetch_and_add(&b->tokens, -n);
 
 	KRL_OPAQUE(was);
-	krl_cluster_ask(b, key, overflow);
+	/* While Redis is away it is an ordinary bucket, and stays one. */
+	if (KRL_READ_ONCE(b->last_topup_ns) & KRL_LEASE)
+		krl_cluster_ask(b, key, overflow);
 }
 
 /* Take from number @i of the charge what it @cost, and give back what else was reserved there. */

@@ -63,8 +63,8 @@ static __always_inline int krl_lease_take(struct krl_bucket *b, __u64 now_ns, __
 		if (__sync_val_compare_and_swap(&b->tokens, seen, seen - (__s64)n) == seen)
 			return 0;
 	}
-	/* Lost to other takers: take without comparing. They were not there is debt: nobody may see tokens come back that the
-	 * agent has read as spent. */
+	/* Lost to other takers: take without comparing. What was not there is debt, and not put back: the agent may have read
+	 * it as spent. */
 	if (n > KRL_BUCKET_BLIND_MAX)
 		return -KRL_EAGAIN;
 	seen = __sync_fetch_and_add(&b->tokens, -(__s64)n);

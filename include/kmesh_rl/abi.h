@@ -274,7 +274,6 @@ enum {
 	KRL_CONFIG_RECEIVERS = 1U << 0,	/* clients that do not block are put into krl_receivers, for FIONREAD */
 	KRL_CONFIG_HOLDS = 1U << 1,	/* some rule has maxConnections: there may be rows in krl_held and krl_reserved */
 	KRL_CONFIG_DIALS = 1U << 2,	/* some rule was for what goes out: the programs at connect() are attached */
-	KRL_CONFIG_SHARED_KEY = 1U << 3,	/* hash_key is that of the cluster */
 };
 
 /* Written by the agent alone, row 0 of krl_config. */

@@ -94,7 +94,7 @@ static void only_one_like_new_is_buried(void **state)
 
 static void credit_that_was_spent_is_debt(void **state)
 {
-	struct krl_lease_seen seen = { .tokens = 0, .end_ns = KRL_LEASE_ENDLESS_NS, .endless = true };
+	struct krl_lease_seen seen = { .tokens = 0, .endless = true };
 	struct krl_lease l = { .asked = true };
 	struct krl_lease_report report;
 
@@ -117,7 +117,7 @@ static void credit_that_was_spent_is_debt(void **state)
 
 static void what_was_leased_is_used_first(void **state)
 {
-	struct krl_lease_seen seen = { .tokens = 0, .end_ns = 100 };
+	struct krl_lease_seen seen = { .tokens = 0 };
 	struct krl_lease l = { .known = true, .asked = true };
 	struct krl_lease_report report;
 
@@ -137,7 +137,7 @@ static void what_was_leased_is_used_first(void **state)
 
 static void what_nobody_uses_goes_back(void **state)
 {
-	struct krl_lease_seen seen = { .tokens = 5, .end_ns = 100 };
+	struct krl_lease_seen seen = { .tokens = 5 };
 	struct krl_lease l = { .known = true };
 	struct krl_lease_report report;
 
@@ -154,7 +154,7 @@ static void what_nobody_uses_goes_back(void **state)
 
 static void what_a_reservation_gave_back_goes_by_redis(void **state)
 {
-	struct krl_lease_seen seen = { .tokens = 7, .end_ns = 100 };
+	struct krl_lease_seen seen = { .tokens = 7 };
 	struct krl_lease l = { .known = true, .asked = true };
 	struct krl_lease_report report;
 
@@ -167,7 +167,7 @@ static void what_a_reservation_gave_back_goes_by_redis(void **state)
 
 static void of_an_agent_before_nothing_is_kept(void **state)
 {
-	struct krl_lease_seen seen = { .tokens = 9, .end_ns = 100 };
+	struct krl_lease_seen seen = { .tokens = 9 };
 	struct krl_lease_report report = { 0 };
 	struct krl_lease l = { .asked = true };
 
