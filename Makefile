@@ -16,7 +16,7 @@ VERSION := $(shell cat VERSION)
 # Asked when a recipe needs it: the first make installs the compiler and pkg-config itself.
 ARCH_INCLUDE = /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null)
 
-LIBS := hiredis libbpf libuv yaml-0.1 jansson libcurl libmicrohttpd
+LIBS := hiredis libbpf libmnl libuv yaml-0.1 jansson libcurl libmicrohttpd
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wno-unused-parameter
 CPPFLAGS += -Iinclude -I. -I$(B)/skel -D_GNU_SOURCE -DKRL_VERSION='"$(VERSION)"'
 CFLAGS ?= -O2 -g

@@ -5,7 +5,7 @@
 #include "maps.h"
 #include "lib/conns.h"
 #include "lib/endpoint.h"
-#include "lib/iter.h"
+#include "lib/flow.h"
 #include "lib/kernel.h"
 
 /* Where a socket is while it leaves the maps of another version for these, so that it is always in one. No programs. */
@@ -73,6 +73,17 @@ static __always_inline __u8 krl_former_phase(__u64 cookie)
 	return conn ? *((__u8 *)conn + krl_former_phase_at) : KRL_PHASE_OPEN;
 }
 
+static __always_inline void krl_crossing_addresses(struct sock_common *skc, __u8 ret_local[16], __u8 ret_remote[16])
+{
+	if (skc->skc_family == KRL_AF_INET6) {
+		bpf_probe_read_kernel(ret_local, 16, &skc->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(ret_remote, 16, &skc->skc_v6_daddr);
+	} else {
+		krl_flow_put_ipv4(ret_local, skc->skc_rcv_saddr);
+		krl_flow_put_ipv4(ret_remote, skc->skc_daddr);
+	}
+}
+
 /* Its endpoint as it is configured now. 0: it has none. */
 static __always_inline struct krl_endpoint *krl_crossing_endpoint(struct sock *sk, struct krl_endpoint_key *key)
 {
@@ -82,7 +93,7 @@ static __always_inline struct krl_endpoint *krl_crossing_endpoint(struct sock *s
 	struct krl_endpoint *endpoint;
 	__u8 local[16], remote[16];
 
-	krl_iter_addresses(skc, local, remote);
+	krl_crossing_addresses(skc, local, remote);
 	__builtin_memcpy(key->addr, sends ? remote : local, sizeof(key->addr));
 	key->port = sends ? bpf_ntohs(skc->skc_dport) : skc->skc_num;
 	exact = *key;
@@ -120,14 +131,15 @@ static __always_inline int krl_phase_crosses(__u8 phase)
 }
 
 /* Out of that version's maps. Returns 0, or -1: it is where it was. */
-static __always_inline int krl_leave_server(struct sock *sk, __u64 cookie, const struct krl_crossing_psock *crossing)
+static __always_inline int krl_leave_server(struct bpf_sock *sk, struct sock *tcp, __u64 cookie,
+					    const struct krl_crossing_psock *crossing)
 {
 	/* Its side of the socket map lives on by this, with what is unread in it, and for those who wait in recv(). */
 	if (!crossing->msg_program && bpf_map_update_elem(&krl_crossing, &cookie, sk, BPF_ANY))
 		return -1;
 	/* From here on what comes is TCP's, and nothing of it lost. */
 	bpf_map_delete_elem(&krl_former_sockets, &cookie);
-	if (crossing->msg_program && !krl_crossing_is_free(sk, crossing, 1)) {
+	if (crossing->msg_program && !krl_crossing_is_free(tcp, crossing, 1)) {
 		bpf_map_update_elem(&krl_former_sockets, &cookie, sk, BPF_NOEXIST);
 		return -1;
 	}
@@ -135,28 +147,24 @@ static __always_inline int krl_leave_server(struct sock *sk, __u64 cookie, const
 	return 0;
 }
 
-static __always_inline __u8 krl_cross_server(struct sock *sk, __u64 cookie)
+static __always_inline int krl_cross_server(struct bpf_sock *sk, struct sock *tcp, __u64 cookie)
 {
 	struct krl_endpoint_key key = { .hook = KRL_HOOK_STREAM };
 	__u8 phase = krl_former_phase(cookie);
 	struct krl_crossing_psock crossing;
 	struct krl_endpoint *endpoint;
-	struct sock *tcp;
 	int err;
 
-	if (sk->__sk_common.skc_state != KRL_TCP_ESTABLISHED || !krl_phase_crosses(phase) || !krl_crossing_look(sk, &crossing))
+	if (tcp->__sk_common.skc_state != KRL_TCP_ESTABLISHED || !krl_phase_crosses(phase) || !krl_crossing_look(tcp, &crossing))
 		return KRL_CROSSED_NOT;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (!tcp)
+	if (phase != KRL_PHASE_OPAQUE && !(krl_sock_unread_nothing(tcp) && krl_sock_wrote_last(tcp)))
 		return KRL_CROSSED_NOT;
-	if (phase != KRL_PHASE_OPAQUE && !(krl_sock_unread_nothing(sk) && krl_sock_wrote_last(tcp)))
+	if (crossing.msg_program && !krl_crossing_is_free(tcp, &crossing, 2))
 		return KRL_CROSSED_NOT;
-	if (crossing.msg_program && !krl_crossing_is_free(sk, &crossing, 2))
-		return KRL_CROSSED_NOT;
-	endpoint = krl_crossing_endpoint(sk, &key);
+	endpoint = krl_crossing_endpoint(tcp, &key);
 	if (!krl_crossing_conn(tcp, cookie, &key, phase))
 		return KRL_CROSSED_NOT;
-	if (krl_leave_server(sk, cookie, &crossing)) {
+	if (krl_leave_server(sk, tcp, cookie, &crossing)) {
 		bpf_map_delete_elem(&krl_conns, &cookie);
 		return KRL_CROSSED_NOT;
 	}
@@ -172,22 +180,18 @@ static __always_inline __u8 krl_cross_server(struct sock *sk, __u64 cookie)
 	return endpoint ? KRL_CROSSED : KRL_CROSSED_NOWHERE;
 }
 
-static __always_inline __u8 krl_cross_client(struct sock *sk, __u64 cookie)
+static __always_inline int krl_cross_client(struct bpf_sock *sk, struct sock *tcp, __u64 cookie)
 {
 	struct krl_endpoint_key key = { .hook = KRL_HOOK_SEND };
 	__u8 phase = krl_former_phase(cookie);
 	struct krl_crossing_psock crossing;
 	struct krl_endpoint *endpoint;
-	struct sock *tcp;
 
-	if (sk->__sk_common.skc_state != KRL_TCP_ESTABLISHED || !krl_phase_crosses(phase) || !krl_crossing_look(sk, &crossing))
+	if (tcp->__sk_common.skc_state != KRL_TCP_ESTABLISHED || !krl_phase_crosses(phase) || !krl_crossing_look(tcp, &crossing))
 		return KRL_CROSSED_NOT;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (!tcp)
+	if ((phase != KRL_PHASE_OPAQUE && !krl_sock_was_answered(tcp)) || !krl_crossing_is_free(tcp, &crossing, 1 + !!crossing.skb_program))
 		return KRL_CROSSED_NOT;
-	if ((phase != KRL_PHASE_OPAQUE && !krl_sock_was_answered(tcp)) || !krl_crossing_is_free(sk, &crossing, 1 + !!crossing.skb_program))
-		return KRL_CROSSED_NOT;
-	endpoint = krl_crossing_endpoint(sk, &key);
+	endpoint = krl_crossing_endpoint(tcp, &key);
 	if (!krl_crossing_conn(tcp, cookie, &key, phase))
 		return KRL_CROSSED_NOT;
 	bpf_map_delete_elem(&krl_former_receivers, &cookie);
@@ -201,31 +205,46 @@ static __always_inline __u8 krl_cross_client(struct sock *sk, __u64 cookie)
 	return endpoint ? KRL_CROSSED : KRL_CROSSED_NOWHERE;
 }
 
-/* Take the socket of @ctx over, and say what became of it. */
-static __always_inline int krl_cross(struct bpf_iter__sockmap *ctx, int sends)
+/* Run by the agent for each socket in krl_former_sockets, and for each in krl_former_senders, with its cookie as the
+ * packet: take it over. Both return enum krl_crossed. */
+SEC("tc")
+int krl_cross_in(struct __sk_buff *skb)
 {
-	__u64 *key = ctx->key, cookie;
-	struct sock *sk = ctx->sk;
-	__u8 crossed;
+	int crossed = KRL_CROSSED_GONE;
+	struct bpf_sock *sk;
+	struct sock *tcp;
+	__u64 cookie;
 
-	if (!key || !sk)
-		return 0;
-	cookie = *key;
-	crossed = sends ? krl_cross_client(sk, cookie) : krl_cross_server(sk, cookie);
-	bpf_seq_write(ctx->meta->seq, &crossed, sizeof(crossed));
-	return 0;
+	if (bpf_skb_load_bytes(skb, 0, &cookie, sizeof(cookie)))
+		return crossed;
+	sk = bpf_map_lookup_elem(&krl_former_sockets, &cookie);
+	if (!sk)
+		return crossed;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (tcp)
+		crossed = krl_cross_server(sk, tcp, cookie);
+	bpf_sk_release(sk);
+	return crossed;
 }
 
-SEC("iter/sockmap")
-int krl_cross_in(struct bpf_iter__sockmap *ctx)
+SEC("tc")
+int krl_cross_out(struct __sk_buff *skb)
 {
-	return krl_cross(ctx, 0);
-}
+	int crossed = KRL_CROSSED_GONE;
+	struct bpf_sock *sk;
+	struct sock *tcp;
+	__u64 cookie;
 
-SEC("iter/sockmap")
-int krl_cross_out(struct bpf_iter__sockmap *ctx)
-{
-	return krl_cross(ctx, 1);
+	if (bpf_skb_load_bytes(skb, 0, &cookie, sizeof(cookie)))
+		return crossed;
+	sk = bpf_map_lookup_elem(&krl_former_senders, &cookie);
+	if (!sk)
+		return crossed;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (tcp)
+		crossed = krl_cross_client(sk, tcp, cookie);
+	bpf_sk_release(sk);
+	return crossed;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The agent's looks at what connections hold of maxConnections: krl_counted walks over the TCP sockets of a network
- * namespace and says which hold something, or should; krl_recount, run for one of them, makes it so. */
+/* The agent's looks at what connections hold of maxConnections: krl_counted says of a socket whether it holds something, or
+ * should; krl_recount, run for one that this is wrong of, makes it so. */
 #include "maps.h"
 #include "lib/dialled.h"
 #include "lib/endpoint.h"
+#include "lib/flow_sock.h"
 #include "lib/incoming_match.h"
-#include "lib/iter.h"
 #include "lib/kernel.h"
-
-#define KRL_SOL_TCP 6
-#define KRL_TCP_BPF_SOCK_OPS_CB_FLAGS 1008
-
-static __always_inline void krl_flow_of_sock(struct sock_common *skc, struct krl_flow *ret)
-{
-	krl_iter_addresses(skc, ret->local, ret->remote);
-	ret->local_port = skc->skc_num;
-	ret->remote_port = bpf_ntohs(skc->skc_dport);
-	ret->netns_cookie = skc->skc_net.net->net_cookie;
-}
-
-/* Have sockops told when @tp closes, which another program may have made it forget: kernels from 6.12 on let an iterator
- * (net/core/filter.c, sol_tcp_sockopt). For those before, the agent walks again. */
-static __always_inline void krl_counted_follow(struct tcp_sock *tp, struct krl_held *held)
-{
-	int flags = tp->bpf_sock_ops_cb_flags;
-
-	if (!(flags & BPF_SOCK_OPS_STATE_CB_FLAG)) {
-		flags |= BPF_SOCK_OPS_STATE_CB_FLAG;
-		held->followed = !bpf_setsockopt(tp, KRL_SOL_TCP, KRL_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
-	} else {
-		held->followed = 1;
-	}
-}
 
 static __always_inline int krl_counted_at(const struct krl_endpoint_key *key)
 {
@@ -84,40 +59,39 @@ static __always_inline int krl_counted_here(struct tcp_sock *tp, struct krl_coun
 	return counts && krl_sock_is_in(sk, krl_cgroup_id);
 }
 
-SEC("iter/tcp")
-int krl_counted(struct bpf_iter__tcp *ctx)
+static __always_inline int krl_counted_look(struct bpf_sock *sk, struct krl_counted *counted)
 {
-	struct sock_common *skc = ctx->sk_common;
-	struct krl_counted counted = {};
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct krl_held *held;
-	struct tcp_sock *tp;
-	int state;
 
-	if (!skc)
-		return 0;
-	state = skc->skc_state;
-	if (state == KRL_TCP_TIME_WAIT || state == KRL_TCP_CLOSE || state == KRL_TCP_LISTEN)
-		return 0;
-	krl_flow_of_sock(skc, &counted.flow);
-	if (state == KRL_TCP_NEW_SYN_RECV) {
-		counted.kind = KRL_COUNTED_HALF_OPEN;
-		if (bpf_map_lookup_elem(&krl_reserved, &counted.flow))
-			bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
-		return 0;
-	}
-	tp = bpf_skc_to_tcp_sock(skc);
-	if (!tp)
-		return 0;
-	counted.cookie = bpf_get_socket_cookie(skc);
-	held = bpf_map_lookup_elem(&krl_held, &counted.cookie);
+	if (!tp || krl_sock_cookie((struct sock *)tp) != counted->cookie)
+		return KRL_COUNTED_NOT;
+	held = bpf_map_lookup_elem(&krl_held, &counted->cookie);
+	/* Another program may have made sockops forget it. */
 	if (held)
-		krl_counted_follow(tp, held);
-	if (krl_counted_here(tp, &counted))
-		counted.kind = held ? KRL_COUNTED_HERE : KRL_COUNTED_MISSING;
-	else if (!held)
-		return 0;
-	bpf_seq_write(ctx->meta->seq, &counted, sizeof(counted));
-	return 0;
+		held->followed = !!(tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (krl_counted_here(tp, counted))
+		return held ? KRL_COUNTED_HERE : KRL_COUNTED_MISSING;
+	return held ? KRL_COUNTED_NOWHERE : KRL_COUNTED_NOT;
+}
+
+/* Run by the agent with a struct krl_counted as the packet, of which the endpoint is written. Returns enum krl_counted_kind. */
+SEC("tc")
+int krl_counted(struct __sk_buff *skb)
+{
+	struct krl_counted counted;
+	struct bpf_sock *sk;
+	int kind;
+
+	if (bpf_skb_load_bytes(skb, 0, &counted, sizeof(counted)))
+		return KRL_COUNTED_NOT;
+	sk = krl_flow_sock(skb, &counted.flow);
+	if (!sk)
+		return KRL_COUNTED_NOT;
+	kind = krl_counted_look(sk, &counted);
+	bpf_sk_release(sk);
+	bpf_skb_store_bytes(skb, offsetof(struct krl_counted, endpoint), &counted.endpoint, sizeof(counted.endpoint), 0);
+	return kind;
 }
 
 static __always_inline int krl_same_key(const struct krl_bucket_key *a, const struct krl_bucket_key *b)

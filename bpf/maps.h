@@ -470,4 +470,7 @@ static __always_inline int krl_queue_answer(struct krl_conn *conn, __u64 cookie)
 	return -1;
 }
 
+/* The cgroup whose sockets are covered; see maps.bpf.c. */
+extern const volatile __u64 krl_cgroup_id;
+
 #endif

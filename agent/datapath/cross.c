@@ -11,7 +11,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "iter.h"
+#include "sockmap.h"
 
 #define PROGRAM_PREFIX "krl_cross_"
 #define FORMER_PREFIX "krl_former_"
@@ -151,14 +151,12 @@ int krl_cross_load(const struct krl_datapath *dp, const char *pins, struct kmesh
 	return 0;
 }
 
-static int count(void *ctx, const void *record)
+static void count(void *ctx, __u32 said)
 {
 	struct krl_cross_result *result = ctx;
-	const __u8 *crossed = record;
 
-	result->taken += *crossed == KRL_CROSSED;
-	result->left += *crossed == KRL_CROSSED_NOT;
-	return 0;
+	result->taken += said == KRL_CROSSED;
+	result->left += said == KRL_CROSSED_NOT;
 }
 
 int krl_cross_run(struct kmesh_rl *cross, struct krl_cross_result *ret)
@@ -166,6 +164,6 @@ int krl_cross_run(struct kmesh_rl *cross, struct krl_cross_result *ret)
 	int err;
 
 	ret->left = 0;
-	err = krl_iter_each(cross->progs.krl_cross_in, cross->maps.krl_former_sockets, 1, count, ret);
-	return err ? err : krl_iter_each(cross->progs.krl_cross_out, cross->maps.krl_former_senders, 1, count, ret);
+	err = krl_sockmap_each(cross->progs.krl_cross_in, cross->maps.krl_former_sockets, count, ret);
+	return err ? err : krl_sockmap_each(cross->progs.krl_cross_out, cross->maps.krl_former_senders, count, ret);
 }

@@ -16,7 +16,7 @@
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
 #include "agent/loop/handle.h"
-#include "iter.h"
+#include "diag.h"
 #include "late.h"
 #include "netns.h"
 
@@ -116,10 +116,18 @@ static int guard_here(struct krl_datapath *dp, __u64 cookie)
 	return err;
 }
 
-/* Does anybody listen here on a port of which connections count? */
-static bool is_needed_here(const struct krl_datapath *dp)
+/* More than 0: it is a listener on a port of which connections count. */
+static int is_counted(void *ctx, const struct krl_diag_socket *socket)
 {
-	return krl_iter_any(dp->skel->progs.krl_listeners);
+	const struct krl_datapath *dp = ctx;
+
+	return krl_port_is_in(dp->ports, socket->flow.local_port) && krl_cgroup_covers(dp, socket->cgroup_id);
+}
+
+/* Does anybody listen here on such a port? */
+static bool is_needed_here(struct krl_datapath *dp)
+{
+	return krl_diag_each(KRL_DIAG_STATE(TCP_LISTEN), is_counted, dp) > 0;
 }
 
 /* What fails in one namespace is tried again by a later scan; the others do not wait for it. */

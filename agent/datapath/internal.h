@@ -98,6 +98,15 @@ int krl_llm_open(struct krl_datapath *dp);
 /* A bit for each port that krl_endpoints has under one of @hooks, a bit for each enum krl_hook; as far as it is known. */
 void krl_ports_of(const struct krl_datapath *dp, __u32 hooks, __u64 ret[KRL_PORT_WORDS]);
 
+/* Has @ports, as krl_ports_of() has it, the bit of @port? */
+static inline bool krl_port_is_in(const __u64 *ports, __u16 port)
+{
+	return ports[port / 64] >> port % 64 & 1;
+}
+
+/* Is the cgroup with this @id the one that the programs are attached to, or below it? 0 is one that is not known: so is that. */
+bool krl_cgroup_covers(const struct krl_datapath *dp, __u64 id);
+
 /* Does krl_endpoints have one whose open connections count? As far as it is known. */
 bool krl_endpoints_hold(const struct krl_datapath *dp);
 

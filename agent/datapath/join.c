@@ -3,7 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "iter.h"
+#include "diag.h"
 #include "netns.h"
 #include "pass.h"
 #include "takeover.h"
@@ -14,16 +14,20 @@ union join_packet {
 	char bytes[64];
 };
 
-/* What krl_find wrote. */
-static int join_one(void *ctx, const void *record)
+/* May it be of an endpoint, by its ports? */
+static bool may_join(const struct krl_datapath *dp, const struct krl_flow *flow)
 {
-	const struct krl_open *open = record;
-	union join_packet packet = { .open = *open };
+	return krl_port_is_in(dp->served_ports, flow->local_port) || krl_port_is_in(dp->dialled_ports, flow->remote_port);
+}
+
+static int join_one(void *ctx, const struct krl_diag_socket *socket)
+{
+	union join_packet packet = { .open = { .cookie = socket->cookie, .flow = socket->flow } };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &packet, .data_size_in = sizeof(packet), .repeat = 1);
 	struct krl_pass *p = ctx;
 	int err;
 
-	if (krl_takeover_waits(p->dp, open->cookie))
+	if (!may_join(p->dp, &socket->flow) || krl_takeover_waits(p->dp, socket->cookie))
 		return 0;
 	err = bpf_prog_test_run_opts(bpf_program__fd(p->dp->skel->progs.krl_join), &opts);
 	if (!err && opts.retval == KRL_JOINED)
@@ -36,9 +40,7 @@ static int join_one(void *ctx, const void *record)
 /* In the network namespace that the agent is in now. */
 static int join_here(void *ctx)
 {
-	struct krl_pass *p = ctx;
-
-	return krl_iter_each(p->dp->skel->progs.krl_find, NULL, sizeof(struct krl_open), join_one, p);
+	return krl_diag_each(KRL_DIAG_STATE(TCP_ESTABLISHED) | KRL_DIAG_STATE(TCP_CLOSE_WAIT), join_one, ctx);
 }
 
 int krl_pass_join(struct krl_pass *p)

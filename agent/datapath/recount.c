@@ -12,8 +12,8 @@
 #include "agent/base/log.h"
 #include "agent/base/vec.h"
 #include "agent/loop/handle.h"
+#include "diag.h"
 #include "guard.h"
-#include "iter.h"
 #include "late.h"
 #include "netns.h"
 
@@ -36,6 +36,7 @@ struct row {
 struct recount {
 	struct krl_datapath *dp;
 	bool edited;
+	bool dials;		/* connections that go out count */
 	__u64 now_ns;
 	struct row *rows;
 	size_t row_count;
@@ -112,29 +113,60 @@ static int give_back_one(struct recount *r, struct krl_counted counted)
 	return err;
 }
 
-/* What krl_counted wrote. */
-static int on_counted(void *ctx, const void *record)
+/* May @socket hold something, or should it? */
+static bool may_count(const struct recount *r, const struct krl_diag_socket *socket)
 {
-	const struct krl_counted *counted = record;
-	struct recount *r = ctx;
-	struct row *seen = krl_vec_add(&r->seen, &r->seen_count);
-	int holds;
+	struct krl_held held;
 
-	if (!seen)
-		return -ENOMEM;
-	memset(seen, 0, sizeof(*seen));
-	seen->cookie = counted->cookie;
-	if (counted->kind == KRL_COUNTED_HALF_OPEN)
-		seen->flow = counted->flow;
-	if (counted->kind == KRL_COUNTED_NOWHERE)
-		return give_back_one(r, *counted);
-	if (counted->kind != KRL_COUNTED_MISSING && !(counted->kind == KRL_COUNTED_HERE && r->edited))
+	return r->dials || krl_port_is_in(r->dp->ports, socket->flow.local_port) ||
+	       !bpf_map_lookup_elem(bpf_map__fd(r->dp->skel->maps.krl_held), &socket->cookie, &held);
+}
+
+/* See what @socket holds, and make that right. 0, or -errno. */
+static int look(struct recount *r, const struct krl_diag_socket *socket)
+{
+	struct krl_counted counted = { .cookie = socket->cookie, .flow = socket->flow };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &counted, .data_size_in = sizeof(counted), .data_out = &counted,
+		    .data_size_out = sizeof(counted), .repeat = 1);
+	int holds = bpf_prog_test_run_opts(bpf_program__fd(r->dp->skel->progs.krl_counted), &opts);
+
+	if (holds)
+		return holds;
+	counted.kind = opts.retval;
+	if (counted.kind == KRL_COUNTED_NOWHERE)
+		return give_back_one(r, counted);
+	if (counted.kind != KRL_COUNTED_MISSING && !(counted.kind == KRL_COUNTED_HERE && r->edited))
 		return 0;
-	holds = run(r->dp, counted);
+	holds = run(r->dp, &counted);
 	if (holds < 0)
 		return holds;
 	r->taken_in += holds;
 	return 0;
+}
+
+static bool is_reserved(const struct recount *r, const struct krl_flow *flow)
+{
+	struct krl_held held;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(r->dp->skel->maps.krl_reserved), flow, &held);
+}
+
+static int on_socket(void *ctx, const struct krl_diag_socket *socket)
+{
+	struct recount *r = ctx;
+	bool reserved = socket->state == TCP_SYN_RECV && is_reserved(r, &socket->flow);
+	struct row *seen;
+
+	if (!reserved && !may_count(r, socket))
+		return 0;
+	seen = krl_vec_add(&r->seen, &r->seen_count);
+	if (!seen)
+		return -ENOMEM;
+	if (reserved)
+		seen->flow = socket->flow;
+	else
+		seen->cookie = socket->cookie;
+	return reserved ? 0 : look(r, socket);
 }
 
 /* In the network namespace that the agent is in now. */
@@ -146,7 +178,8 @@ static int walk_here(void *ctx)
 	if (!visited)
 		return -ENOMEM;
 	*visited = krl_netns_cookie();
-	return krl_iter_each(r->dp->skel->progs.krl_counted, NULL, sizeof(struct krl_counted), on_counted, r);
+	return krl_diag_each(~(KRL_DIAG_STATE(TCP_TIME_WAIT) | KRL_DIAG_STATE(TCP_CLOSE) | KRL_DIAG_STATE(TCP_LISTEN)), on_socket,
+			     r);
 }
 
 /* Is the namespace gone, or was it walked through? In others, what was not seen may be there. */
@@ -182,9 +215,19 @@ static void give_back(struct recount *r)
 	}
 }
 
+static bool dials(const struct krl_datapath *dp)
+{
+	__u32 i;
+
+	for (i = 0; i < KRL_PORT_WORDS; i++)
+		if (dp->dialled_ports[i])
+			return true;
+	return false;
+}
+
 int krl_recount(struct krl_datapath *dp, bool edited)
 {
-	struct recount r = { .dp = dp, .edited = edited || dp->edited, .now_ns = krl_boot_ns() };
+	struct recount r = { .dp = dp, .edited = edited || dp->edited, .dials = dials(dp), .now_ns = krl_boot_ns() };
 	int err;
 
 	err = add_rows(&r, dp->skel->maps.krl_held);

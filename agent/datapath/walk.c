@@ -9,23 +9,24 @@
 #include <bpf/libbpf.h>
 
 #include "agent/loop/handle.h"
-#include "iter.h"
+#include "sockmap.h"
 
 /* How often what could not be let go is tried again, and how often rows are looked for that nothing is behind. */
 #define LOOK_EVERY_MS 1000
 #define TIDY_EVERY 10
 
-static int count(void *ctx, const void *record)
+static void nothing(void *ctx, __u32 said)
 {
-	++*(size_t *)ctx;
-	return 0;
 }
 
 int krl_walk_enlist(struct krl_datapath *dp)
 {
-	size_t written = 0;
+	return krl_sockmap_each(dp->skel->progs.krl_enlist, dp->skel->maps.krl_sockets, nothing, NULL);
+}
 
-	return krl_iter_each(dp->skel->progs.krl_enlist, dp->skel->maps.krl_sockets, 1, count, &written);
+static void count_later(void *ctx, __u32 said)
+{
+	*(size_t *)ctx += said == KRL_RELEASED_LATER;
 }
 
 /* Let go those of @map. Is there nothing that waits, or could not be looked at? */
@@ -33,7 +34,7 @@ static bool release(struct krl_datapath *dp, const struct bpf_map *map)
 {
 	size_t waiting = 0;
 
-	return !krl_iter_each(dp->skel->progs.krl_release, map, 1, count, &waiting) && !waiting;
+	return !krl_sockmap_each(dp->skel->progs.krl_release, map, count_later, &waiting) && !waiting;
 }
 
 void krl_walk_release(struct krl_datapath *dp)

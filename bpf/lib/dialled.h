@@ -13,8 +13,8 @@ static __always_inline int krl_port_is_dialled(__u32 port)
 	return krl_port_bit(&krl_dialled_ports, port);
 }
 
-/* In an iterator, which has the socket's lock: what @skc dialled, if it was noted. NULL: it was accepted, or nothing
- * was counted then where it went, and its peer is all that is known. */
+/* What @skc dialled, if it was noted. NULL: it was accepted, or nothing was counted then where it went, and its peer is all
+ * that is known. */
 static __always_inline const struct krl_endpoint_key *krl_dialled_by(struct sock_common *skc)
 {
 	const struct krl_dial *dial = bpf_sk_storage_get(&krl_dials, skc, 0, 0);

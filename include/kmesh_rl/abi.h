@@ -331,15 +331,10 @@ struct krl_command {
 	__u32 count;		/* of keys behind it */
 };
 
-/* A connection that was open before its endpoint was protected: from krl_find to the agent, and on to krl_join. */
+/* A connection that was open before its endpoint was protected: from the agent to krl_join. */
 struct krl_open {
 	__u64 cookie;
-	__u64 netns_cookie;
-	__u8 local[16];
-	__u8 remote[16];
-	__u16 local_port;
-	__u16 remote_port;
-	__u32 hook;		/* KRL_HOOK_STREAM, or KRL_HOOK_SEND: it was connected to where requests are limited */
+	struct krl_flow flow;
 };
 
 /* What krl_join says of it. */
@@ -351,19 +346,27 @@ enum krl_joined {
 	KRL_JOINED_BLOCKS,
 };
 
-/* What krl_cross_in and krl_cross_out say of a connection of another version's, a byte each. */
+/* What krl_cross_in and krl_cross_out say of a connection of another version's. */
 enum krl_crossed {
-	KRL_CROSSED_NOT = 1,	/* it stays with that version's programs, for now */
+	KRL_CROSSED_GONE,	/* it ended */
+	KRL_CROSSED_NOT,	/* it stays with that version's programs, for now */
 	KRL_CROSSED,
 	KRL_CROSSED_NOWHERE,	/* it has no endpoint any more */
 };
 
-/* A connection and what it holds: from krl_counted to the agent, and on to krl_recount. */
+/* What krl_release says of one whose endpoint may be gone. */
+enum krl_released {
+	KRL_RELEASED,		/* or it has one, or ended, or is not to be waited for */
+	KRL_RELEASED_LATER,
+};
+
+/* A connection and what it holds: what krl_counted says of it, and what is told to krl_recount. */
 enum krl_counted_kind {
+	KRL_COUNTED_NOT,	/* it holds nothing, and should not */
 	KRL_COUNTED_NOWHERE,	/* it holds what no endpoint says */
 	KRL_COUNTED_HERE,	/* it counts at endpoint */
 	KRL_COUNTED_MISSING,	/* ... and holds nothing */
-	KRL_COUNTED_HALF_OPEN,	/* no cookie: flow says which; to krl_recount: it is gone */
+	KRL_COUNTED_HALF_OPEN,	/* to krl_recount: it is gone, and flow says which it was */
 	KRL_COUNTED_GONE,
 };
 

@@ -53,6 +53,7 @@ want() { # GROUP
 		want_file libcurl4-openssl-dev '/usr/include/*/curl/curl.h' /usr/include/curl/curl.h
 		want_file libmicrohttpd-dev /usr/include/microhttpd.h
 		want_file libhiredis-dev /usr/include/hiredis/hiredis.h
+		want_file libmnl-dev /usr/include/libmnl/libmnl.h
 		want_file tzdata /usr/share/zoneinfo/Europe/Berlin
 		want_bpftool
 		;;
