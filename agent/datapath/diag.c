@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <bpf/bpf.h>
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
@@ -61,6 +62,7 @@ static int on_message(const struct nlmsghdr *header, void *arg)
 	socket.flow.remote_port = ntohs(msg->id.idiag_dport);
 	socket.flow.netns_cookie = diag->netns_cookie;
 	socket.cookie = (__u64)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
+	socket.ifindex = msg->id.idiag_if;
 	socket.state = msg->idiag_state;
 	mnl_attr_parse(header, sizeof(*msg), on_attribute, &socket);
 	diag->err = diag->fn(diag->ctx, &socket);
@@ -112,4 +114,18 @@ int krl_diag_each(__u32 states, int (*fn)(void *ctx, const struct krl_diag_socke
 		err = ask(netlink, AF_INET6, states, &diag);
 	mnl_socket_close(netlink);
 	return err;
+}
+
+int krl_diag_run(const struct bpf_program *program, const struct krl_diag_socket *socket, void *packet, __u32 bytes,
+		 __u32 *ret_said)
+{
+	/* A program finds a socket that is bound to a device from there alone. */
+	struct __sk_buff skb = { .ifindex = socket->ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes, .data_out = packet,
+		    .data_size_out = bytes, .ctx_in = &skb, .ctx_size_in = sizeof(skb), .repeat = 1);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+
+	*ret_said = opts.retval;
+	/* The device is gone, and with it the socket. */
+	return err == -ENODEV ? 0 : err;
 }

@@ -126,13 +126,16 @@ static bool may_count(const struct recount *r, const struct krl_diag_socket *soc
 static int look(struct recount *r, const struct krl_diag_socket *socket)
 {
 	struct krl_counted counted = { .cookie = socket->cookie, .flow = socket->flow };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &counted, .data_size_in = sizeof(counted), .data_out = &counted,
-		    .data_size_out = sizeof(counted), .repeat = 1);
-	int holds = bpf_prog_test_run_opts(bpf_program__fd(r->dp->skel->progs.krl_counted), &opts);
+	struct row *seen;
+	int holds;
 
-	if (holds)
+	holds = krl_diag_run(r->dp->skel->progs.krl_counted, socket, &counted, sizeof(counted), &counted.kind);
+	if (holds || counted.kind == KRL_COUNTED_NOT)
 		return holds;
-	counted.kind = opts.retval;
+	seen = krl_vec_add(&r->seen, &r->seen_count);
+	if (!seen)
+		return -ENOMEM;
+	seen->cookie = socket->cookie;
 	if (counted.kind == KRL_COUNTED_NOWHERE)
 		return give_back_one(r, counted);
 	if (counted.kind != KRL_COUNTED_MISSING && !(counted.kind == KRL_COUNTED_HERE && r->edited))
@@ -154,19 +157,15 @@ static bool is_reserved(const struct recount *r, const struct krl_flow *flow)
 static int on_socket(void *ctx, const struct krl_diag_socket *socket)
 {
 	struct recount *r = ctx;
-	bool reserved = socket->state == TCP_SYN_RECV && is_reserved(r, &socket->flow);
 	struct row *seen;
 
-	if (!reserved && !may_count(r, socket))
-		return 0;
+	if (socket->state != TCP_SYN_RECV || !is_reserved(r, &socket->flow))
+		return may_count(r, socket) ? look(r, socket) : 0;
 	seen = krl_vec_add(&r->seen, &r->seen_count);
 	if (!seen)
 		return -ENOMEM;
-	if (reserved)
-		seen->flow = socket->flow;
-	else
-		seen->cookie = socket->cookie;
-	return reserved ? 0 : look(r, socket);
+	seen->flow = socket->flow;
+	return 0;
 }
 
 /* In the network namespace that the agent is in now. */
