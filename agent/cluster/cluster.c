@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/datapath/lease.h"
 #include "agent/loop/handle.h"
+#include "share.h"
 #include "table.h"
 
 /* The kernel stops using a lease so long before Redis takes it as spent. */
@@ -22,6 +23,10 @@
 
 /* Exchanges in one pipeline. */
 #define MOST 4096
+
+/* Ticks after which shares are written anew, and of such times, those after which what was before is forgotten. */
+#define SHARE_TICKS 10
+#define SHARE_TURN 5
 
 #define NS_PER_US 1000
 #define WAIT_MOST_NS 1000000000ULL
@@ -43,8 +48,11 @@ struct krl_cluster {
 	struct exchange *exchanges;
 	struct krl_exchange *asked;
 	size_t count;
+	size_t left;		/* entries that had no turn in this tick */
 	bool busy;
 	__u64 sent_ns;
+	struct krl_share *shares[KRL_MAX_RULES];	/* by the rule's row; NULL: nothing was spent */
+	unsigned int ticks;
 };
 
 static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow)
@@ -138,6 +146,21 @@ static void prepare(struct krl_cluster *c, struct krl_lease_entry *e)
 						      .settings = rule->settings };
 }
 
+/* What exchange @x told of, and all have spent, goes into the share of its rule. */
+static void share(struct krl_cluster *c, const struct exchange *x, const struct krl_exchange *asked,
+		  const struct krl_granted *granted)
+{
+	struct krl_share **s = &c->shares[x->entry->key.slot % KRL_MAX_RULES];
+
+	if (!*s)
+		*s = calloc(1, sizeof(**s));
+	if (!*s)
+		return;
+	if ((*s)->rule_id != x->entry->key.rule_id)
+		**s = (struct krl_share){ .rule_id = x->entry->key.rule_id };
+	krl_share_add(*s, granted->shard, asked->used + (asked->debt > 0 ? asked->debt : 0), granted->spent);
+}
+
 static void on_answer(void *arg, size_t index, const struct krl_granted *granted)
 {
 	struct krl_cluster *c = arg;
@@ -153,6 +176,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 			lease->owed += c->asked[index].debt;
 		return;
 	}
+	share(c, x, &c->asked[index], granted);
 	krl_leases_set_ahead(c->leases, granted->now_us * NS_PER_US - now_ns);
 	if (now_ns >= end_ns) {
 		lease->lost += granted->granted;
@@ -176,13 +200,18 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 	}
 }
 
+static void send_due(struct krl_cluster *c);
+
 static void on_done(void *arg, int err)
 {
 	struct krl_cluster *c = arg;
 
 	c->busy = false;
-	if (!err)
-		krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
+	if (err)
+		return;
+	krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
+	if (c->left)
+		send_due(c);
 }
 
 static const struct krl_exchange_calls exchange_calls = { .answer = on_answer, .done = on_done };
@@ -193,21 +222,17 @@ static void forget_idle(struct krl_cluster *c, struct krl_lease_entry *e)
 		krl_lease_table_drop(&c->table, e);
 }
 
-static void on_timer(uv_timer_t *timer)
+/* Send what is due of those that had no turn, one pipeline of it: the rest follows its answer. */
+static void send_due(struct krl_cluster *c)
 {
-	struct krl_cluster *c = timer->data;
-	struct krl_lease_entry *e, *next;
 	__u64 now_ns = krl_boot_ns();
+	struct krl_lease_entry *e;
 
-	krl_leases_poll(c->leases);
-	if (c->busy || !krl_redis_is_up(c->redis))
-		return;
-	c->count = 0;
-	for (e = c->table.first; e && c->count < MOST; e = next) {
-		next = e->next;
-		if (is_due(e, now_ns))
+	for (c->count = 0; c->left && c->count < MOST; c->left--) {
+		e = krl_lease_table_turn(&c->table);
+		if (e && is_due(e, now_ns))
 			prepare(c, e);
-		else
+		else if (e)
 			forget_idle(c, e);
 	}
 	if (!c->count && now_ns - c->sent_ns < PING_NS)
@@ -217,6 +242,36 @@ static void on_timer(uv_timer_t *timer)
 	c->busy = true;
 	if (krl_redis_exchange(c->redis, c->asked, c->count, &exchange_calls, c))
 		c->busy = false;
+}
+
+static void write_shares(struct krl_cluster *c)
+{
+	bool turn = c->ticks % (SHARE_TICKS * SHARE_TURN) == 0;
+	struct krl_settings whole, local;
+	__u32 slot;
+
+	for (slot = 0; slot < KRL_MAX_RULES; slot++) {
+		if (!c->shares[slot])
+			continue;
+		if (krl_leases_settings(c->leases, slot, c->shares[slot]->rule_id, &whole) &&
+		    krl_share_of(c->shares[slot], &whole, &local))
+			krl_leases_set_local(c->leases, slot, &local);
+		if (turn)
+			krl_share_turn(c->shares[slot]);
+	}
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct krl_cluster *c = timer->data;
+
+	krl_leases_poll(c->leases);
+	if (c->busy || !krl_redis_is_up(c->redis))
+		return;
+	c->left = c->table.count;
+	send_due(c);
+	if (++c->ticks % SHARE_TICKS == 0)
+		write_shares(c);
 }
 
 static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
@@ -295,12 +350,16 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 
 void krl_cluster_close(struct krl_cluster *c)
 {
+	__u32 slot;
+
 	if (!c)
 		return;
 	krl_handle_close(c->timer);
 	krl_redis_close(c->redis);
 	krl_leases_close(c->leases);
 	krl_lease_table_clear(&c->table);
+	for (slot = 0; slot < KRL_MAX_RULES; slot++)
+		free(c->shares[slot]);
 	free(c->exchanges);
 	free(c->asked);
 	free(c);

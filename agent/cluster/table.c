@@ -5,6 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void append(struct krl_lease_table *t, struct krl_lease_entry *e)
+{
+	e->next = NULL;
+	e->before = t->last;
+	if (t->last)
+		t->last->next = e;
+	else
+		t->first = e;
+	t->last = e;
+}
+
+static void detach(struct krl_lease_table *t, struct krl_lease_entry *e)
+{
+	if (e->next)
+		e->next->before = e->before;
+	else
+		t->last = e->before;
+	if (e->before)
+		e->before->next = e->next;
+	else
+		t->first = e->next;
+}
+
 struct krl_lease_entry *krl_lease_table_get(struct krl_lease_table *t, const struct krl_bucket_key *key, bool overflow)
 {
 	uint64_t hash = krl_index_hash(key, sizeof(*key)) ^ overflow;
@@ -23,23 +46,26 @@ struct krl_lease_entry *krl_lease_table_get(struct krl_lease_table *t, const str
 	}
 	e->key = *key;
 	e->overflow = overflow;
-	e->next = t->first;
-	if (e->next)
-		e->next->before = e;
-	t->first = e;
+	append(t, e);
 	t->count++;
+	return e;
+}
+
+struct krl_lease_entry *krl_lease_table_turn(struct krl_lease_table *t)
+{
+	struct krl_lease_entry *e = t->first;
+
+	if (e) {
+		detach(t, e);
+		append(t, e);
+	}
 	return e;
 }
 
 void krl_lease_table_drop(struct krl_lease_table *t, struct krl_lease_entry *e)
 {
 	krl_index_remove(&t->index, &e->link);
-	if (e->next)
-		e->next->before = e->before;
-	if (e->before)
-		e->before->next = e->next;
-	else
-		t->first = e->next;
+	detach(t, e);
 	t->count--;
 	free(e);
 }

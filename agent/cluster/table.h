@@ -21,13 +21,16 @@ struct krl_lease_entry {
 
 struct krl_lease_table {
 	struct krl_index index;
-	struct krl_lease_entry *first;
+	struct krl_lease_entry *first, *last;
 	size_t count;
 };
 
 /* The one of @key, made when it is missing. NULL without memory. */
 struct krl_lease_entry *krl_lease_table_get(struct krl_lease_table *table, const struct krl_bucket_key *key,
 					    bool overflow);
+
+/* The one whose turn it is: all have theirs, one after the other. NULL: there is none. */
+struct krl_lease_entry *krl_lease_table_turn(struct krl_lease_table *table);
 
 /* Forget it. */
 void krl_lease_table_drop(struct krl_lease_table *table, struct krl_lease_entry *entry);

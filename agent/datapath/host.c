@@ -17,6 +17,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "diag.h"
 #include "host.h"
 #include "internal.h"
 
@@ -73,6 +74,11 @@ bool krl_host_kernel_is_old(const char *release)
 	       (major < OLDEST_KERNEL_MAJOR || (major == OLDEST_KERNEL_MAJOR && minor < OLDEST_KERNEL_MINOR));
 }
 
+static int no_socket(void *ctx, const struct krl_diag_socket *socket)
+{
+	return 0;
+}
+
 int krl_host_check(const struct krl_datapath_options *options, struct krl_error *ret_error)
 {
 	struct utsname name;
@@ -90,6 +96,10 @@ int krl_host_check(const struct krl_datapath_options *options, struct krl_error 
 		return krl_error_set(ret_error, ENOTSUP,
 				     KRL_HOST_BTF " is missing: a kernel built with "
 				     "CONFIG_DEBUG_INFO_BTF=y is needed");
+	err = krl_diag_each(0, no_socket, NULL);
+	if (err)
+		return krl_error_set(ret_error, -err, "the kernel does not list TCP sockets: %s: tcp_diag "
+				     "(CONFIG_INET_TCP_DIAG) is needed", strerror(-err));
 	return 0;
 }
 

@@ -107,6 +107,9 @@ static inline bool krl_port_is_in(const __u64 *ports, __u16 port)
 /* Is the cgroup with this @id the one that the programs are attached to, or below it? 0 is one that is not known: so is that. */
 bool krl_cgroup_covers(const struct krl_datapath *dp, __u64 id);
 
+/* Have the rule in @row go by @local while Redis is away. */
+void krl_rows_set_local(struct krl_datapath *dp, __u32 row, const struct krl_settings *local);
+
 /* Does krl_endpoints have one whose open connections count? As far as it is known. */
 bool krl_endpoints_hold(const struct krl_datapath *dp);
 

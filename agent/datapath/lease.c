@@ -93,6 +93,19 @@ const struct krl_rule *krl_leases_rule(const struct krl_leases *l, const struct 
 	return rule;
 }
 
+bool krl_leases_settings(const struct krl_leases *l, __u32 slot, __u32 rule_id, struct krl_settings *ret)
+{
+	const struct krl_rule *rule = &l->dp->rules[slot];
+
+	*ret = rule->settings;
+	return rule->id == rule_id && rule->flags & KRL_RULE_CLUSTER;
+}
+
+void krl_leases_set_local(struct krl_leases *l, __u32 slot, const struct krl_settings *local)
+{
+	krl_rows_set_local(l->dp, slot, local);
+}
+
 void krl_leases_set_until(struct krl_leases *l, __u64 until_ns)
 {
 	__atomic_store_n(&l->dp->config->cluster_until_ns, until_ns, __ATOMIC_RELEASE);

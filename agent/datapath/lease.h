@@ -36,6 +36,11 @@ int krl_leases_do(struct krl_leases *leases, struct krl_lease_op *op);
 const struct krl_rule *krl_leases_rule(const struct krl_leases *leases, const struct krl_bucket_key *key,
 				       const struct krl_rule_info **ret_info);
 
+/* The limit of the rule @rule_id in row @slot of krl_rules; false: it is gone, or none of the cluster's. And what this node
+ * keeps for itself of it while Redis is away, from now on. */
+bool krl_leases_settings(const struct krl_leases *leases, __u32 slot, __u32 rule_id, struct krl_settings *ret);
+void krl_leases_set_local(struct krl_leases *leases, __u32 slot, const struct krl_settings *local);
+
 /* Redis counts as there until @until_ns, CLOCK_BOOTTIME; 0: it is away. */
 void krl_leases_set_until(struct krl_leases *leases, __u64 until_ns);
 

@@ -94,6 +94,14 @@ static bool same_rule(const struct krl_rule *a, const struct krl_rule *b)
 	       !memcmp(&a->local, &b->local, sizeof(a->local));
 }
 
+void krl_rows_set_local(struct krl_datapath *dp, __u32 row, const struct krl_settings *local)
+{
+	struct krl_rule value = dp->rules[row];
+
+	value.local = *local;
+	write_rule(&dp->rules[row], &value);
+}
+
 static int write_info(struct krl_pass *p, __u32 slot, __u32 id, const struct krl_plan_rule *rule)
 {
 	struct krl_rule_info *info = &p->dp->infos[slot];
@@ -238,6 +246,9 @@ static int keep_row(struct krl_pass *p, size_t n, const struct row_index *index)
 	if (err)
 		return err;
 	value.id = p->dp->rules[row].id;
+	/* This node's share of it. */
+	if (!memcmp(&value.settings, &p->dp->rules[row].settings, sizeof(value.settings)))
+		value.local = p->dp->rules[row].local;
 	if (same_rule(&p->dp->rules[row], &value))
 		return 0;
 	write_rule(&p->dp->rules[row], &value);

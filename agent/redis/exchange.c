@@ -13,7 +13,7 @@
 enum { KEY_BYTES = 1024, NUMBER_BYTES = 24, NS_PER_US = 1000 };
 
 /* What the answer to an exchange has, in its order. */
-enum { GRANTED, TOKENS, OUT, NOW, EPOCH, SEQ, WAIT, FIELDS };
+enum { GRANTED, TOKENS, OUT, NOW, EPOCH, SEQ, WAIT, SPENT, FIELDS };
 
 static unsigned int shard_of(const struct krl_exchange *x)
 {
@@ -87,7 +87,9 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 					.tokens = reply->element[TOKENS]->integer,
 					.out = reply->element[OUT]->integer,
 					.now_us = reply->element[NOW]->integer,
-					.wait_us = reply->element[WAIT]->integer };
+					.wait_us = reply->element[WAIT]->integer,
+					.spent = reply->element[SPENT]->integer,
+					.shard = shard_of(&r->exchanges[index]) };
 	remember(r, shard_of(&r->exchanges[index]), reply);
 	answer(r, index, &granted, 0);
 }
@@ -96,13 +98,15 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 static int send_one(struct krl_redis *r, size_t index)
 {
 	const struct krl_exchange *x = &r->exchanges[index];
-	char bucket[KEY_BYTES], shard[32], numbers[8][NUMBER_BYTES];
+	char bucket[KEY_BYTES], shard[32], spent[KEY_BYTES], numbers[8][NUMBER_BYTES];
+	int rule_len = strrchr(x->bucket, '/') - x->bucket;
 	unsigned int at = shard_of(x);
-	const char *argv[] = { "EVALSHA", r->sha, "2", bucket, shard, x->holder, numbers[0], numbers[1], numbers[2], numbers[3],
+	const char *argv[] = { "EVALSHA", r->sha, "3", bucket, shard, spent, x->holder, numbers[0], numbers[1], numbers[2], numbers[3],
 			       numbers[4], numbers[5], numbers[6], r->memory->shards[at].epoch, numbers[7], r->fresh };
 
 	snprintf(bucket, sizeof(bucket), "krl:{krl%02x}:b:%s", at, x->bucket);
 	snprintf(shard, sizeof(shard), "krl:{krl%02x}:s", at);
+	snprintf(spent, sizeof(spent), "krl:{krl%02x}:u:%.*s", at, rule_len, x->bucket);
 	snprintf(numbers[0], NUMBER_BYTES, "%llu", x->used);
 	snprintf(numbers[1], NUMBER_BYTES, "%lld", x->debt);
 	snprintf(numbers[2], NUMBER_BYTES, "%llu", x->back);

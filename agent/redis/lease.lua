@@ -3,15 +3,17 @@
 -- docs/cluster.md. All numbers are integers below 2^53, which a double holds;
 -- times are microseconds of this server's clock.
 --
--- KEYS: bucket, shard. ARGV: holder, used, debt, back, want, max, fill, interval, seen_epoch, seen_seq, fresh_epoch.
--- Returns granted, tokens, out, now, epoch, seq, wait.
+-- KEYS: bucket, shard, spent. ARGV: holder, used, debt, back, want, max, fill, interval, seen_epoch, seen_seq, fresh_epoch.
+-- Returns granted, tokens, out, now, epoch, seq, wait, spent.
 --
 -- bucket: t, tokens that are lent to nobody, negative in debt; out, those that are lent; last, the time of the last
 -- fill; wants, the sum of what holders did not get; exp, not after the first end of a holder; floor, the shard's when
 -- the bucket was last changed; h:HOLDER, "held:until:want". t + out <= max, and what can be spent is part of out.
 -- shard: epoch and seq, by which an agent knows its last exchange again; run, the server that made it; dead, the epoch
 -- before the last loss of data; floor, when the loss is over.
+-- spent: what all holders used of the rule's buckets in this shard, ever; by which a node knows its share.
 local TTL = 3000000
+local SPENT_TTL_MS = 600000
 local MOST = 9007199254740991
 
 local holder = 'h:' .. ARGV[1]
@@ -150,4 +152,8 @@ redis.call('HSET', KEYS[1], 't', text(t), 'out', text(out), 'last', text(last), 
 local full = math.max(floor - now, 0) + 2 * TTL + math.ceil((max - t) / fill) * interval
 redis.call('PEXPIRE', KEYS[1], text(math.min(math.ceil(full / 1000) + 1, MOST)))
 
-return { granted, t, out, now, epoch, seq, math.max(floor - now, 0) }
+
+local spent = redis.call('INCRBY', KEYS[3], text(used + math.max(debt, 0)))
+redis.call('PEXPIRE', KEYS[3], SPENT_TTL_MS)
+
+return { granted, t, out, now, epoch, seq, math.max(floor - now, 0), spent }

@@ -47,7 +47,7 @@ const char *krl_redis_where(const struct krl_redis *redis);
 
 /* What one holder tells of a bucket, and wants of it. Numbers are up to KRL_CLUSTER_MAX_TOKENS. */
 struct krl_exchange {
-	const char *bucket;	/* NAMESPACE/NAME/SERVICE/RULE/DESCRIPTOR */
+	const char *bucket;	/* NAMESPACE/NAME/SERVICE/RULE/DESCRIPTOR; the last has no '/' */
 	const char *holder;	/* who; another after an exchange whose outcome is not known */
 	__u64 used;		/* leased tokens that were spent since the last exchange */
 	__s64 debt;		/* tokens that were spent and were not leased; below 0: what a reservation gave back */
@@ -62,6 +62,8 @@ struct krl_granted {
 	__u64 out;		/* that are leased to all */
 	__u64 now_us;		/* of Redis' clock */
 	__u64 wait_us;		/* nothing is granted for so long, because Redis lost data; 0: not so */
+	__u64 spent;		/* by all, of the rule's buckets in this shard, since some time; less than before: it began anew */
+	unsigned int shard;	/* below KRL_REDIS_SHARDS */
 };
 
 struct krl_exchange_calls {

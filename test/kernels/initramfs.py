@@ -14,7 +14,7 @@ APPLETS = ["sh", "cat", "grep", "insmod", "ln", "ls", "mkdir", "mount", "powerof
            "uname"]
 NOT_OF_PYTHON = ["config-*", "test", "lib2to3", "distutils", "idlelib", "tkinter", "turtledemo", "ensurepip",
                  "pydoc_data"]
-MODULES = ["veth", "tun", "nft_chain_nat", "nft_nat", "tls", "gcm", "ctr", "ghash-generic"]
+MODULES = ["tcp_diag", "veth", "tun", "nft_chain_nat", "nft_nat", "tls", "gcm", "ctr", "ghash-generic"]
 
 
 class Stage:
