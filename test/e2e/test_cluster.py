@@ -4,9 +4,12 @@
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 import threading
+import time
 
+import bpfmap
 from client import equal, expect, get
 from documents import ratelimit
 from harness import DEADLINE_S, PORT, Env, case, wait_for
@@ -191,6 +194,44 @@ def without_redis_rules_do_as_they_say(env):
         expect(node.reasons()["cluster_away"] >= 10, "it is counted")
         redis.start()
         wait_for("Closed gives again", lambda: 200 in statuses(ports[2]))
+
+
+def share(node):
+    """max_tokens that the node goes on with in the first row of krl_rules."""
+    return struct.unpack_from("Q", next(iter(bpfmap.values(os.path.join(node.bpffs, "krl_rules")))), 88)[0]
+
+
+@case
+def without_redis_each_goes_on_with_its_share(env):
+    """Of 40, the one that used three quarters has 30."""
+    with cluster(env, 2, "{name: all, limit: 40/second, scope: Cluster, initialCredit: 0}") as (redis, nodes):
+        equal([share(node) for node in nodes], [40, 40], "what each has before anybody used any")
+
+        def one_uses_three_times_as_much():
+            before = [node.admitted for node in nodes]
+            while nodes[0].admitted < before[0] + 3:
+                nodes[0].ask()
+            while nodes[1].admitted < before[1] + 1:
+                nodes[1].ask()
+            got = [share(node) for node in nodes]
+            return 25 <= got[0] <= 35 and 5 <= got[1] <= 15
+
+        wait_for("shares are as they were used", one_uses_three_times_as_much)
+        redis.stop()
+        wait_for("both notice", lambda: all("Redis is away" in node.agents[-1].text() for node in nodes))
+        had = [share(node) for node in nodes]
+        # What is edited elsewhere, and the next agent, leave it.
+        nodes[0].write("other.yaml", ratelimit("other", PORT + 9, rules=["{name: all, limit: 1/day}"]))
+        nodes[0].agents[-1].terminate()
+        nodes[0].agent("limit", "other")
+        equal([share(node) for node in nodes], had, "the shares, with another agent")
+        begin, before = time.monotonic(), sum(node.admitted for node in nodes)
+        wait_for("100 more are let through", lambda: [node.ask() for node in nodes] and
+                 sum(node.admitted for node in nodes) >= before + 100)
+        seconds = time.monotonic() - begin
+        total = sum(node.admitted for node in nodes) - before
+        most = sum(had) * (seconds + 2)
+        expect(total <= most, f"let through in {seconds:.1f} s: {total}, at most {most:.0f}")
 
 
 @case
