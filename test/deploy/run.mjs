@@ -26,19 +26,20 @@ const VARIANTS = {
   'deploy/': ['.', [], []],
   'deploy/before-1.30': ['before-1.30', [], ['--kube-version=1.29.15']],
   'deploy/components/pod-monitor': ['.', ['pod-monitor'], ['--set=podMonitor.enabled=true']],
-  'deploy/components/service-monitor': ['.', ['service-monitor'], ['--set=serviceMonitor.enabled=true']]
+  'deploy/components/service-monitor': ['.', ['service-monitor'], ['--set=serviceMonitor.enabled=true']],
+  'deploy/components/redis': ['.', ['redis'], ['--set=redis.secret=kmesh-rl-redis']]
 }
 
 // Values that the chart takes, and some that it has to refuse with what the message has in it.
 const GOOD_VALUES = ['watchNamespace=shop', 'maxUnavailable=1', 'maxUnavailable=100%', 'logLevel=debug', 'logFormat=json',
   'image.tag=1.2.3', 'image.pullSecrets={a,b}', 'admissionPolicy=false', 'networkPolicy=false', 'priorityClassName=',
   'tolerations=null', 'nodeSelector.disk=ssd', 'resources.limits.memory=2Gi', 'podMonitor.enabled=true,podMonitor.labels.a=b',
-  'metrics.top=20,metrics.measurePrograms=true', 'metrics.port=9600']
+  'metrics.top=20,metrics.measurePrograms=true', 'metrics.port=9600', 'redis.secret=redis,podMonitor.enabled=true']
 const BAD_VALUES = {
   'maxUnavailble=1': 'maxUnavailble', 'maxUnavailable=0': 'maxUnavailable', 'maxUnavailable=101%': 'maxUnavailable',
   'logLevel=loud': 'logLevel', 'image.pullPolicy=Sometimes': 'pullPolicy', 'resources.limits.memory=much': 'memory',
   'watchNamespace=Not_A_Name': 'watchNamespace', 'podMonitor.interval=often': 'interval', 'admissionPolicy=1': 'admissionPolicy',
-  'metrics.top=1001': 'top', 'metrics.port=0': 'port'
+  'metrics.top=1001': 'top', 'metrics.port=0': 'port', 'redis.secret=Not_A_Name': 'secret'
 }
 
 async function attempt(group, name, check) {
