@@ -7,7 +7,7 @@ import time
 from cluster_load import CONNS
 from cluster_net import Load, cluster
 from client import expect
-from harness import case_of_each, wait_for
+from harness import case, case_of_each, wait_for
 
 MOST, FILL, INTERVAL_S = 100, 50, 0.25
 BUCKET = MOST, FILL, INTERVAL_S
