@@ -3,6 +3,7 @@
 namespace of the case, to which each has a link."""
 
 import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -41,13 +42,30 @@ class Namespace:
             os.close(own)
 
 
-class Redis:
-    """With @args of redis-server: no data are kept without."""
+def clock_of(path):
+    """What to call in a process that is to have, from its start on, a clock as far off as the file @path says, anew at
+    each look; its timers are by another one."""
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not library:
+        raise Skip("libfaketime is not installed")
+    fields = dict(LD_PRELOAD=library[0], FAKETIME_TIMESTAMP_FILE=path, FAKETIME_NO_CACHE="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
+                  ASAN_OPTIONS="verify_asan_link_order=0")
+    return lambda: os.environ.update(fields)
 
-    def __init__(self, directory, *args):
+
+def set_clock(path, seconds):
+    with open(path + ".new", "w", encoding="ascii") as file:
+        file.write(f"{seconds:+}s")
+    os.rename(path + ".new", path)
+
+
+class Redis:
+    """With @args of redis-server: no data are kept without. @before is called in its process first."""
+
+    def __init__(self, directory, *args, before=None):
         self.directory = directory
         self.args = args or ("--save", "")
-        self.before = None      # called in its process, before it is Redis
+        self.before = before
         self.start()
 
     def start(self):
@@ -82,10 +100,10 @@ class Redis:
         with self.send(*words) as sock, sock.makefile("r", newline="") as stream:
             return [line for line in stream.read().split("\r\n")[:-2] if line[:1] not in ("*", "$")]
 
-    def leased(self):
-        """By holder, how many tokens it has of the only bucket."""
-        fields = self.ask("HGETALL", *self.ask("KEYS", "krl:*:b:*")[:1])
-        return {name[2:]: int(value.split(":")[0]) for name, value in zip(fields[::2], fields[1::2]) if name[:2] == "h:"}
+    def spent(self, count=1):
+        """Have all buckets, at least @count, neither tokens nor leases?"""
+        buckets = [tuple(map(int, self.ask("HMGET", key, "t", "out"))) for key in self.ask("KEYS", "krl:*:b:*")]
+        return len(buckets) >= count and all(t <= 0 and not out for t, out in buckets)
 
 
 class Node(Env):
@@ -96,6 +114,7 @@ class Node(Env):
         os.mkdir(cgroup)
         super().__init__(env.build, env.bpffs + name, cgroup, root)
         self.name, self.outside = name, env.cgroup
+        self.words = None
         # Another one for each: agents of one machine look into all of its namespaces.
         self.port = PORT + number
         self.link = f"krl{number}"
@@ -147,9 +166,30 @@ class Node(Env):
                 self.processes.append(process)
                 equal(process.stdout.readline(), b"ready\n", f"what the process to {role} says")
 
+    def server(self, *args, **options):
+        with self.inside():
+            return super().server(*args, **options)
+
+    def connect(self, *args, **options):
+        with self.inside():
+            return super().connect(*args, **options)
+
+    def counted(self, word):
+        """What its server or its clients counted so far."""
+        return self.words[word] if self.words else 0
+
     @property
     def served(self):
-        return self.words[cluster_load.SERVED]
+        return self.counted(cluster_load.SERVED)
+
+    def rate(self, per_s):
+        """Of its clients, from now on."""
+        if self.words:
+            self.words[cluster_load.RATE] = per_s
+
+    def notes(self, text):
+        """How often its agents said that."""
+        return self.agent_logs().count(text)
 
 
 class Net:
@@ -175,14 +215,14 @@ class Net:
 
 
 @contextlib.contextmanager
-def cluster(env, count, *rules, redis=(), tick_ms=100, late=0, **settings):
+def cluster(env, count, *rules, redis=(), tick_ms=100, late=0, before_redis=None, **settings):
     """A Net of @count nodes, with agents on all but the @late last ones."""
     for program in ("ip", "nft", "redis-server"):
         if not shutil.which(program):
             raise Skip(f"{program} is missing")
     net = Net(env, None)
     with contextlib.ExitStack() as stack:
-        net.redis = Redis(env.root, *redis)
+        net.redis = Redis(env.root, *redis, before=before_redis)
         stack.callback(net.redis.kill)
         for _ in range(count):
             stack.callback(net.add(rules, tick_ms, **settings).close)
@@ -207,7 +247,7 @@ class Load:
         self.thread = threading.Thread(target=self.sample)
         self.thread.start()
         for node, rate in zip(self.net.nodes, self.rates):
-            node.words[cluster_load.RATE] = rate
+            node.rate(rate)
         return self
 
     def sample(self):
@@ -222,9 +262,9 @@ class Load:
 
     def __exit__(self, *exc):
         for node in self.net.nodes:
-            node.words[cluster_load.RATE] = 0
+            node.rate(0)
         try:
-            wait_for("each request has its answer", lambda: not any(node.words[cluster_load.UNDERWAY] for node in self.net.nodes))
+            wait_for("each request has its answer", lambda: not any(node.counted(cluster_load.UNDERWAY) for node in self.net.nodes))
         finally:
             self.on = False
             self.thread.join()
@@ -238,23 +278,25 @@ class Load:
         wanted = self.net.served() + count
         wait_for(f"{count} more requests are let through", lambda: self.net.served() >= wanted)
 
-    def bounded(self, most, fill, interval_s, credit=0):
-        """In no time was more let through than the bucket of these parameters allows."""
+    def bounded(self, most, fill, interval_s, credit=0, ahead_s=0):
+        """In no time was more let through than the bucket of these parameters allows, by a clock that was set ahead by
+        @ahead_s at most."""
         first, last = self.samples[0], self.samples[-1]
-        bound = most + fill * (int((last[2] - first[0]) / interval_s) + 1) + credit
+        bound = most + fill * (int((last[2] - first[0] + ahead_s) / interval_s) + 1) + credit
         expect(self.total() <= bound, f"{self.total()} requests let through in {last[2] - first[0]:.3f} s, of {bound}")
         # Of those let through before a look, so many may not have been counted yet.
         late = cluster_load.CONNS * len(self.net.nodes)
         for at, (since, before, _) in enumerate(self.samples):
             for _, count, until in self.samples[at + 1:]:
-                bound = most + fill * (int((until - since) / interval_s) + 1) + credit + late
+                bound = most + fill * (int((until - since + ahead_s) / interval_s) + 1) + credit + late
                 expect(count - before <= bound, f"{count - before} requests let through in {until - since:.3f} s, of {bound}, "
                        f"{since - first[0]:.3f} s after the first")
 
     def answered(self, closed=0, within_s=DEADLINE_S):
         """Each request was, by the server or with a 429, but for @closed connections of each node."""
         for node in self.net.nodes:
-            equal(node.words[cluster_load.OTHER], 0, f"other answers on {node.name}")
-            expect(node.words[cluster_load.CLOSED] <= closed, f"{node.words[cluster_load.CLOSED]} connections ended on {node.name}")
-            longest_s = node.words[cluster_load.LONGEST_NS] / 1e9
+            equal(node.counted(cluster_load.OTHER), 0, f"other answers on {node.name}")
+            ended = node.counted(cluster_load.CLOSED)
+            expect(ended <= closed, f"{ended} connections ended on {node.name}")
+            longest_s = node.counted(cluster_load.LONGEST_NS) / 1e9
             expect(longest_s < within_s, f"an answer took {longest_s:.3f} s on {node.name}")

@@ -68,7 +68,7 @@ def older_dump(load):
 
 
 def away(node):
-    return node.agents[-1].text().count("Redis is away")
+    return node.notes("Redis is away")
 
 
 def one_node_apart(load):
