@@ -55,13 +55,13 @@ struct krl_cluster {
 	unsigned int ticks;
 };
 
-static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow)
+static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need)
 {
 	struct krl_cluster *c = arg;
 	struct krl_lease_entry *e = krl_lease_table_get(&c->table, key, overflow);
 
 	if (e)
-		e->lease.asked = true;
+		krl_lease_asked(&e->lease, need);
 }
 
 static int operate(struct krl_cluster *c, const struct krl_lease_entry *e, enum krl_lease_op_kind kind, __s64 tokens,

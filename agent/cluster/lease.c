@@ -13,9 +13,16 @@ static __u64 least(__u64 a, __u64 b)
 	return a < b ? a : b;
 }
 
+void krl_lease_asked(struct krl_lease *l, __u64 need)
+{
+	l->asked = true;
+	if (l->need < need)
+		l->need = need;
+}
+
 __u64 krl_lease_begin(struct krl_lease *l, const struct krl_lease_seen *seen, __u64 credit)
 {
-	*l = (struct krl_lease){ .known = true, .asked = l->asked, .base = seen->tokens, .owed = l->owed };
+	*l = (struct krl_lease){ .known = true, .asked = l->asked, .need = l->need, .base = seen->tokens, .owed = l->owed };
 	if (seen->endless) {
 		l->base = (__s64)credit;
 		return 0;
@@ -90,6 +97,10 @@ void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lea
 		wanted = 0;
 	if (!credit && !l->idle && !wanted)
 		wanted = 1;
+	/* All of a reservation, or none of it. */
+	if (l->need > 1 && wanted < l->need)
+		wanted = least(l->need, max);
+	l->need = 0;
 	ret->want = wanted > l->leased ? wanted - l->leased : 0;
 }
 

@@ -17,6 +17,7 @@ struct krl_lease {
 	__s64 base;		/* tokens in the kernel, but for what was taken since the last look */
 	__u64 leased;		/* ... of those, what Redis lent */
 	__u64 rate;		/* tokens that are used from look to look, as far as it is known */
+	__u64 need;		/* the most that somebody was refused since the last exchange */
 	unsigned int idle;	/* looks since the last request */
 	__u64 lost;		/* lent, and never put into the kernel: told as spent */
 	__u64 owed;		/* debt that was told, and nobody knows whether it was heard: told again */
@@ -35,6 +36,9 @@ struct krl_lease_report {
 	__u64 used, back, want;
 	__s64 debt;
 };
+
+/* Somebody took from it, or was refused @need tokens, if that is not 0. */
+void krl_lease_asked(struct krl_lease *l, __u64 need);
 
 /* Begin the account of a bucket that was found as @seen, of a rule with @credit. Returns how many tokens have to be taken
  * out of it first: those of an agent before, or of the time without Redis. */

@@ -25,7 +25,7 @@ static int on_asked(void *ctx, void *data, size_t size)
 	const struct krl_asked *asked = data;
 
 	if (size >= sizeof(*asked))
-		l->fn(l->arg, &asked->key, asked->overflow);
+		l->fn(l->arg, &asked->key, asked->overflow, asked->need);
 	return 0;
 }
 

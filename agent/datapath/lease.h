@@ -12,8 +12,8 @@
 
 struct krl_leases;
 
-/* Somebody asked for tokens of the bucket under @key. */
-typedef void (*krl_asked_fn)(void *arg, const struct krl_bucket_key *key, bool overflow);
+/* Somebody asked for tokens of the bucket under @key, and was refused @need of them, unless that is 0. */
+typedef void (*krl_asked_fn)(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need);
 
 /* 0; or -errno with @ret_error set. The caller closes it, before @datapath. */
 int krl_leases_open(struct krl_datapath *datapath, krl_asked_fn fn, void *arg, struct krl_leases **ret,

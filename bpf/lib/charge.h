@@ -118,7 +118,7 @@ static __always_inline void krl_charge_lease(struct krl_bucket *b, const struct 
 	KRL_OPAQUE(was);
 	/* While Redis is away it is an ordinary bucket, and stays one. */
 	if (KRL_READ_ONCE(b->last_topup_ns) & KRL_LEASE)
-		krl_cluster_ask(b, key, overflow);
+		krl_cluster_ask(b, key, overflow, 0);
 }
 
 /* Take from number @i of the charge what it @cost, and give back what else was reserved there. */

@@ -10,12 +10,14 @@
 #include "lease.h"
 #include "rule.h"
 
-/* Tell the agent that somebody asked for tokens of the bucket @b under @key. Without room it is told the next time. */
-static __always_inline void krl_cluster_ask(struct krl_bucket *b, const struct krl_bucket_key *key, __u32 overflow)
+/* Tell the agent that somebody asked for tokens of the bucket @b under @key, and was refused the @need that were not there,
+ * unless that is 0. Without room it is told the next time. */
+static __always_inline void krl_cluster_ask(struct krl_bucket *b, const struct krl_bucket_key *key, __u32 overflow,
+					    __u64 need)
 {
 	struct krl_asked *asked;
 
-	if (!krl_lease_tell(b))
+	if (!krl_lease_tell(b, need != 0))
 		return;
 	asked = bpf_ringbuf_reserve(&krl_asked, sizeof(*asked), 0);
 	if (!asked) {
@@ -25,7 +27,7 @@ static __always_inline void krl_cluster_ask(struct krl_bucket *b, const struct k
 	}
 	asked->key = *key;
 	asked->overflow = overflow;
-	asked->pad = 0;
+	asked->need = need > (__u32)-1 ? (__u32)-1 : need;
 	bpf_ringbuf_submit(asked, BPF_RB_NO_WAKEUP);
 }
 
@@ -75,7 +77,7 @@ KRL_GLOBAL int krl_cluster_take(struct krl_bucket *b, const struct krl_bucket_ke
 			refused = krl_lease_take(b, now_ns, n);
 		else
 			refused = krl_lease_available(b, now_ns) < 1 ? -KRL_EAGAIN : 0;
-		krl_cluster_ask(b, key, flags & KRL_RULE_OVERFLOW);
+		krl_cluster_ask(b, key, flags & KRL_RULE_OVERFLOW, refused ? n ?: 1 : 0);
 		return refused;
 	}
 	krl_count(KRL_REASON_CLUSTER_AWAY);

@@ -15,9 +15,11 @@
 #include "bucket.h"
 
 /* In last_topup_ns: it is a lease, and not an ordinary bucket, which it becomes while Redis is away; the agent was told
- * that somebody took from it, or wanted to; and the end, CLOCK_BOOTTIME in ns, 2^60 of which are 36 years. */
+ * that somebody took from it, or wanted to, and that somebody was refused; and the end, CLOCK_BOOTTIME in ns, 2^59 of which
+ * are 18 years. */
 #define KRL_LEASE (1ULL << 61)
 #define KRL_LEASE_TOLD (1ULL << 60)
+#define KRL_LEASE_TOLD_REFUSED (1ULL << 59)
 
 static __always_inline __u64 krl_lease_word(__u64 end_ns)
 {
@@ -71,22 +73,22 @@ static __always_inline int krl_lease_take(struct krl_bucket *b, __u64 now_ns, __
 	return seen >= (__s64)n ? 0 : -KRL_EAGAIN;
 }
 
-/* Is the agent to be told that somebody asked for tokens here? Once only, until it has looked. */
-static __always_inline int krl_lease_tell(struct krl_bucket *b)
+/* Is the agent to be told that somebody asked for tokens here, and was @refused? Once only each, until it has looked. */
+static __always_inline int krl_lease_tell(struct krl_bucket *b, int refused)
 {
+	__u64 told = refused ? KRL_LEASE_TOLD | KRL_LEASE_TOLD_REFUSED : KRL_LEASE_TOLD;
 	__u64 word = KRL_READ_ONCE(b->last_topup_ns);
 
 	if (word & KRL_LEASE)
-		return !(word & KRL_LEASE_TOLD) &&
-		       !(__sync_fetch_and_or(&b->last_topup_ns, KRL_LEASE_TOLD) & KRL_LEASE_TOLD);
+		return (word & told) != told && (__sync_fetch_and_or(&b->last_topup_ns, told) & told) != told;
 	/* An ordinary bucket while Redis was away: now a lease that is over. */
-	return __sync_val_compare_and_swap(&b->last_topup_ns, word, KRL_LEASE | KRL_LEASE_TOLD) == word;
+	return __sync_val_compare_and_swap(&b->last_topup_ns, word, KRL_LEASE | told) == word;
 }
 
 /* The agent has looked, or could not be told. Returns the word as it was. */
 static __always_inline __u64 krl_lease_untell(struct krl_bucket *b)
 {
-	return __sync_fetch_and_and(&b->last_topup_ns, ~KRL_LEASE_TOLD);
+	return __sync_fetch_and_and(&b->last_topup_ns, ~(KRL_LEASE_TOLD | KRL_LEASE_TOLD_REFUSED));
 }
 
 /* Redis is away: @b becomes an ordinary bucket, with the tokens that are there, which fills from @now_ns on. */
@@ -128,7 +130,7 @@ static __always_inline void krl_lease_grant(struct krl_bucket *b, __u64 n, __u64
 	KRL_OPAQUE(was);
 	for (i = 0; i < KRL_BUCKET_TRIES; i++) {
 		word = KRL_READ_ONCE(b->last_topup_ns);
-		next = krl_lease_word(end_ns) | (word & KRL_LEASE ? word & KRL_LEASE_TOLD : 0);
+		next = krl_lease_word(end_ns) | (word & KRL_LEASE ? word & (KRL_LEASE_TOLD | KRL_LEASE_TOLD_REFUSED) : 0);
 		if (__sync_val_compare_and_swap(&b->last_topup_ns, word, next) == word)
 			return;
 	}

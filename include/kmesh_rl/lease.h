@@ -6,7 +6,7 @@
 #include <kmesh_rl/abi.h>
 
 /* The end, CLOCK_BOOTTIME in ns, of what is not leased. */
-#define KRL_LEASE_ENDLESS_NS ((1ULL << 60) - 1)
+#define KRL_LEASE_ENDLESS_NS ((1ULL << 59) - 1)
 
 #define KRL_ASKED_BYTES (1 << 20)	/* of krl_asked */
 
@@ -14,7 +14,7 @@
 struct krl_asked {
 	struct krl_bucket_key key;
 	__u32 overflow;		/* it is the rule's overflow bucket */
-	__u32 pad;
+	__u32 need;		/* tokens that were wanted, and were not there; 0: what was wanted was there */
 };
 
 enum krl_lease_op_kind {

@@ -38,12 +38,25 @@ static void it_tells_once(void **state)
 {
 	struct krl_bucket b = krl_lease_new(1);
 
-	assert_true(krl_lease_tell(&b));
-	assert_false(krl_lease_tell(&b));
+	assert_true(krl_lease_tell(&b, 0));
+	assert_false(krl_lease_tell(&b, 0));
 	krl_lease_grant(&b, 1, 100);
-	assert_false(krl_lease_tell(&b));
+	assert_false(krl_lease_tell(&b, 0));
 	assert_int_equal(krl_lease_end(krl_lease_untell(&b)), 100);
-	assert_true(krl_lease_tell(&b));
+	assert_true(krl_lease_tell(&b, 0));
+}
+
+static void it_tells_once_more_of_a_refusal(void **state)
+{
+	struct krl_bucket b = krl_lease_new(1);
+
+	assert_true(krl_lease_tell(&b, 0));
+	assert_true(krl_lease_tell(&b, 1));
+	assert_false(krl_lease_tell(&b, 1));
+	assert_false(krl_lease_tell(&b, 0));
+	krl_lease_untell(&b);
+	assert_true(krl_lease_tell(&b, 1));
+	assert_false(krl_lease_tell(&b, 0));
 }
 
 static void what_is_taken_out_is_there(void **state)
@@ -73,7 +86,7 @@ static void without_redis_it_is_an_ordinary_bucket(void **state)
 	/* Redis is back: nothing that it did not lend is given. */
 	b.tokens = 7;
 	assert_int_equal(krl_lease_take(&b, 1200, 1), -KRL_EAGAIN);
-	assert_true(krl_lease_tell(&b));
+	assert_true(krl_lease_tell(&b, 0));
 	assert_int_equal(krl_lease_end(krl_lease_untell(&b)), 0);
 }
 
@@ -84,7 +97,7 @@ static void only_one_like_new_is_buried(void **state)
 	assert_int_equal(krl_lease_take(&b, 5, 1), 0);
 	assert_int_equal(krl_lease_bury(&b, 1), -KRL_EAGAIN);
 	b = krl_lease_new(1);
-	assert_true(krl_lease_tell(&b));
+	assert_true(krl_lease_tell(&b, 0));
 	assert_int_equal(krl_lease_bury(&b, 1), -KRL_EAGAIN);
 	krl_lease_untell(&b);
 	assert_int_equal(krl_lease_bury(&b, 1), 0);
@@ -113,6 +126,27 @@ static void credit_that_was_spent_is_debt(void **state)
 	assert_int_equal(report.want, 16);
 	krl_lease_want(&l, 10, 1, &report);
 	assert_int_equal(report.want, 10);
+}
+
+static void a_reservation_wants_all_that_it_needs(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 1 };
+	struct krl_lease l = { .known = true };
+	struct krl_lease_report report;
+
+	krl_lease_granted(&l, 1, 0);
+	krl_lease_asked(&l, 70);
+	krl_lease_asked(&l, 100);
+	krl_lease_asked(&l, 0);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
+	krl_lease_want(&l, 1000, 0, &report);
+	assert_int_equal(report.want, 99);
+	krl_lease_asked(&l, 0);
+	krl_lease_want(&l, 1000, 0, &report);
+	assert_int_equal(report.want, 0);
+	krl_lease_asked(&l, 5000);
+	krl_lease_want(&l, 1000, 1, &report);
+	assert_int_equal(report.want, 999);
 }
 
 static void what_was_leased_is_used_first(void **state)
@@ -186,10 +220,12 @@ int main(void)
 		cmocka_unit_test(a_new_one_has_its_credit),
 		cmocka_unit_test(none_is_taken_at_its_end),
 		cmocka_unit_test(it_tells_once),
+		cmocka_unit_test(it_tells_once_more_of_a_refusal),
 		cmocka_unit_test(what_is_taken_out_is_there),
 		cmocka_unit_test(without_redis_it_is_an_ordinary_bucket),
 		cmocka_unit_test(only_one_like_new_is_buried),
 		cmocka_unit_test(credit_that_was_spent_is_debt),
+		cmocka_unit_test(a_reservation_wants_all_that_it_needs),
 		cmocka_unit_test(what_was_leased_is_used_first),
 		cmocka_unit_test(what_nobody_uses_goes_back),
 		cmocka_unit_test(what_a_reservation_gave_back_goes_by_redis),
