@@ -51,6 +51,10 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 		l->rate /= 2;
 	if (l->rate < (__u64)taken)
 		l->rate = taken;
+	/* A reservation is taken whole, or not at all. */
+	if (l->rate < l->need)
+		l->rate = l->need;
+	l->need = 0;
 }
 
 __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret)
@@ -97,10 +101,6 @@ void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lea
 		wanted = 0;
 	if (!credit && !l->idle && !wanted)
 		wanted = 1;
-	/* All of a reservation, or none of it. */
-	if (l->need > 1 && wanted < l->need)
-		wanted = least(l->need, max);
-	l->need = 0;
 	ret->want = wanted > l->leased ? wanted - l->leased : 0;
 }
 
