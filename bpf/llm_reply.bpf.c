@@ -46,7 +46,8 @@ static __always_inline int krl_reply_pass_metered(struct krl_replying *replying,
 
 _Static_assert(sizeof(KRL_CUT_EVENT) - 1 == 0x90, "the size of the chunk");
 
-/* Put the last event, and the end of the body, in place of the message. Returns 0, or -1 when that cannot be done now. */
+/* Put the last event, and the end of the body, in place of the message. Returns 0; 1 where there is no room for them now, with the
+ * message as it was; or -errno. */
 static __always_inline int krl_reply_cut_write(struct krl_replying *replying, struct sock *sk)
 {
 	struct sk_msg_md *msg = replying->msg;
@@ -55,14 +56,14 @@ static __always_inline int krl_reply_cut_write(struct krl_replying *replying, st
 	int err;
 
 	if (!slot)
-		return -1;
+		return 1;
 	slot->text.len = 0;
 	if (replying->conn->reply.http.flags & KRL_HTTP_CHUNKED)
 		krl_answer_str(&slot->text, "90\r\n" KRL_CUT_EVENT "\r\n0\r\n\r\n");
 	else
 		krl_answer_str(&slot->text, KRL_CUT_EVENT);
 	len = slot->text.len & (KRL_CUT_BYTES - 1);
-	err = len <= krl_sock_sure(sk, ~0U, 0) ? krl_message_resize(msg, msg->size, len) : -1;
+	err = len <= krl_sock_sure(sk, ~0U, 0) ? krl_message_resize(msg, msg->size, len) : 1;
 	if (!err)
 		krl_answer_copy((char *)(long)msg->data, (char *)(long)msg->data_end, &slot->text, KRL_CUT_BYTES);
 	slot->busy = 0;
@@ -70,15 +71,21 @@ static __always_inline int krl_reply_cut_write(struct krl_replying *replying, st
 }
 
 /* The answer was cut ahead of this message: the first such gives way to the last event, the others to nothing, until the
- * connection is ended. */
+ * connection is ended. Returns the verdict; or -1, where the last event finds no room: the stream goes on to its next. */
 static __noinline int krl_reply_cut(struct krl_replying *replying, struct sock *sk, __u32 seq)
 {
 	struct krl_conn *conn = replying->conn;
 	struct krl_llm *llm = replying->llm;
+	int err;
 
 	if (llm->cut == KRL_LLM_CUT)
 		return bpf_msg_pop_data(replying->msg, 0, replying->msg->size, 0) ? SK_DROP : SK_PASS;
-	if (krl_reply_cut_write(replying, sk))
+	err = krl_reply_cut_write(replying, sk);
+	if (err > 0) {
+		llm->cut = KRL_LLM_WHOLE;
+		return -1;
+	}
+	if (err)
 		return SK_DROP;
 	llm->cut = KRL_LLM_CUT;
 	krl_count(KRL_REASON_LLM_CUT);
@@ -109,6 +116,7 @@ int krl_reply_llm(struct sk_msg_md *msg)
 	struct sock *sk;
 	__u64 over;
 	__u32 seq;
+	int verdict;
 
 	conn = krl_msg_conn(msg, &sk);
 	if (!conn || !sk)
@@ -118,8 +126,11 @@ int krl_reply_llm(struct sk_msg_md *msg)
 	replying.conn = conn;
 	seq = krl_sock_write_seq(sk);
 	replying.llm = krl_reply_llm_of(&replying, sk, seq);
-	if (replying.llm && replying.llm->cut)
-		return krl_reply_cut(&replying, sk, seq);
+	if (replying.llm && replying.llm->cut) {
+		verdict = krl_reply_cut(&replying, sk, seq);
+		if (verdict >= 0)
+			return verdict;
+	}
 	over = krl_reply_resume(&conn->reply, seq);
 	if (conn->reply.state != KRL_REPLY_FRAMED) {
 		krl_count(KRL_REASON_REPLY_UNREAD);

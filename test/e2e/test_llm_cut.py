@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """onExhausted: what becomes of a stream whose budget is spent while it is under way."""
 
-from client import equal, expect
-from harness import case, case_of_each
+import json
+
+from client import chunk, equal, expect
+from documents import ratelimit
+from harness import PORT, case, case_of_each, wait_for
 from models import EACH_USER, STREAMED, Models, ask, asked, budget, call, headers, reply, request, sdk
+from told import Replies, final
 
 EVENTS = 500
 
@@ -139,3 +143,28 @@ def others_go_on(env):
     answers = {user: reply(conn).events() for user, conn in conns.items()}
     expect("error" in answers["alice"][-1], "the last event of alice's")
     equal(pieces("chat", answers["bob"]), 400, "events of bob's")
+
+
+@case_of_each({"chunked": True, "to the end of the connection": False})
+def a_client_that_does_not_read(env, chunked):
+    """Wherever its stream is to be cut, be there little room left to write into, or none: it has the last event once it
+    reads."""
+    event = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"a" * 400)
+    head = final(b"", "Transfer-Encoding: chunked" if chunked else "Connection: close", length=False)
+    replies = Replies(env)
+    replies.add("/v1/chat/completions", ("send", head),
+                *[("send", chunk(event, len(event))[:-5] if chunked else event)] * EVENTS)
+    server = replies.start(document=ratelimit("limit", PORT, rules=[budget("1000/hour", who=EACH_USER, onExhausted="Cut")]),
+                           send_buffer=16384)
+    for count, events in enumerate(range(1, 120, 4), 1):
+        body = json.dumps(asked("chat", stream=True, include_usage=False, prompt=0)).encode()
+        body += b" " * (4 * (1000 - events) - len(body))
+        full = len(server.events("full"))
+        conn = env.connect(receive_buffer=2048)
+        conn.send(request("chat", body, f"x-user-id: {events}"))
+        wait_for("its stream is cut, or the server can write no more, or gave up", lambda full=full, count=count:
+                 len(server.events("full")) > full or env.reasons().get("llm_cut", 0) >= count or
+                 len(server.events("closed")) >= count)
+        found = reply(conn).events()
+        expect("error" in found[-1], f"the last of {len(found)} events, with {events} tokens left, and what became of the "
+                                     f"connection: {server.events('closed')[-1:]}")
