@@ -73,7 +73,7 @@ def base(stage, build, here):
     stage.add_program("busybox", "/usr/bin/busybox")
     for applet in APPLETS:
         os.symlink("busybox", stage.path(f"usr/bin/{applet}"))
-    for program in ("ip", "nft", "nginx", "openssl"):
+    for program in ("ip", "nft", "nginx", "openssl", "redis-server"):
         stage.add_program(program)
     stage.add_python()
     for name in ("/etc/passwd", "/etc/group", "/usr/lib/ssl/openssl.cnf"):
