@@ -61,7 +61,7 @@ static void remember(struct krl_redis *r, unsigned int shard, const redisReply *
 /* Answers come in the order of the questions. */
 static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 {
-	struct krl_redis *r = connection->data;
+	struct krl_redis *r = krl_redis_link_owner(connection);
 	const redisReply *reply = data;
 	struct krl_granted granted;
 	size_t index;
@@ -115,7 +115,7 @@ static int send_one(struct krl_redis *r, size_t index)
 	snprintf(numbers[5], NUMBER_BYTES, "%llu", x->settings.tokens_per_fill);
 	snprintf(numbers[6], NUMBER_BYTES, "%llu", x->settings.fill_interval_ns / NS_PER_US);
 	snprintf(numbers[7], NUMBER_BYTES, "%llu", r->memory->shards[at].seq);
-	return redisAsyncCommandArgv(r->connection, on_reply, NULL, sizeof(argv) / sizeof(*argv), argv, NULL) ? -ENOTCONN : 0;
+	return redisAsyncCommandArgv(krl_redis_link_connection(r->link), on_reply, NULL, sizeof(argv) / sizeof(*argv), argv, NULL) ? -ENOTCONN : 0;
 }
 
 static void on_patience(uv_timer_t *timer)
@@ -146,7 +146,7 @@ int krl_redis_exchange(struct krl_redis *r, const struct krl_exchange *exchanges
 	r->exchange_arg = arg;
 	for (i = 0; !err && i < count; i++)
 		err = send_one(r, i);
-	if (!count && redisAsyncCommand(r->connection, on_reply, NULL, "PING"))
+	if (!count && redisAsyncCommand(krl_redis_link_connection(r->link), on_reply, NULL, "PING"))
 		err = -ENOTCONN;
 	uv_timer_start(r->patience, on_patience, KRL_LEASE_TTL_MS, 0);
 	if (err)

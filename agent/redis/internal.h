@@ -5,6 +5,7 @@
 
 #include <hiredis/async.h>
 
+#include "link.h"
 #include "redis.h"
 #include "url.h"
 
@@ -17,10 +18,10 @@ struct krl_redis {
 	char key[2 * KRL_REDIS_KEY_BYTES + 1];	/* as text */
 	struct krl_redis_calls calls;
 	void *arg;
-	redisAsyncContext *connection;	/* NULL: none */
+	struct krl_redis_link *link;	/* NULL: none */
 	bool up, closing;
 	unsigned int wait_ms;		/* before the next attempt */
-	char sha[41], why[KRL_REDIS_ERROR_BYTES], where[300];
+	char sha[41], why[KRL_REDIS_ERROR_BYTES];
 
 	/* The pipeline that is under way. */
 	bool busy;

@@ -9,7 +9,6 @@
 
 #include "agent/loop/handle.h"
 #include "internal.h"
-#include "loop.h"
 
 #define WAIT_LEAST_MS 100
 #define WAIT_MOST_MS 5000
@@ -24,15 +23,11 @@ static void on_retry(uv_timer_t *timer)
 /* Let go of the connection; what it was asked for is not known. */
 static void drop(struct krl_redis *r)
 {
-	redisAsyncContext *connection = r->connection;
+	struct krl_redis_link *link = r->link;
 
-	r->connection = NULL;
+	r->link = NULL;
 	r->up = false;
-	r->where[0] = '\0';
-	if (!connection)
-		return;
-	connection->data = NULL;
-	redisAsyncFree(connection);
+	krl_redis_link_close(link);
 }
 
 void krl_redis_fail(struct krl_redis *r, const char *why)
@@ -57,7 +52,7 @@ static const redisReply *answer_of(redisAsyncContext *connection, const void *da
 {
 	const redisReply *reply = data;
 
-	*ret = connection->data;
+	*ret = krl_redis_link_owner(connection);
 	if (!*ret || !reply)
 		return NULL;
 	if (reply->type != REDIS_REPLY_ERROR)
@@ -107,29 +102,7 @@ static void on_script(redisAsyncContext *connection, void *data, void *arg)
 	r->why[0] = '\0';
 	r->wait_ms = WAIT_LEAST_MS;
 	uv_timer_stop(r->patience);
-	snprintf(r->where, sizeof(r->where), "%s:%u", r->url.host, r->url.port);
 	r->calls.up(r->arg, key);
-}
-
-static void on_connected(const redisAsyncContext *connection, int status)
-{
-	struct krl_redis *r = connection->data;
-
-	/* hiredis frees it itself. */
-	if (status == REDIS_OK || !r)
-		return;
-	r->connection = NULL;
-	krl_redis_fail(r, connection->errstr);
-}
-
-static void on_disconnected(const redisAsyncContext *connection, int status)
-{
-	struct krl_redis *r = connection->data;
-
-	if (!r)
-		return;
-	r->connection = NULL;
-	krl_redis_fail(r, connection->err ? connection->errstr : "the connection was closed");
 }
 
 static int read_password(const struct krl_redis *r, char *ret, size_t room)
@@ -153,7 +126,7 @@ static int read_password(const struct krl_redis *r, char *ret, size_t room)
 /* All at once: the answers come in this order. */
 static void set_up(struct krl_redis *r, const char *password)
 {
-	redisAsyncContext *c = r->connection;
+	redisAsyncContext *c = krl_redis_link_connection(r->link);
 
 	if (password[0] && r->url.user[0])
 		redisAsyncCommand(c, on_set_up, NULL, "AUTH %s %s", r->url.user, password);
@@ -171,8 +144,9 @@ static void on_no_start(uv_timer_t *timer)
 	krl_redis_fail(timer->data, "no answer in 3 s");
 }
 
-static void connect_now(struct krl_redis *r)
+static void on_link_up(void *arg)
 {
+	struct krl_redis *r = arg;
 	char password[sizeof(r->url.password)], why[KRL_REDIS_ERROR_BYTES];
 	int err = read_password(r, password, sizeof(password));
 
@@ -181,23 +155,23 @@ static void connect_now(struct krl_redis *r)
 		krl_redis_fail(r, why);
 		return;
 	}
-	r->connection = redisAsyncConnect(r->url.host, r->url.port);
-	if (!r->connection || r->connection->err) {
-		snprintf(why, sizeof(why), "%s", r->connection ? r->connection->errstr : "out of memory");
-		krl_redis_fail(r, why);
-		return;
-	}
-	r->connection->data = r;
-	err = krl_redis_attach(r->loop, r->connection);
-	if (err) {
-		krl_redis_fail(r, strerror(-err));
-		return;
-	}
-	redisAsyncSetConnectCallback(r->connection, on_connected);
-	redisAsyncSetDisconnectCallback(r->connection, on_disconnected);
 	uv_timer_start(r->patience, on_no_start, KRL_LEASE_TTL_MS, 0);
 	set_up(r, password);
 	explicit_bzero(password, sizeof(password));
+}
+
+static void on_link_down(void *arg, const char *why)
+{
+	krl_redis_fail(arg, why);
+}
+
+static const struct krl_redis_link_calls link_calls = { .up = on_link_up, .down = on_link_down };
+
+static void connect_now(struct krl_redis *r)
+{
+	r->link = krl_redis_link_open(r->loop, r->url.host, r->url.port, &link_calls, r);
+	if (!r->link)
+		krl_redis_fail(r, "out of memory");
 }
 
 int krl_redis_open(uv_loop_t *loop, const struct krl_redis_options *options, struct krl_redis_memory *memory,
@@ -251,5 +225,5 @@ bool krl_redis_is_up(const struct krl_redis *r)
 
 const char *krl_redis_where(const struct krl_redis *r)
 {
-	return r->where;
+	return r->up ? krl_redis_link_where(r->link) : "";
 }
