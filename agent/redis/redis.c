@@ -169,7 +169,7 @@ static const struct krl_redis_link_calls link_calls = { .up = on_link_up, .down 
 
 static void connect_now(struct krl_redis *r)
 {
-	r->link = krl_redis_link_open(r->loop, r->url.host, r->url.port, &link_calls, r);
+	r->link = krl_redis_link_open(r->loop, r->url.seeds[0].host, r->url.seeds[0].port, &link_calls, r);
 	if (!r->link)
 		krl_redis_fail(r, "out of memory");
 }

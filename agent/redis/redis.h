@@ -14,6 +14,7 @@
 
 #define KRL_REDIS_ERROR_BYTES 256
 #define KRL_REDIS_KEY_BYTES 16
+#define KRL_REDIS_SEEDS 16
 
 struct krl_redis;
 
