@@ -51,12 +51,12 @@ class Redis:
 class Node(Env):
     """An agent, and a server in a cgroup of its own."""
 
-    def __init__(self, env, name, port, document, redis=(f"redis://127.0.0.1:{REDIS}",), wait=True):
+    def __init__(self, env, name, port, document, redis=(f"redis://127.0.0.1:{REDIS}",), wait=True, flags=()):
         os.mkdir(os.path.join(env.root, name))
         cgroup = os.path.join(env.cgroup, name)
         os.mkdir(cgroup)
         super().__init__(env.build, env.bpffs + name, cgroup, os.path.join(env.root, name))
-        self.metrics += ["--node-name", name, *(word for url in redis for word in ("--redis", url))]
+        self.metrics += ["--node-name", name, *(word for url in redis for word in ("--redis", url)), *flags]
         self.env = env
         self.port = port
         self.admitted = 0

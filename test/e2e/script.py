@@ -14,12 +14,12 @@ S = 1000000
 TTL = 3 * S
 MOST = 2 ** 53 - 1
 START = 1_000_000 * S
-BUCKET, SHARD = "krl:{krl00}:b:x", "krl:{krl00}:s"
+BUCKET, SHARD, SPENT = "krl:{krl00}:b:x", "krl:{krl00}:s", "krl:{krl00}:u"
 
 
 class Answer:
     def __init__(self, fields):
-        self.granted, self.tokens, self.out, self.now, self.epoch, self.seq, self.wait = fields[:7]
+        self.granted, self.tokens, self.out, self.now, self.epoch, self.seq, self.wait, self.spent = fields
 
 
 class Bucket:
@@ -38,8 +38,8 @@ class Bucket:
 
     def exchange(self, holder="a", used=0, debt=0, back=0, want=0, fresh="f0", seen=None):
         epoch, seq = seen or self.seen
-        return Answer(self.client.ask("EVAL", self.text, 2, BUCKET, SHARD, holder, used, debt, back, want, self.max, self.fill,
-                                      self.interval, epoch, seq, fresh, self.now // S, self.now % S))
+        return Answer(self.client.ask("EVAL", self.text, 3, BUCKET, SHARD, SPENT, holder, used, debt, back, want, self.max,
+                                      self.fill, self.interval, epoch, seq, fresh, self.now // S, self.now % S))
 
     def check(self, holder="a", *, tokens, out, granted=0, **told):
         """An exchange, and what it comes to."""

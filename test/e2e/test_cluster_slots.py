@@ -48,7 +48,7 @@ class Cluster:
 
     def buckets(self):
         """(port, key) of all."""
-        return [(port, key) for port in PORTS for key in ask(port, "KEYS", ONE)]
+        return [(server.port, key) for server in self.servers for key in ask(server.port, "KEYS", ONE)]
 
     def admitted(self):
         return sum(node.admitted for node in self.nodes)
@@ -153,7 +153,7 @@ def a_slot_on_its_way_is_asked_for_where_its_keys_are(env):
         asking = threading.Thread(target=one.ask_until, args=(lambda: one.nothing_left(), "x-user: a"))
         asking.start()
         wait_for("it is tried", lambda: refused(port, "TRYAGAIN"))
-        move.migrate(key)
+        move.migrate()
         asking.join()
         expect(refused(port, "ASK"), "it was told to ask elsewhere")
         move.end()
@@ -170,26 +170,60 @@ def refused(port, error):
     return 0
 
 
+FOURTH = 7003
+
+
+def add_fourth(env, cluster, servers):
+    """A node without slots."""
+    servers.append(Redis(env, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", port=FOURTH))
+    ask(FOURTH, "CLUSTER", "MEET", "127.0.0.1", PORTS[0])
+    cluster.ids[FOURTH] = ask(FOURTH, "CLUSTER", "MYID")
+    wait_for("all know it", lambda: all(cluster.ids[FOURTH] in ask(at, "CLUSTER", "NODES") for at in PORTS) and
+             "cluster_state:ok" in ask(FOURTH, "CLUSTER", "INFO"))
+
+
 @case
 def a_node_that_is_new_is_connected_to(env):
-    with three(env, count=1) as one:
+    with running() as (nodes, servers):
+        one = Cluster(env, nodes, servers, count=1)
         one.spend("a", 10)
         [(port, key)] = one.buckets()
-        fourth = Redis(env, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", port=7003)
-        with contextlib.ExitStack() as stack:
-            stack.callback(fourth.stop)
-            ask(7003, "CLUSTER", "MEET", "127.0.0.1", PORTS[0])
-            one.ids[7003] = ask(7003, "CLUSTER", "MYID")
-            wait_for("all know it", lambda: all(one.ids[7003] in ask(at, "CLUSTER", "NODES") for at in PORTS) and
-                     "cluster_state:ok" in ask(7003, "CLUSTER", "INFO"))
-            move = Move(one, port, key)
-            move.target = 7003
-            move.begin()
-            move.migrate()
-            move.end()
-            one.ask_until(lambda: ask(7003, "KEYS", ONE) == [key] and ask(7003, "HGET", key, "t") == "0", "x-user: a")
-            expect(one.admitted() <= 30, f"let through: {one.admitted()} of 30")
-            equal(one.away(), 0, "times that Redis was away")
+        add_fourth(env, one, servers)
+        move = Move(one, port, key)
+        move.target = FOURTH
+        move.begin()
+        move.migrate()
+        move.end()
+        one.ask_until(lambda: ask(FOURTH, "KEYS", ONE) == [key] and tokens(FOURTH, key) == ["0", "0"], "x-user: a")
+        expect(one.admitted() <= 30, f"let through: {one.admitted()} of 30")
+        equal(one.away(), 0, "times that Redis was away")
+
+
+@case
+def other_nodes_are_asked_when_those_of_the_flag_are_gone(env):
+    with running() as (nodes, servers):
+        one = Cluster(env, nodes, servers, count=0)
+        add_fourth(env, one, servers)
+        nodes.append(Node(env, "n", PORT, ratelimit("limit", PORT, rules=[RULE]), [f"redis://127.0.0.1:{FOURTH}"]))
+        one.spend("a", 1)
+        servers[-1].stop()
+        ask(PORTS[0], "CLIENT", "KILL", "TYPE", "normal")
+        wait_for("it is there again", lambda: one.text().count("Redis is there") >= 2)
+
+
+@case
+def a_replica_takes_over(env):
+    with running() as (nodes, servers):
+        one = Cluster(env, nodes, servers)
+        add_fourth(env, one, servers)
+        one.spend("a", 10)
+        [(port, key)] = one.buckets()
+        ask(FOURTH, "CLUSTER", "REPLICATE", one.ids[port])
+        wait_for("it has the data", lambda: "master_link_status:up" in ask(FOURTH, "INFO", "replication"))
+        one.servers[PORTS.index(port)].stop()
+        wait_for("it is there again", lambda: all(f"127.0.0.1:{FOURTH}" in node.agents[-1].text() for node in nodes))
+        one.ask_until(lambda: tokens(FOURTH, key) == ["0", "0"], "x-user: a")
+        expect(10 <= one.admitted() <= 30, f"let through: {one.admitted()} of 30")
 
 
 @case

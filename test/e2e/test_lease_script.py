@@ -6,7 +6,7 @@ import time
 
 from client import equal, expect
 from harness import case
-from script import BUCKET, MOST, S, SHARD, START, TTL, bucket
+from script import BUCKET, MOST, S, SHARD, SPENT, START, TTL, bucket
 
 
 @case
@@ -122,6 +122,16 @@ def who_is_heard_of_keeps_a_lease(env):
         for _ in range(5):
             b.now += TTL - 1
             b.check(tokens=6, out=4)
+
+
+@case
+def what_all_spent_is_counted(env):
+    with bucket(env) as b:
+        equal(b.check("a", want=4, granted=4, tokens=6, out=4).spent, 0, "spent")
+        equal(b.check("a", used=3, back=1, tokens=7, out=0).spent, 3, "spent")
+        equal(b.check("b", debt=2, tokens=5, out=0).spent, 5, "spent, with what was not leased")
+        equal(b.check("b", debt=-2, used=7, tokens=7, out=0).spent, 5, "spent, where nothing was leased to use")
+        expect(590000 < b.client.ask("PTTL", SPENT) <= 600000, "it stays for 10 minutes")
 
 
 @case
