@@ -35,7 +35,9 @@ static const char usage[] =
 	"  --control-socket PATH  where kmesh-rl asks (" KRL_DEFAULT_CONTROL_SOCKET ")\n"
 	"  --metrics HOST:PORT    where /metrics, /healthz and /readyz are, or off (" DEFAULT_METRICS ")\n"
 	"  --metrics-top N        tell of the N who were limited most, 0 to 1000 (0)\n"
-	"  --redis URL            redis://[user:password@]host:port/db, for rules with scope: Cluster\n"
+	"  --redis URL            redis://[user:password@]host:port/db, for rules with scope: Cluster;\n"
+	"                         or redis+sentinel://[user:password@]host:port/MASTER/db; again for more\n"
+	"                         Sentinels, or more nodes of a Redis Cluster\n"
 	"  --redis-password-file FILE  its password, instead of the URL's or that in $REDIS_PASSWORD\n"
 	"  --cluster-tick MS      how often tokens are leased, 10 to 1000 (100)\n"
 	"  --event-rate N         tell of N limited requests of each rule in a second, 0 to 10000 (10)\n"
@@ -137,6 +139,17 @@ static int parse_metrics(const char *text, const char **ret)
 	return *ret ? krl_metrics_address(text, &address) : 0;
 }
 
+static int add_redis(const char *url, struct krl_redis_options *ret)
+{
+	if (!ret->url)
+		ret->url = url;
+	else if (ret->further_count < KRL_REDIS_SEEDS)
+		ret->further[ret->further_count++] = url;
+	else
+		return -E2BIG;
+	return 0;
+}
+
 /* "dir:PATH" or "kubernetes". */
 static int parse_source(const char *text, struct krl_options *ret)
 {
@@ -207,9 +220,8 @@ int krl_options_parse(int argc, char **argv, struct krl_options *ret)
 			ret->kubernetes.node = optarg;
 			break;
 		case REDIS:
-			if (ret->cluster.redis.url)
-				return usage_error("--redis: there is one already, found another", NULL);
-			ret->cluster.redis.url = optarg;
+			if (add_redis(optarg, &ret->cluster.redis))
+				return usage_error("--redis: there are 17, found another", NULL);
 			break;
 		case PASSWORD:
 			ret->cluster.redis.password_file = optarg;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The connection: made, prepared, made again. */
+/* All servers together: there, away, tried again. */
 #include "redis.h"
 
 #include <errno.h>
@@ -9,195 +9,205 @@
 
 #include "agent/loop/handle.h"
 #include "internal.h"
-#include "loop.h"
 
 #define WAIT_LEAST_MS 100
 #define WAIT_MOST_MS 5000
 
-static void connect_now(struct krl_redis *r);
-
 static void on_retry(uv_timer_t *timer)
 {
-	connect_now(timer->data);
+	struct krl_redis *r = timer->data;
+
+	krl_redis_progress(r);
+	krl_redis_discover(r);
 }
 
-/* Let go of the connection; what it was asked for is not known. */
+/* Let go of all connections; what they were asked for is not known. */
 static void drop(struct krl_redis *r)
 {
-	redisAsyncContext *connection = r->connection;
+	struct krl_redis_link *sentinel = r->sentinel;
 
-	r->connection = NULL;
 	r->up = false;
 	r->where[0] = '\0';
-	if (!connection)
-		return;
-	connection->data = NULL;
-	redisAsyncFree(connection);
+	r->first = NULL;
+	memset(r->places, 0, sizeof(r->places));
+	r->sentinel = NULL;
+	krl_redis_link_close(sentinel);
+	while (r->nodes)
+		krl_redis_node_close(r->nodes);
+}
+
+static size_t seeds_of(const struct krl_redis *r)
+{
+	return r->url.count + r->learnt_count;
 }
 
 void krl_redis_fail(struct krl_redis *r, const char *why)
 {
-	bool was_up = r->up, another = strcmp(r->why, why) != 0;
+	char text[sizeof(r->why)];
+	unsigned int wait_ms = 0;
+	bool was_up = r->up, another;
 
 	if (r->closing)
 		return;
-	snprintf(r->why, sizeof(r->why), "%s", why);
+	snprintf(text, sizeof(text), "%s", why);
 	drop(r);
 	uv_timer_stop(r->patience);
+	uv_timer_stop(r->again);
+	if (!was_up) {
+		r->seed = (r->seed + 1) % seeds_of(r);
+		r->tried++;
+	}
 	/* Redis may be back at once for all agents: they come one after the other. */
-	uv_timer_start(r->retry, on_retry, r->wait_ms / 2 + uv_hrtime() % (r->wait_ms / 2 + 1), 0);
-	r->wait_ms = 2 * r->wait_ms < WAIT_MOST_MS ? 2 * r->wait_ms : WAIT_MOST_MS;
-	if (was_up || another)
+	if (was_up || r->tried >= seeds_of(r)) {
+		r->tried = 0;
+		wait_ms = r->wait_ms / 2 + uv_hrtime() % (r->wait_ms / 2 + 1);
+		r->wait_ms = 2 * r->wait_ms < WAIT_MOST_MS ? 2 * r->wait_ms : WAIT_MOST_MS;
+	}
+	uv_timer_start(r->retry, on_retry, wait_ms, 0);
+	another = strcmp(r->why, text) != 0;
+	if (was_up || (another && !r->tried)) {
+		memcpy(r->why, text, sizeof(r->why));
 		r->calls.down(r->arg, r->why);
+	}
 	krl_redis_exchange_lose(r, -EIO);
 }
 
-/* An answer to what a connection begins with: NULL for one that is an error, which ends it. */
-static const redisReply *answer_of(redisAsyncContext *connection, const void *data, struct krl_redis **ret)
+void krl_redis_fail_at(struct krl_redis *r, const struct krl_redis_seed *at, const char *why)
 {
-	const redisReply *reply = data;
+	char text[sizeof(r->why)];
 
-	*ret = connection->data;
-	if (!*ret || !reply)
-		return NULL;
-	if (reply->type != REDIS_REPLY_ERROR)
-		return reply;
-	krl_redis_fail(*ret, reply->str);
-	return NULL;
+	snprintf(text, sizeof(text), strchr(at->host, ':') ? "[%.120s]:%u: %.120s" : "%.120s:%u: %.120s", at->host, at->port, why);
+	krl_redis_fail(r, text);
 }
 
-static void on_set_up(redisAsyncContext *connection, void *data, void *arg)
+void krl_redis_refused(struct krl_redis *r, const struct krl_redis_seed *at, const char *error)
 {
-	struct krl_redis *r;
+	const char *arguments = strstr(error, ", with args beginning");
+	char text[sizeof(r->why)];
 
-	answer_of(connection, data, &r);
+	snprintf(text, sizeof(text), "%.*s", arguments ? (int)(arguments - error) : (int)strcspn(error, "\r\n"), error);
+	krl_redis_fail_at(r, at, text);
+}
+
+static void on_no_progress(uv_timer_t *timer)
+{
+	struct krl_redis *r = timer->data;
+	const struct krl_redis_node *node;
+
+	for (node = r->nodes; node && node->ready; node = node->next)
+		;
+	if (node)
+		krl_redis_fail_at(r, &node->at, "no answer in 3 s");
+	else
+		krl_redis_fail(r, "no answer in 3 s");
+}
+
+void krl_redis_progress(struct krl_redis *r)
+{
+	uv_timer_start(r->patience, on_no_progress, KRL_LEASE_TTL_MS, 0);
+}
+
+/* For a time when those of the URL are away. */
+static void learn(struct krl_redis *r)
+{
+	const struct krl_redis_node *node;
+	size_t i;
+
+	if (r->seed >= r->url.count)
+		r->seed = 0;
+	r->learnt_count = 0;
+	for (node = r->nodes; node && !r->url.master[0] && r->learnt_count < KRL_REDIS_LEARNT; node = node->next) {
+		for (i = 0; i < r->url.count; i++)
+			if (!strcmp(node->at.host, r->url.seeds[i].host) && node->at.port == r->url.seeds[i].port)
+				break;
+		if (i == r->url.count)
+			r->learnt[r->learnt_count++] = node->at;
+	}
+}
+
+static void tell_where(struct krl_redis *r)
+{
+	const struct krl_redis_node *node;
+	size_t len = 0;
+
+	for (node = r->nodes; node; node = node->next) {
+		len += snprintf(r->where + len, sizeof(r->where) - len, "%s%s", len ? "," : "", krl_redis_link_where(node->link));
+		if (len >= sizeof(r->where))
+			break;
+	}
 }
 
 static void on_key(redisAsyncContext *connection, void *data, void *arg)
 {
-	struct krl_redis *r;
-	const redisReply *reply = answer_of(connection, data, &r);
-
-	if (reply && reply->type == REDIS_REPLY_STRING && reply->len == 2 * KRL_REDIS_KEY_BYTES)
-		memcpy(r->key, reply->str, sizeof(r->key));
-	else if (reply)
-		krl_redis_fail(r, "krl:hash is not what an agent writes");
-}
-
-static void on_script(redisAsyncContext *connection, void *data, void *arg)
-{
+	struct krl_redis_node *node = krl_redis_link_owner(connection);
+	const redisReply *reply = data;
 	__u8 key[KRL_REDIS_KEY_BYTES];
 	struct krl_redis *r;
-	const redisReply *reply = answer_of(connection, data, &r);
 	size_t i;
 
-	if (!reply)
+	if (!node || !reply)
 		return;
-	if (reply->type != REDIS_REPLY_STRING || reply->len != sizeof(r->sha) - 1) {
-		krl_redis_fail(r, "SCRIPT LOAD was answered with something else than a digest");
+	r = node->redis;
+	if (reply->type == REDIS_REPLY_ERROR) {
+		krl_redis_refused(r, &node->at, reply->str);
 		return;
 	}
-	memcpy(r->sha, reply->str, sizeof(r->sha));
-	for (i = 0; i < sizeof(key); i++)
-		if (sscanf(r->key + 2 * i, "%2hhx", &key[i]) != 1) {
-			krl_redis_fail(r, "krl:hash is not hexadecimal");
-			return;
-		}
+	for (i = 0; i < sizeof(key) && reply->type == REDIS_REPLY_STRING && reply->len == 2 * sizeof(key); i++)
+		if (sscanf(reply->str + 2 * i, "%2hhx", &key[i]) != 1)
+			break;
+	if (i < sizeof(key)) {
+		krl_redis_fail_at(r, &node->at, "krl:hash is not what an agent writes");
+		return;
+	}
+	memcpy(r->key, reply->str, sizeof(r->key));
 	r->up = true;
 	r->why[0] = '\0';
 	r->wait_ms = WAIT_LEAST_MS;
+	r->tried = 0;
 	uv_timer_stop(r->patience);
-	snprintf(r->where, sizeof(r->where), "%s:%u", r->url.host, r->url.port);
+	learn(r);
+	tell_where(r);
 	r->calls.up(r->arg, key);
 }
 
-static void on_connected(const redisAsyncContext *connection, int status)
+static void on_key_written(redisAsyncContext *connection, void *data, void *arg)
 {
-	struct krl_redis *r = connection->data;
+	struct krl_redis_node *node = krl_redis_link_owner(connection);
+	const redisReply *reply = data;
 
-	/* hiredis frees it itself. */
-	if (status == REDIS_OK || !r)
+	if (node && reply && reply->type == REDIS_REPLY_ERROR)
+		krl_redis_refused(node->redis, &node->at, reply->str);
+}
+
+void krl_redis_node_ready(struct krl_redis_node *ready)
+{
+	struct krl_redis *r = ready->redis;
+	const struct krl_redis_node *node;
+	redisAsyncContext *c;
+
+	if (r->up) {
+		krl_redis_exchange_resume(ready);
 		return;
-	r->connection = NULL;
-	krl_redis_fail(r, connection->errstr);
-}
-
-static void on_disconnected(const redisAsyncContext *connection, int status)
-{
-	struct krl_redis *r = connection->data;
-
-	if (!r)
+	}
+	for (node = r->nodes; node; node = node->next)
+		if (!node->ready)
+			return;
+	if (r->first)
 		return;
-	r->connection = NULL;
-	krl_redis_fail(r, connection->err ? connection->errstr : "the connection was closed");
-}
-
-static int read_password(const struct krl_redis *r, char *ret, size_t room)
-{
-	const char *text = r->url.password[0] ? r->url.password : getenv("REDIS_PASSWORD");
-	FILE *file;
-
-	snprintf(ret, room, "%s", text ? text : "");
-	if (!r->password_file)
-		return 0;
-	file = fopen(r->password_file, "re");
-	if (!file)
-		return -errno;
-	if (!fgets(ret, room, file))
-		ret[0] = '\0';
-	ret[strcspn(ret, "\r\n")] = '\0';
-	fclose(file);
-	return 0;
-}
-
-/* All at once: the answers come in this order. */
-static void set_up(struct krl_redis *r, const char *password)
-{
-	redisAsyncContext *c = r->connection;
-
-	if (password[0] && r->url.user[0])
-		redisAsyncCommand(c, on_set_up, NULL, "AUTH %s %s", r->url.user, password);
-	else if (password[0])
-		redisAsyncCommand(c, on_set_up, NULL, "AUTH %s", password);
-	if (r->url.db)
-		redisAsyncCommand(c, on_set_up, NULL, "SELECT %u", r->url.db);
-	redisAsyncCommand(c, on_set_up, NULL, "SET krl:hash %s NX", r->key);
+	krl_redis_progress(r);
+	c = krl_redis_link_connection(r->places[KRL_REDIS_HASH_PLACE]->link);
+	redisAsyncCommand(c, on_key_written, NULL, "SET krl:hash %s NX", r->key);
 	redisAsyncCommand(c, on_key, NULL, "GET krl:hash");
-	redisAsyncCommand(c, on_script, NULL, "SCRIPT LOAD %s", krl_lease_lua);
 }
 
-static void on_no_start(uv_timer_t *timer)
+static int read_urls(const struct krl_redis_options *options, struct krl_redis_url *ret, char ret_error[KRL_REDIS_ERROR_BYTES])
 {
-	krl_redis_fail(timer->data, "no answer in 3 s");
-}
+	int err = krl_redis_url_parse(options->url, ret, ret_error);
+	size_t i;
 
-static void connect_now(struct krl_redis *r)
-{
-	char password[sizeof(r->url.password)], why[KRL_REDIS_ERROR_BYTES];
-	int err = read_password(r, password, sizeof(password));
-
-	if (err) {
-		snprintf(why, sizeof(why), "%s: %s", r->password_file, strerror(-err));
-		krl_redis_fail(r, why);
-		return;
-	}
-	r->connection = redisAsyncConnect(r->url.host, r->url.port);
-	if (!r->connection || r->connection->err) {
-		snprintf(why, sizeof(why), "%s", r->connection ? r->connection->errstr : "out of memory");
-		krl_redis_fail(r, why);
-		return;
-	}
-	r->connection->data = r;
-	err = krl_redis_attach(r->loop, r->connection);
-	if (err) {
-		krl_redis_fail(r, strerror(-err));
-		return;
-	}
-	redisAsyncSetConnectCallback(r->connection, on_connected);
-	redisAsyncSetDisconnectCallback(r->connection, on_disconnected);
-	uv_timer_start(r->patience, on_no_start, KRL_LEASE_TTL_MS, 0);
-	set_up(r, password);
-	explicit_bzero(password, sizeof(password));
+	for (i = 0; !err && i < options->further_count; i++)
+		err = krl_redis_url_add(options->further[i], ret, ret_error);
+	return err;
 }
 
 int krl_redis_open(uv_loop_t *loop, const struct krl_redis_options *options, struct krl_redis_memory *memory,
@@ -213,20 +223,21 @@ int krl_redis_open(uv_loop_t *loop, const struct krl_redis_options *options, str
 		return -ENOMEM;
 	*r = (struct krl_redis){ .loop = loop, .password_file = options->password_file, .memory = memory, .calls = *calls,
 				 .arg = arg, .wait_ms = WAIT_LEAST_MS };
-	err = krl_redis_url_parse(options->url, &r->url, ret_error);
+	err = read_urls(options, &r->url, ret_error);
 	for (i = 0; i < KRL_REDIS_KEY_BYTES; i++)
 		snprintf(r->key + 2 * i, 3, "%02x", key[i]);
 	if (!err) {
-		r->retry = krl_timer_new(loop, r, on_retry, 1);
-		r->patience = krl_timer_new(loop, r, on_no_start, KRL_LEASE_TTL_MS);
-		err = r->retry && r->patience ? 0 : -ENOMEM;
+		r->retry = krl_timer_new(loop, r, on_retry, 0);
+		r->patience = krl_timer_new(loop, r, on_no_progress, KRL_LEASE_TTL_MS);
+		r->again = krl_timer_new(loop, r, on_no_progress, KRL_LEASE_TTL_MS);
+		err = r->retry && r->patience && r->again ? 0 : -ENOMEM;
 	}
 	if (err) {
 		krl_redis_close(r);
 		return err;
 	}
 	uv_timer_stop(r->patience);
-	uv_timer_start(r->retry, on_retry, 0, 0);
+	uv_timer_stop(r->again);
 	*ret = r;
 	return 0;
 }
@@ -240,7 +251,9 @@ void krl_redis_close(struct krl_redis *r)
 	drop(r);
 	krl_handle_close(r->retry);
 	krl_handle_close(r->patience);
+	krl_handle_close(r->again);
 	explicit_bzero(&r->url, sizeof(r->url));
+	free(r->sent);
 	free(r);
 }
 
@@ -252,4 +265,9 @@ bool krl_redis_is_up(const struct krl_redis *r)
 const char *krl_redis_where(const struct krl_redis *r)
 {
 	return r->where;
+}
+
+redisAsyncContext *krl_redis_shard_connection(const struct krl_redis *r, unsigned int shard)
+{
+	return r->up ? krl_redis_link_connection(r->places[shard]->link) : NULL;
 }

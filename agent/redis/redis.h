@@ -14,11 +14,14 @@
 
 #define KRL_REDIS_ERROR_BYTES 256
 #define KRL_REDIS_KEY_BYTES 16
+#define KRL_REDIS_SEEDS 16
 
 struct krl_redis;
 
 struct krl_redis_options {
-	const char *url;		/* redis://[user:password@]host[:port][/db]; NULL: none */
+	const char *url;		/* see url.h; NULL: none */
+	const char *further[KRL_REDIS_SEEDS];	/* of more Sentinels, or more nodes of a Redis Cluster */
+	size_t further_count;
 	const char *password_file;	/* NULL: that of the URL, else $REDIS_PASSWORD; read at each connect */
 };
 
@@ -42,7 +45,7 @@ void krl_redis_close(struct krl_redis *redis);
 
 bool krl_redis_is_up(const struct krl_redis *redis);
 
-/* Where it is connected to, "10.0.0.7:6379"; "" while it is not. */
+/* Where it is connected to, "10.0.0.7:6379", of a Redis Cluster all nodes, separated by commas; "" while it is not. */
 const char *krl_redis_where(const struct krl_redis *redis);
 
 /* What one holder tells of a bucket, and wants of it. Numbers are up to KRL_CLUSTER_MAX_TOKENS. */
@@ -73,8 +76,8 @@ struct krl_exchange_calls {
 	void (*done)(void *arg, int err);
 };
 
-/* Have @count exchanges made, as one pipeline. @exchanges and what it points to stay until done is called, which is
- * once, KRL_LEASE_TTL_MS from now at the latest, and within this if the connection is gone. With none it is only asked whether Redis answers. 0; -EBUSY, one is
+/* Have @count exchanges made, as one pipeline to each server, answered in any order. @exchanges and what it points to stay
+ * until done is called, which is once, KRL_LEASE_TTL_MS from now at the latest, and within this if the connection is gone. With none it is only asked whether Redis answers. 0; -EBUSY, one is
  * under way; -ENOTCONN, it is not up; -ENOMEM. */
 int krl_redis_exchange(struct krl_redis *redis, const struct krl_exchange *exchanges, size_t count,
 		       const struct krl_exchange_calls *calls, void *arg);

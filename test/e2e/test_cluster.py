@@ -1,125 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules with scope: Cluster: several agents, each with a cgroup and pins of its own, and one Redis."""
+"""Rules with scope: Cluster: several agents, and one Redis."""
 
-import contextlib
 import os
-import socket
 import struct
-import subprocess
-import threading
 import time
 
 import bpfmap
 from client import equal, expect, get
 from documents import ratelimit
-from harness import DEADLINE_S, PORT, Env, case, wait_for
-
-REDIS = 6380
-
-
-class Redis:
-    def __init__(self, env):
-        self.directory = env.root
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(REDIS), "--bind", "127.0.0.1", "--dir", self.directory, "--save", "",
-             "--logfile", os.path.join(self.directory, "redis.log")], stdin=subprocess.DEVNULL)
-        wait_for("Redis listens", self.listens)
-
-    @staticmethod
-    def listens():
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", REDIS)) == 0
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    @staticmethod
-    def ask(*words):
-        """The lines of the answer, without what says how long each is."""
-        with socket.create_connection(("127.0.0.1", REDIS), DEADLINE_S) as sock, sock.makefile("rw", newline="") as stream:
-            stream.write(" ".join(words) + "\r\nQUIT\r\n")
-            stream.flush()
-            return [line for line in stream.read().split("\r\n")[:-2] if line[:1] not in ("*", "$")]
-
-    def buckets(self):
-        """t, tokens that are left, and out, those that are leased, of each bucket."""
-        return [tuple(map(int, self.ask("HMGET", key, "t", "out"))) for key in self.ask("KEYS", "krl:*:b:*")]
-
-    def spent(self, count=1):
-        """Have all buckets, at least @count, neither tokens nor leases?"""
-        buckets = self.buckets()
-        return len(buckets) >= count and all(t <= 0 and not out for t, out in buckets)
-
-
-class Node(Env):
-    """An agent, and a server in a cgroup of its own."""
-
-    def __init__(self, env, name, port, document):
-        os.mkdir(os.path.join(env.root, name))
-        cgroup = os.path.join(env.cgroup, name)
-        os.mkdir(cgroup)
-        super().__init__(env.build, env.bpffs + name, cgroup, os.path.join(env.root, name))
-        self.metrics += ["--redis", f"redis://127.0.0.1:{REDIS}", "--node-name", name]
-        self.port = port
-        self.admitted = 0
-        self.write("limit.yaml", document)
-        self.outside = env.cgroup
-        self.server(port=port)
-        self.agent("limit")
-        wait_for("Redis is there", lambda: "Redis is there" in self.agents[-1].text())
-
-    @staticmethod
-    def enter(cgroup):
-        with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
-            procs.write(str(os.getpid()))
-
-    def server(self, *args, **options):
-        """In this node's cgroup, of which its sockets are from when they are made."""
-        self.enter(self.cgroup)
-        try:
-            return super().server(*args, **options)
-        finally:
-            self.enter(self.outside)
-
-    def ask(self, *fields):
-        status = self.connect(self.port).ask(get("/", *fields)).status
-        self.close_conns()
-        expect(status in (200, 429), f"status {status}")
-        self.admitted += status == 200
-        return status
-
-    def ask_until(self, done, *fields):
-        wait_for(f"enough was let through, {self.admitted} by this node", lambda: done() or self.ask(*fields) and False)
-
-
-@contextlib.contextmanager
-def cluster(env, count, *rules):
-    """Redis, and @count nodes, whose limit has these @rules."""
-    nodes, redis = [], Redis(env)
-    try:
-        for i in range(count):
-            nodes.append(Node(env, f"n{i}", PORT + i, ratelimit("limit", PORT + i, rules=rules)))
-        yield redis, nodes
-    finally:
-        for node in nodes:
-            env.agents += node.agents
-        with contextlib.ExitStack() as stack:
-            stack.callback(redis.stop)
-            for node in nodes:
-                stack.callback(node.close)
-
-
-def ask_all(redis, nodes, *fields, buckets=1):
-    """Each node asks, beside the others, until the limit is spent in as many buckets."""
-    threads = [threading.Thread(target=node.ask_until, args=(lambda: redis.spent(buckets), *fields)) for node in nodes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+from harness import PORT, case, wait_for
+from nodes import ask_all, cluster
 
 
 @case
