@@ -167,6 +167,9 @@ bench: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) $(B)/test/prog/test_llm | deps-benc
 bench-llm: all $(BENCH_LLM) $(B)/test/prog/test_llm | deps-bench ## model servers: streams and answers, metered and not (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
 
+bench-cluster: all | deps-bench ## rules of the cluster beside those of a node, and 100,000 callers on three nodes (root)
+	$(Q)$(ROOT) $(PYTHON) test/bench/cluster.py --build $(B)
+
 bench-blocking: all $(BLOCKING) ## how often a blocking server sees EAGAIN, over a million requests each (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/blocking.py --build $(B)
 
@@ -176,4 +179,4 @@ bench-connections: all $(BENCH) | deps-bench ## connections that come in, beside
 bench-events: all | deps-bench ## what it costs to tell of limited requests (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/events.py --build $(B)
 
-.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds model deploy-check docs-check test-kernels asan fuzz bench bench-llm bench-connections bench-blocking bench-events
+.PHONY: tests test unit prog e2e e2e-events e2e-kubernetes crds model deploy-check docs-check test-kernels asan fuzz bench bench-llm bench-connections bench-cluster bench-blocking bench-events
