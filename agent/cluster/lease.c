@@ -8,6 +8,10 @@
 #define AHEAD 2
 #define SURPLUS 8
 
+/* Looks for which a node that nobody asks keeps the tokens of one request: while there are others, or after a refusal. Who
+ * asks less often than each tick would find none each time. */
+#define KEEP_TICKS 30
+
 static __u64 least(__u64 a, __u64 b)
 {
 	return a < b ? a : b;
@@ -54,7 +58,18 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	/* A reservation is taken whole, or not at all. */
 	if (l->rate < l->need)
 		l->rate = l->need;
+	if (l->unit < l->need)
+		l->unit = l->need;
+	if (l->need)
+		l->hungry = KEEP_TICKS;
+	else if (l->hungry)
+		l->hungry--;
 	l->need = 0;
+}
+
+static __u64 kept(const struct krl_lease *l)
+{
+	return l->idle <= KEEP_TICKS && (l->plenty || l->hungry) ? l->unit : 0;
 }
 
 __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret)
@@ -66,8 +81,10 @@ __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, str
 	/* What a reservation gave back: it goes by way of Redis, as all tokens. */
 	if (ret->debt < 0)
 		return -ret->debt;
-	if (seen->over || l->idle)
+	if (seen->over)
 		return l->leased;
+	if (l->idle)
+		return l->leased - least(l->leased, kept(l));
 	if (l->leased > SURPLUS * l->rate)
 		return l->leased - AHEAD * l->rate;
 	return 0;
@@ -83,9 +100,9 @@ void krl_lease_taken_out(struct krl_lease *l, __u64 asked, __u64 out, bool over,
 	ret->back = out;
 	l->leased -= out;
 	/* Debt ate what is missing. */
-	if ((over || l->idle) && l->leased) {
-		ret->used += l->leased;
-		l->leased = 0;
+	if (over || l->idle) {
+		ret->used += least(asked - out, l->leased);
+		l->leased -= least(asked - out, l->leased);
 	}
 }
 
@@ -96,8 +113,10 @@ void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lea
 	ret->used += l->lost;
 	ret->debt += l->owed;
 	l->lost = l->owed = 0;
+	if (l->idle)
+		wanted = least(kept(l), max);
 	/* A single request is what the credit is for. */
-	if (l->idle || (credit && l->rate <= 1))
+	if (credit && l->rate <= 1)
 		wanted = 0;
 	if (!credit && !l->idle && !wanted)
 		wanted = 1;
