@@ -4,9 +4,10 @@
 /* How much faster a lease grows that ran out: what is wanted beyond is not known. */
 #define GROWTH 8
 
-/* Of what is used from look to look, so much is leased, and so much makes the rest go back. */
+/* Of what is used from look to look, so much is leased, and so much makes the rest go back; so much when Redis has no more. */
 #define AHEAD 2
 #define SURPLUS 8
+#define SCARCE 4
 
 /* Looks for which a node that nobody asks keeps the tokens of one request: while there are others, or after a refusal. Who
  * asks less often than each tick would find none each time. */
@@ -39,6 +40,7 @@ __u64 krl_lease_begin(struct krl_lease *l, const struct krl_lease_seen *seen, __
 static void account(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret)
 {
 	__s64 taken = l->base - seen->tokens;
+	__u64 grown = 0;
 
 	l->base = seen->tokens;
 	if (taken < 0) {
@@ -50,9 +52,12 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	l->leased -= ret->used;
 	/* It ran out, or nearly: how much more was wanted is not known. */
 	if (l->asked && seen->tokens < taken)
-		l->rate = l->rate ? l->rate * GROWTH : 1;
-	else if (l->rate > 1)
+		grown = taken ? taken * GROWTH : 1;
+	/* While there is nothing to take, it is not less that is needed. */
+	else if (l->rate > 1 && !l->need)
 		l->rate /= 2;
+	if (l->rate < grown)
+		l->rate = grown;
 	if (l->rate < (__u64)taken)
 		l->rate = taken;
 	/* A reservation is taken whole, or not at all. */
@@ -85,7 +90,7 @@ __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, str
 		return l->leased;
 	if (l->idle)
 		return l->leased - least(l->leased, kept(l));
-	if (l->leased > SURPLUS * l->rate)
+	if (l->leased > (l->plenty ? SURPLUS : SCARCE) * l->rate)
 		return l->leased - AHEAD * l->rate;
 	return 0;
 }

@@ -184,6 +184,28 @@ static void what_nobody_uses_goes_back(void **state)
 	assert_int_equal(l.leased, 0);
 }
 
+static void growth_is_of_what_was_taken(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 0 };
+	struct krl_lease l = { .known = true };
+	struct krl_lease_report report;
+	int i;
+
+	krl_lease_granted(&l, 20, 0);
+	krl_lease_asked(&l, 1);
+	krl_lease_look(&l, &seen, &report);
+	krl_lease_want(&l, 10000, 0, &report);
+	assert_int_equal(report.want, 320);
+	/* One token a tick comes, and is gone: neither more nor less is wanted than before. */
+	for (i = 0; i < 20; i++) {
+		krl_lease_granted(&l, 1, 0);
+		krl_lease_asked(&l, 1);
+		krl_lease_look(&l, &seen, &report);
+		krl_lease_want(&l, 10000, 0, &report);
+		assert_int_equal(report.want, 320);
+	}
+}
+
 static void one_request_is_kept_while_there_are_more(void **state)
 {
 	struct krl_lease_seen seen = { .tokens = 0 };
@@ -265,6 +287,7 @@ int main(void)
 		cmocka_unit_test(a_reservation_wants_all_that_it_needs),
 		cmocka_unit_test(what_was_leased_is_used_first),
 		cmocka_unit_test(what_nobody_uses_goes_back),
+		cmocka_unit_test(growth_is_of_what_was_taken),
 		cmocka_unit_test(one_request_is_kept_while_there_are_more),
 		cmocka_unit_test(what_others_want_goes_back),
 		cmocka_unit_test(what_a_reservation_gave_back_goes_by_redis),
