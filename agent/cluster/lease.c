@@ -52,7 +52,7 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	l->leased -= ret->used;
 	/* It ran out, or nearly: how much more was wanted is not known. */
 	if (l->asked && seen->tokens < taken)
-		grown = taken ? taken * GROWTH : 1;
+		grown = l->rate && taken ? taken * GROWTH : 1;
 	/* While there is nothing to take, it is not less that is needed. */
 	else if (l->rate > 1 && !l->need)
 		l->rate /= 2;

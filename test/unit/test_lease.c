@@ -191,6 +191,7 @@ static void growth_is_of_what_was_taken(void **state)
 	struct krl_lease_report report;
 	int i;
 
+	l.rate = 20;
 	krl_lease_granted(&l, 20, 0);
 	krl_lease_asked(&l, 1);
 	krl_lease_look(&l, &seen, &report);
