@@ -184,6 +184,68 @@ static void what_nobody_uses_goes_back(void **state)
 	assert_int_equal(l.leased, 0);
 }
 
+static void growth_is_of_what_was_taken(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 0 };
+	struct krl_lease l = { .known = true };
+	struct krl_lease_report report;
+	int i;
+
+	l.rate = 20;
+	krl_lease_granted(&l, 20, 0);
+	krl_lease_asked(&l, 1);
+	krl_lease_look(&l, &seen, &report);
+	krl_lease_want(&l, 10000, 0, &report);
+	assert_int_equal(report.want, 320);
+	/* One token a tick comes, and is gone: neither more nor less is wanted than before. */
+	for (i = 0; i < 20; i++) {
+		krl_lease_granted(&l, 1, 0);
+		krl_lease_asked(&l, 1);
+		krl_lease_look(&l, &seen, &report);
+		krl_lease_want(&l, 10000, 0, &report);
+		assert_int_equal(report.want, 320);
+	}
+}
+
+static void one_request_is_kept_while_there_are_more(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 0 };
+	struct krl_lease l = { .known = true, .plenty = true };
+	struct krl_lease_report report;
+	int i;
+
+	krl_lease_asked(&l, 1);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
+	krl_lease_granted(&l, 4, 0);
+	seen.tokens = 4;
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 3);
+	krl_lease_taken_out(&l, 3, 3, false, &report);
+	krl_lease_want(&l, 100, 0, &report);
+	assert_int_equal(report.back, 3);
+	assert_int_equal(report.used, 0);
+	assert_int_equal(report.want, 0);
+	assert_int_equal(l.leased, 1);
+	seen.tokens = 1;
+	for (i = 1; i < 30; i++)
+		assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 1);
+}
+
+static void what_others_want_goes_back(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 1 };
+	struct krl_lease l = { .known = true, .unit = 1, .plenty = true };
+	struct krl_lease_report report;
+
+	krl_lease_granted(&l, 1, 0);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
+	l.plenty = false;
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 1);
+	l.hungry = 2;
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 1);
+}
+
 static void what_a_reservation_gave_back_goes_by_redis(void **state)
 {
 	struct krl_lease_seen seen = { .tokens = 7 };
@@ -226,6 +288,9 @@ int main(void)
 		cmocka_unit_test(a_reservation_wants_all_that_it_needs),
 		cmocka_unit_test(what_was_leased_is_used_first),
 		cmocka_unit_test(what_nobody_uses_goes_back),
+		cmocka_unit_test(growth_is_of_what_was_taken),
+		cmocka_unit_test(one_request_is_kept_while_there_are_more),
+		cmocka_unit_test(what_others_want_goes_back),
 		cmocka_unit_test(what_a_reservation_gave_back_goes_by_redis),
 		cmocka_unit_test(of_an_agent_before_nothing_is_kept),
 	};
