@@ -176,7 +176,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 			lease->owed += c->asked[index].debt;
 		return;
 	}
-	lease->plenty = granted->tokens > 0;
+	lease->left = granted->tokens > 0 ? granted->tokens : 0;
 	share(c, x, &c->asked[index], granted);
 	krl_leases_set_ahead(c->leases, granted->now_us * NS_PER_US - now_ns);
 	if (now_ns >= end_ns) {

@@ -4,14 +4,21 @@
 /* How much faster a lease grows that ran out: what is wanted beyond is not known. */
 #define GROWTH 8
 
-/* Of what is used from look to look, so much is leased, and so much makes the rest go back; so much when Redis has no more. */
+/* Looks for which a lease is to last: RICH of them where Redis has as much again for many others, since a look may be late. So
+ * many times of that make the rest go back; so many when Redis has no more. */
 #define AHEAD 2
-#define SURPLUS 8
-#define SCARCE 4
+#define RICH 8
+#define OTHERS 8
+#define SURPLUS 4
+#define SCARCE 2
 
-/* Looks for which a node that nobody asks keeps the tokens of one request: while there are others, or after a refusal. Who
- * asks less often than each tick would find none each time. */
+/* Looks for which a node that nobody asks keeps what the next burst needs, while Redis has more for others, or after a
+ * refusal the tokens of one request. Who asks less often than each tick would find none each time. */
 #define KEEP_TICKS 30
+
+/* Who was refused though Redis has tokens wants one of so many parts of them: it is not known how much is needed, and what is
+ * too much goes back a tick later. */
+#define PARTS 4
 
 static __u64 least(__u64 a, __u64 b)
 {
@@ -53,8 +60,8 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	/* It ran out, or nearly: how much more was wanted is not known. */
 	if (l->asked && seen->tokens < taken)
 		grown = l->rate && taken ? taken * GROWTH : 1;
-	/* While there is nothing to take, it is not less that is needed. */
-	else if (l->rate > 1 && !l->need)
+	/* While nobody comes, or there is nothing to take, it is not less that is needed. */
+	else if (l->asked && l->rate > 1 && !l->need)
 		l->rate /= 2;
 	if (l->rate < grown)
 		l->rate = grown;
@@ -72,9 +79,19 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	l->need = 0;
 }
 
+/* What the use of some looks needs. */
+static __u64 ahead(const struct krl_lease *l)
+{
+	return (l->left / (RICH * OTHERS) >= l->rate ? RICH : AHEAD) * l->rate;
+}
+
 static __u64 kept(const struct krl_lease *l)
 {
-	return l->idle <= KEEP_TICKS && (l->plenty || l->hungry) ? l->unit : 0;
+	if (l->idle > KEEP_TICKS)
+		return 0;
+	if (l->left && l->unit < ahead(l))
+		return ahead(l);
+	return l->left || l->hungry ? l->unit : 0;
 }
 
 __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret)
@@ -88,10 +105,12 @@ __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, str
 		return -ret->debt;
 	if (seen->over)
 		return l->leased;
+	if (l->idle > KEEP_TICKS)
+		l->rate = 0;
 	if (l->idle)
 		return l->leased - least(l->leased, kept(l));
-	if (l->leased > (l->plenty ? SURPLUS : SCARCE) * l->rate)
-		return l->leased - AHEAD * l->rate;
+	if (l->leased > (l->left ? SURPLUS : SCARCE) * ahead(l))
+		return l->leased - ahead(l);
 	return 0;
 }
 
@@ -113,7 +132,7 @@ void krl_lease_taken_out(struct krl_lease *l, __u64 asked, __u64 out, bool over,
 
 void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lease_report *ret)
 {
-	__u64 wanted = least(AHEAD * l->rate, max);
+	__u64 wanted = least(ahead(l), max);
 
 	ret->used += l->lost;
 	ret->debt += l->owed;
@@ -125,6 +144,8 @@ void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lea
 		wanted = 0;
 	if (!credit && !l->idle && !wanted)
 		wanted = 1;
+	if (l->hungry == KEEP_TICKS && wanted < l->left / PARTS)
+		wanted = l->left / PARTS;
 	ret->want = wanted > l->leased ? wanted - l->leased : 0;
 }
 

@@ -16,10 +16,10 @@ struct krl_lease {
 	bool asked;		/* somebody took from it, or wanted to, since the last look */
 	__s64 base;		/* tokens in the kernel, but for what was taken since the last look */
 	__u64 leased;		/* ... of those, what Redis lent */
+	__u64 left;		/* to all, in Redis, when it was last asked */
 	__u64 rate;		/* tokens that are used from look to look, as far as it is known */
 	__u64 need;		/* the most that somebody was refused since the last look */
 	__u64 unit;		/* ... and ever: what one request needs */
-	bool plenty;		/* Redis had tokens left */
 	unsigned int hungry;	/* looks for which the last refusal counts */
 	unsigned int idle;	/* looks since the last request */
 	__u64 lost;		/* lent, and never put into the kernel: told as spent */

@@ -167,6 +167,23 @@ static void what_was_leased_is_used_first(void **state)
 	assert_int_equal(l.leased, 0);
 }
 
+static void who_is_refused_wants_a_part_of_what_is_left(void **state)
+{
+	struct krl_lease_seen seen = { .tokens = 0 };
+	struct krl_lease l = { .known = true, .left = 1000 };
+	struct krl_lease_report report;
+
+	krl_lease_asked(&l, 1);
+	krl_lease_look(&l, &seen, &report);
+	krl_lease_want(&l, 500, 1, &report);
+	assert_int_equal(report.want, 250);
+	/* What is more than enough of it goes back. */
+	krl_lease_granted(&l, 250, 0);
+	seen.tokens = 249;
+	krl_lease_asked(&l, 0);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 249 - 8);
+}
+
 static void what_nobody_uses_goes_back(void **state)
 {
 	struct krl_lease_seen seen = { .tokens = 5 };
@@ -207,10 +224,10 @@ static void growth_is_of_what_was_taken(void **state)
 	}
 }
 
-static void one_request_is_kept_while_there_are_more(void **state)
+static void the_next_burst_is_kept_while_there_are_more(void **state)
 {
 	struct krl_lease_seen seen = { .tokens = 0 };
-	struct krl_lease l = { .known = true, .plenty = true };
+	struct krl_lease l = { .known = true, .left = 1 };
 	struct krl_lease_report report;
 	int i;
 
@@ -218,28 +235,28 @@ static void one_request_is_kept_while_there_are_more(void **state)
 	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
 	krl_lease_granted(&l, 4, 0);
 	seen.tokens = 4;
-	assert_int_equal(krl_lease_look(&l, &seen, &report), 3);
-	krl_lease_taken_out(&l, 3, 3, false, &report);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 2);
+	krl_lease_taken_out(&l, 2, 2, false, &report);
 	krl_lease_want(&l, 100, 0, &report);
-	assert_int_equal(report.back, 3);
+	assert_int_equal(report.back, 2);
 	assert_int_equal(report.used, 0);
 	assert_int_equal(report.want, 0);
-	assert_int_equal(l.leased, 1);
-	seen.tokens = 1;
+	assert_int_equal(l.leased, 2);
+	seen.tokens = 2;
 	for (i = 1; i < 30; i++)
 		assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
-	assert_int_equal(krl_lease_look(&l, &seen, &report), 1);
+	assert_int_equal(krl_lease_look(&l, &seen, &report), 2);
 }
 
 static void what_others_want_goes_back(void **state)
 {
 	struct krl_lease_seen seen = { .tokens = 1 };
-	struct krl_lease l = { .known = true, .unit = 1, .plenty = true };
+	struct krl_lease l = { .known = true, .unit = 1, .left = 1 };
 	struct krl_lease_report report;
 
 	krl_lease_granted(&l, 1, 0);
 	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
-	l.plenty = false;
+	l.left = 0;
 	assert_int_equal(krl_lease_look(&l, &seen, &report), 1);
 	l.hungry = 2;
 	assert_int_equal(krl_lease_look(&l, &seen, &report), 0);
@@ -287,9 +304,10 @@ int main(void)
 		cmocka_unit_test(credit_that_was_spent_is_debt),
 		cmocka_unit_test(a_reservation_wants_all_that_it_needs),
 		cmocka_unit_test(what_was_leased_is_used_first),
+		cmocka_unit_test(who_is_refused_wants_a_part_of_what_is_left),
 		cmocka_unit_test(what_nobody_uses_goes_back),
 		cmocka_unit_test(growth_is_of_what_was_taken),
-		cmocka_unit_test(one_request_is_kept_while_there_are_more),
+		cmocka_unit_test(the_next_burst_is_kept_while_there_are_more),
 		cmocka_unit_test(what_others_want_goes_back),
 		cmocka_unit_test(what_a_reservation_gave_back_goes_by_redis),
 		cmocka_unit_test(of_an_agent_before_nothing_is_kept),
