@@ -11,7 +11,10 @@
 #include "loop.h"
 
 #define LOOKUP_MS 3000
-#define CONNECT_MS 1000		/* for each address */
+
+/* For each address, and the last: a SYN that is lost is sent again after 1 s. */
+#define CONNECT_MS 1500
+#define CONNECT_LAST_MS 3000
 
 struct krl_redis_link {
 	uv_loop_t *loop;
@@ -91,7 +94,7 @@ static void on_no_connection(uv_timer_t *timer)
 	struct krl_redis_link *l = timer->data;
 
 	drop(l);
-	snprintf(l->why, sizeof(l->why), "no connection in 1 s");
+	snprintf(l->why, sizeof(l->why), "no connection in time");
 	connect_next(l);
 }
 
@@ -113,7 +116,7 @@ static bool connect_to(struct krl_redis_link *l, const struct addrinfo *address)
 	redisAsyncSetConnectCallback(l->connection, on_connected);
 	redisAsyncSetDisconnectCallback(l->connection, on_disconnected);
 	snprintf(l->where, sizeof(l->where), strchr(host, ':') ? "[%.60s]:%s" : "%.60s:%s", host, l->port);
-	uv_timer_start(l->timer, on_no_connection, CONNECT_MS, 0);
+	uv_timer_start(l->timer, on_no_connection, l->next ? CONNECT_MS : CONNECT_LAST_MS, 0);
 	return true;
 }
 
