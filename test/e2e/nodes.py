@@ -17,10 +17,10 @@ REDIS = 6380
 class Redis:
     """A server on loopback, with a directory of its own; @args as in redis.conf."""
 
-    def __init__(self, env, *args, port=REDIS):
-        self.port = port
+    def __init__(self, env, *args, port=REDIS, host="127.0.0.1"):
+        self.port, self.host = port, host
         self.directory = os.path.join(env.root, f"redis{port}")
-        self.args = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", *args]
+        self.args = ["--port", str(port), "--bind", host, "--save", "", *args]
         os.makedirs(self.directory, exist_ok=True)
         self.start()
 
@@ -28,14 +28,14 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", *self.args, "--dir", self.directory, "--logfile",
              os.path.join(self.directory, "redis.log")], stdin=subprocess.DEVNULL)
-        wait_for("Redis answers", lambda: answers(self.port))
+        wait_for("Redis answers", lambda: answers(self.port, self.host))
 
     def stop(self):
         self.process.kill()
         self.process.wait()
 
     def ask(self, *words):
-        with Client(self.port) as client:
+        with Client(self.port, self.host) as client:
             return client.ask(*words)
 
     def buckets(self):

@@ -46,10 +46,10 @@ class Client:
         return self.stream.read(int(rest) + 2)[:-2].decode()
 
 
-def answers(port):
+def answers(port, host="127.0.0.1"):
     """Does a server answer there, be it with an error?"""
     try:
-        with Client(port) as client:
+        with Client(port, host) as client:
             client.ask("PING")
     except Refused:
         return True
