@@ -153,7 +153,7 @@ def a_client_that_does_not_read(env, chunked):
     head = final(b"", "Transfer-Encoding: chunked" if chunked else "Connection: close", length=False)
     replies = Replies(env)
     replies.add("/v1/chat/completions", ("send", head),
-                *[("send", chunk(event, len(event))[:-5] if chunked else event)] * EVENTS)
+                *[("send", chunk(event, len(event))[:-5] if chunked else event)] * EVENTS, ("close",))
     server = replies.start(document=ratelimit("limit", PORT, rules=[budget("1000/hour", who=EACH_USER, onExhausted="Cut")]),
                            send_buffer=16384)
     for count, events in enumerate(range(1, 120, 4), 1):
