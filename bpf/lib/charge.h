@@ -248,10 +248,10 @@ static long krl_charge_exceeds_key(__u32 i, void *ctx)
 		return 0;
 	cost = krl_charge_cost(&e->settling, rule, reserved);
 	b = krl_held_bucket(key, charge->overflow >> i & 1);
-	if (!b)
-		return 0;
 	ahead = (__s64)(reserved - cost);
-	if (ahead < 0)
+	if (ahead < 0 && (!b || krl_bucket_is_buried(b)))
+		ahead += krl_rule_bucket_whole(&settings, KRL_READ_ONCE(rule->flags), KRL_READ_ONCE(rule->credit));
+	else if (ahead < 0)
 		ahead += krl_rule_bucket_available(b, &settings, KRL_READ_ONCE(rule->flags), e->settling.now_ns);
 	program = KRL_READ_ONCE(rule->cost);
 	if (ahead > 0 && !krl_charge_is_plain(bpf_map_lookup_elem(&krl_costs, &program)))

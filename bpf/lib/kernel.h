@@ -124,6 +124,7 @@ struct sock {
 	void *sk_user_data;
 	int sk_wmem_queued;
 	int sk_sndbuf;
+	int sk_err;
 	__u32 sk_max_ack_backlog;
 };
 

@@ -24,6 +24,12 @@ static __always_inline __s64 krl_rule_bucket_available(struct krl_bucket *b, con
 	return flags & KRL_RULE_CONCURRENT ? krl_gauge_available(b, s) : krl_bucket_peek(b, s, now_ns);
 }
 
+/* The same of one that is not there, or buried: of a new one. */
+static __always_inline __s64 krl_rule_bucket_whole(const struct krl_settings *s, __u32 flags, __u64 credit)
+{
+	return flags & KRL_RULE_CLUSTER ? credit : s->max_tokens;
+}
+
 /* Would a new one say the same? */
 static __always_inline int krl_rule_bucket_is_new(struct krl_bucket *b, const struct krl_settings *s, __u32 flags,
 						  __u64 credit, __u64 now_ns)

@@ -110,6 +110,21 @@ def cut_at_the_same_event(env):
 
 
 @case
+def cut_when_the_bucket_is_gone(env):
+    """A bucket that is full is swept while the answer is under way; it is full all the same, and no more than that."""
+    models = Models(env)
+    env.limit(rules=[budget("100/hour", who=EACH_USER, onExhausted="Cut")])
+    conn = env.connect()
+    conn.send(request("chat", asked("chat", stream=True, prompt=5), "x-user-id: alice", *fields(hold="first")))
+    wait_for("the answer is held", lambda: models.held() == 1)
+    wait_for("the bucket is swept", lambda: not env.item()["buckets"])
+    models.release()
+    events = reply(conn).events()
+    expect("error" in events[-1], f"the last event: {events[-1]}")
+    expect(50 <= pieces("chat", events) <= 110, f"{pieces('chat', events[:-1])} events that bring text, with a budget of 100")
+
+
+@case
 def the_packages_tell_the_error(env):
     Models(env)
     env.limit(rules=[budget("100/hour", onExhausted="Cut")])
@@ -153,7 +168,7 @@ def a_client_that_does_not_read(env, chunked):
     head = final(b"", "Transfer-Encoding: chunked" if chunked else "Connection: close", length=False)
     replies = Replies(env)
     replies.add("/v1/chat/completions", ("send", head),
-                *[("send", chunk(event, len(event))[:-5] if chunked else event)] * EVENTS)
+                *[("send", chunk(event, len(event))[:-5] if chunked else event)] * EVENTS, ("close",))
     server = replies.start(document=ratelimit("limit", PORT, rules=[budget("1000/hour", who=EACH_USER, onExhausted="Cut")]),
                            send_buffer=16384)
     for count, events in enumerate(range(1, 120, 4), 1):
