@@ -23,8 +23,8 @@
 #define LOOK_EVERY_MS 100
 #define LOOKS_AT_FIRST 50
 #define LOOKS_UNTIL_SAID 300
-/* What could not be attached is tried again, as what could not be put into force is. */
-#define LOOKS_UNTIL_RETRY 300
+/* What could not be attached is tried again. */
+#define LOOKS_UNTIL_RETRY 100
 
 struct krl_former {
 	char name[KRL_FORMER_NAME_BYTES];

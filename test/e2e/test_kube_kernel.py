@@ -33,7 +33,7 @@ def kube_kernel_refuses_a_program(env, word):
     message = wait_condition(cluster, "Programmed", "False", "UnsupportedByKernel")["message"]
     expect(message.startswith(f"{NODE}: ") and says in message, message)
     wait_for("an Event", lambda: [event for event in happened(cluster, "Refused") if says in event["message"]])
-    got = env.tool("get", "rate-limit")
+    got = env.tool("get", "ratelimit")
     expect(says in got.stdout + got.stderr, got.stdout + got.stderr)
     wait_condition(cluster, "Programmed", "True", "Programmed", "other")
 
