@@ -26,14 +26,14 @@ def beside(env, how):
 
 @case_of_each(WORDS)
 def kube_kernel_refuses_a_program(env, word):
-    """In the condition, an Event and `get` there is which program, and the kernel's word; what was in force stays."""
+    """In the condition, an Event and `describe` there is which program, and the kernel's word; what was in force stays."""
     how = next(name for name, text in WORDS.items() if text == word)
     _, cluster = beside(env, how)
     says = f"the kernel refuses the program {PROGRAM}: {word}"
     message = wait_condition(cluster, "Programmed", "False", "UnsupportedByKernel")["message"]
     expect(message.startswith(f"{NODE}: ") and says in message, message)
     wait_for("an Event", lambda: [event for event in happened(cluster, "Refused") if says in event["message"]])
-    got = env.tool("get", "ratelimit")
+    got = env.tool("describe", "ratelimit", "limit")
     expect(says in got.stdout + got.stderr, got.stdout + got.stderr)
     wait_condition(cluster, "Programmed", "True", "Programmed", "other")
 
