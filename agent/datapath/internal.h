@@ -42,6 +42,8 @@ struct krl_former;
 struct krl_datapath {
 	struct kmesh_rl *skel;
 	struct kmesh_rl *late[KRL_LATE_COUNT];	/* of one program each, or NULL; the maps are those of skel */
+	int refused;			/* how the last one that was to be loaded was answered */
+	enum krl_late refused_which;
 	struct bpf_link *links[KRL_LINK_COUNT];	/* pinned, by enum krl_link */
 	struct krl_rule *rules;		/* krl_rules, mapped: KRL_MAX_RULES rows */
 	struct krl_config *config;	/* krl_config, mapped */
@@ -70,6 +72,7 @@ struct krl_datapath {
 	size_t listening_count;
 	struct krl_former *formers;	/* other versions, see takeover.h; owned */
 	size_t former_count;
+	bool untaken;			/* it was time to take over, and could not be */
 };
 
 /* Write @fmt into @error and return -@err, so that a failure is one statement. */

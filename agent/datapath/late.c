@@ -7,6 +7,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+/* As the kernel's include/linux/errno.h has it: it reaches userspace, whose headers lack it. */
+#define LINUX_ENOTSUPP 524
+
 static const char *const names[KRL_LATE_COUNT] = {
 	[KRL_LATE_INCOMING] = "krl_incoming",
 	[KRL_LATE_RECOUNT] = "krl_recount",
@@ -30,6 +33,21 @@ int krl_late_leave_out(struct kmesh_rl *skel)
 	if (!err)
 		err = bpf_program__set_autoload(skel->progs.krl_cross_in, false);
 	return err ? err : bpf_program__set_autoload(skel->progs.krl_cross_out, false);
+}
+
+bool krl_late_is_refusal(int err)
+{
+	switch (err) {
+	case -EINVAL:
+	case -EACCES:
+	case -EPERM:
+	case -E2BIG:
+	case -ENOTSUP:
+	case -LINUX_ENOTSUPP:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Both objects are of one file: their maps come in the same order. */
@@ -60,8 +78,11 @@ int krl_late_program(struct krl_datapath *dp, enum krl_late which)
 		bpf_object__for_each_program(program, skel->obj)
 			bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), names[which]));
 		err = share_maps(skel->obj, dp->skel->obj);
-		if (!err)
+		if (!err) {
 			err = kmesh_rl__load(skel);
+			dp->refused = err;
+			dp->refused_which = which;
+		}
 		if (err) {
 			kmesh_rl__destroy(skel);
 			return err;
@@ -69,6 +90,14 @@ int krl_late_program(struct krl_datapath *dp, enum krl_late which)
 		dp->late[which] = skel;
 	}
 	return bpf_program__fd(bpf_object__find_program_by_name(skel->obj, names[which]));
+}
+
+int krl_late_error(const struct krl_datapath *dp, int err, const char *what, struct krl_error *ret_error)
+{
+	if (err != dp->refused || !krl_late_is_refusal(err))
+		return krl_error_set(ret_error, -err, "%s: %s", what, strerror(-err));
+	return krl_error_set(ret_error, ENOTSUP, "%s: the kernel refuses the program %s: %s", what,
+			     names[dp->refused_which], err == -LINUX_ENOTSUPP ? "ENOTSUPP" : strerror(-err));
 }
 
 int krl_late_run(struct krl_datapath *dp, enum krl_late which, const void *packet, __u32 bytes)

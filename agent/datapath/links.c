@@ -87,7 +87,7 @@ int krl_links_attach(struct krl_datapath *dp, bool takes_over, struct krl_error 
 	snprintf(path, sizeof(path), "%s/%s", dp->bpffs, pins[KRL_LINK_SOCKOPS]);
 	if (!takes_over && dp->former_count && access(path, F_OK))
 		return 0;
-	err = attach(dp, KRL_LINK_SOCKOPS, ret_error);
+	err = dp->links[KRL_LINK_SOCKOPS] ? 0 : attach(dp, KRL_LINK_SOCKOPS, ret_error);
 	return !err && dp->config->flags & KRL_CONFIG_DIALS ? krl_links_dial(dp, ret_error) : err;
 }
 

@@ -14,6 +14,7 @@
 
 #include "guard.h"
 #include "known.h"
+#include "late.h"
 #include "pass.h"
 #include "recount.h"
 #include "walk.h"
@@ -86,10 +87,10 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 		return err;
 	err = needs(p, KRL_HOOK_SEND) ? krl_senders_open(p->dp) : 0;
 	if (err)
-		return krl_error_set(ret_error, -err, "judging requests that go out: %s", strerror(-err));
+		return krl_late_error(p->dp, err, "judging requests that go out", ret_error);
 	err = has_rule(p, KRL_RULE_LLM) ? krl_llm_open(p->dp) : 0;
 	if (err)
-		return krl_error_set(ret_error, -err, "judging requests to model servers: %s", strerror(-err));
+		return krl_late_error(p->dp, err, "judging requests to model servers", ret_error);
 	if (has_rule(p, KRL_RULE_CONCURRENT))
 		p->dp->config->flags |= KRL_CONFIG_HOLDS;
 	err = krl_pass_endpoints(p);
@@ -98,7 +99,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	krl_pass_ports(p);
 	err = krl_guard_update(p->dp);
 	if (err)
-		return krl_error_set(ret_error, -err, "guarding network namespaces: %s", strerror(-err));
+		return krl_late_error(p->dp, err, "guarding network namespaces", ret_error);
 	err = p->result.endpoints_added ? krl_pass_join(p) : 0;
 	if (!err && p->enlists)
 		err = krl_walk_enlist(p->dp);
@@ -107,7 +108,7 @@ static int run(struct krl_pass *p, struct krl_error *ret_error)
 	if (!err && p->dp->config->flags & KRL_CONFIG_HOLDS && !krl_endpoints_hold(p->dp))
 		p->dp->config->flags &= ~KRL_CONFIG_HOLDS;
 	if (err)
-		return krl_error_set(ret_error, -err, "walking over open connections: %s", strerror(-err));
+		return krl_late_error(p->dp, err, "walking over open connections", ret_error);
 	if (p->result.endpoints_removed)
 		krl_walk_release(p->dp);
 	krl_pass_drop_rules(p);
@@ -141,6 +142,7 @@ int krl_datapath_reconcile(struct krl_datapath *dp, const struct krl_plan *plan,
 	}
 	p->dp = dp;
 	p->plan = plan;
+	dp->refused = 0;
 	err = run(p, ret_error);
 	if (!err)
 		*ret_result = p->result;

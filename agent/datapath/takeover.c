@@ -23,6 +23,8 @@
 #define LOOK_EVERY_MS 100
 #define LOOKS_AT_FIRST 50
 #define LOOKS_UNTIL_SAID 300
+/* What could not be attached is tried again. */
+#define LOOKS_UNTIL_RETRY 100
 
 struct krl_former {
 	char name[KRL_FORMER_NAME_BYTES];
@@ -171,7 +173,9 @@ void krl_datapath_take_over(struct krl_datapath *dp)
 	struct krl_error error = { 0 };
 	size_t i;
 
-	if (dp->former_count && !dp->links[KRL_LINK_SOCKOPS] && krl_links_attach(dp, true, &error)) {
+	if (dp->former_count && (dp->untaken || !dp->links[KRL_LINK_SOCKOPS]))
+		dp->untaken = krl_links_attach(dp, true, &error);
+	if (dp->untaken) {
 		krl_log_error("not taken over", "error", "%s", error.text);
 		return;
 	}
@@ -183,7 +187,7 @@ void krl_datapath_take_over(struct krl_datapath *dp)
 struct krl_takeover {
 	struct krl_datapath *dp;
 	uv_timer_t *timer;
-	unsigned int looks;
+	unsigned int looks, waited;
 };
 
 static void say(const struct krl_datapath *dp)
@@ -215,7 +219,9 @@ static void on_timer(uv_timer_t *timer)
 	struct krl_takeover *takeover = timer->data;
 	unsigned int looks;
 
-	if (!goes_on(takeover->dp))
+	if (takeover->dp->untaken && ++takeover->waited % LOOKS_UNTIL_RETRY == 0)
+		krl_datapath_take_over(takeover->dp);
+	if (takeover->dp->untaken || !goes_on(takeover->dp))
 		return;
 	looks = ++takeover->looks;
 	if (looks == LOOKS_UNTIL_SAID)

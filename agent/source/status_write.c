@@ -168,6 +168,9 @@ static void tell_of(struct krl_statuses *s, struct krl_status_entry *e)
 	if (!strcmp(krl_status_text(accepted, "status"), "False") &&
 	    !json_equal(accepted, krl_status_condition(s->before, "Accepted")))
 		krl_status_tell(s, e, KRL_TOLD_REFUSED, krl_status_text(accepted, "message"));
+	if (!strcmp(krl_status_text(programmed, "reason"), "UnsupportedByKernel") &&
+	    !json_equal(programmed, krl_status_condition(s->before, "Programmed")))
+		krl_status_tell(s, e, KRL_TOLD_REFUSED, krl_status_text(programmed, "message"));
 	if (!strcmp(krl_status_text(programmed, "status"), "True") &&
 	    strcmp(krl_status_text(krl_status_condition(s->before, "Programmed"), "status"), "True"))
 		krl_status_tell(s, e, KRL_TOLD_PROGRAMMED, krl_status_text(programmed, "message"));

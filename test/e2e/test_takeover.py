@@ -18,6 +18,7 @@ from http2 import Client, request
 from kube import Cluster, pod
 from kube import ratelimit as kube_ratelimit
 from peers import Peer
+from refusals import Refusals
 
 OTHER = 4711
 OUT = ("direction: Outbound",)
@@ -222,6 +223,26 @@ def a_server_that_waits_in_recv_sees_nothing_of_it(env):
         expect_ok(held.ask(get()))
     expect_limited(held.ask(get()), limit=3, text="3 per 1 day")
     equal(len(server.events("closed")), 1, "connections that the server closed")
+    nothing_is_left(env, things)
+
+
+@case
+def what_cannot_be_attached_is_tried_again(env):
+    """By itself, after a while; the version before goes on until then."""
+    refusals = Refusals(env)
+    env.server()
+    agent = env.limit(limit="2/day")
+    take(env, 1)
+    agent.kill()
+    things = pretend(env)
+    refusals.refuse("link", "ENOMEM")
+    agent = env.start_agent()
+    wait_for("it was refused", lambda: "not taken over" in agent.text())
+    expect_ok(env.connect().ask(get("/", LONG)))
+    expect_compact(env.connect().ask(get("/over", LONG)))
+    refusals.end()
+    gone(agent)
+    take(env, 2)
     nothing_is_left(env, things)
 
 
