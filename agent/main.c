@@ -18,6 +18,7 @@
 #include "agent/datapath/spent.h"
 #include "agent/metrics/server.h"
 #include "agent/policy/store.h"
+#include "agent/source/complaints.h"
 #include "agent/source/directory.h"
 #include "options.h"
 
@@ -63,27 +64,6 @@ struct agent {
 	int64_t since_s, until_s;		/* when there is nothing to do without a change */
 };
 
-static bool has_line(const struct krl_diags *lines, const char *line)
-{
-	size_t i;
-
-	for (i = 0; i < lines->count; i++)
-		if (!strcmp(lines->lines[i], line))
-			return true;
-	return false;
-}
-
-/* Those that are not in @said already, which may be NULL. */
-static void log_lines(enum krl_log_level level, const char *msg, const struct krl_diags *lines,
-		      const struct krl_diags *said)
-{
-	size_t i;
-
-	for (i = 0; i < lines->count; i++)
-		if (!said || !has_line(said, lines->lines[i]))
-			krl_log(level, msg, "at", "%s", lines->lines[i]);
-}
-
 static bool changed_anything(const struct krl_reconcile_result *done)
 {
 	return done->rules_added || done->rules_changed || done->rules_removed || done->endpoints_added ||
@@ -102,6 +82,11 @@ static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
 	const struct agent *a = ctx;
 
 	krl_plan_unseen(&a->applied, krl_datapath_unseen, a->datapath, fn, arg);
+}
+
+static bool is_away(void *ctx)
+{
+	return krl_cluster_is_away(((const struct agent *)ctx)->cluster);
 }
 
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
@@ -199,8 +184,8 @@ static void apply(void *arg)
 	/* What was read before goes on by its schedules. */
 	err = a->read ? krl_store_compile(a->store, a->now_s, &plan, &a->errors, &a->notes) : unread;
 	/* A directory is read anew, of a cluster only what changed. */
-	log_lines(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
-	log_lines(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
+	krl_log_lines(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
+	krl_log_lines(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
 	if (a->errors.ignored)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
@@ -315,6 +300,8 @@ static void tell_about(void *ctx, struct krl_metrics_agent *ret)
 	else
 		add_watch(ret, "directory", !a->unread);
 	krl_datapath_spent(a->datapath, &ret->spent);
+	/* Without memory nothing is told of it. */
+	krl_cluster_seen(a->cluster, &ret->cluster);
 }
 
 static int open_metrics(struct agent *a, struct krl_error *ret_error)
@@ -367,6 +354,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.source = a->options.source;
 	a->about.known = known;
 	a->about.unseen = walk_unseen;
+	a->about.seen = krl_cluster_seen;
+	a->about.read_cluster = krl_cluster_read;
 	a->about.ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)
@@ -404,11 +393,14 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, walk_unseen, a);
+	if (a->kubernetes)
+		krl_kubernetes_ask_away(a->kubernetes, is_away, a);
 	err = krl_reports_open(a->datapath, &a->loop, a->options.event_rate, on_reported, a, &a->reports, ret_error);
 	if (!err)
 		err = krl_cluster_open(a->datapath, &a->loop, &a->options.cluster, &a->cluster, ret_error);
 	if (err)
 		return err;
+	a->about.cluster = a->cluster;
 	if (a->kubernetes && krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers)) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;

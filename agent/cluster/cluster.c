@@ -12,6 +12,8 @@
 #include "agent/base/log.h"
 #include "agent/datapath/lease.h"
 #include "agent/loop/handle.h"
+#include "counters.h"
+#include "record.h"
 #include "share.h"
 #include "table.h"
 
@@ -53,6 +55,9 @@ struct krl_cluster {
 	__u64 sent_ns;
 	struct krl_share *shares[KRL_MAX_RULES];	/* by the rule's row; NULL: nothing was spent */
 	unsigned int ticks;
+	struct krl_record record;
+	struct krl_counters counters;
+	struct krl_datapath *datapath;
 };
 
 static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need)
@@ -170,6 +175,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 	__u64 now_ns = krl_boot_ns(), end_ns = c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL - MARGIN_NS;
 	struct krl_lease_op op;
 
+	krl_record_answer(&c->record, x->entry, granted, now_ns);
 	if (!granted) {
 		lease->known = false;
 		if (c->asked[index].debt > 0)
@@ -210,6 +216,7 @@ static void on_done(void *arg, int err)
 	c->busy = false;
 	if (err)
 		return;
+	krl_record_heard(&c->record, krl_boot_ns());
 	krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
 	if (c->left)
 		send_due(c);
@@ -267,7 +274,10 @@ static void on_timer(uv_timer_t *timer)
 	struct krl_cluster *c = timer->data;
 
 	krl_leases_poll(c->leases);
-	if (c->busy || !krl_redis_is_up(c->redis))
+	if (!krl_redis_is_up(c->redis))
+		return;
+	krl_counters_tell(&c->counters, c->datapath, c->redis, c->node, krl_boot_ns());
+	if (c->busy)
 		return;
 	c->left = c->table.count;
 	send_due(c);
@@ -281,6 +291,8 @@ static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
 
 	krl_leases_share_key(c->leases, key);
 	c->sent_ns = 0;
+	krl_counters_clear(&c->counters);
+	krl_record_up(&c->record, krl_redis_where(c->redis));
 	krl_log_info("Redis is there", "at", "%s", krl_redis_where(c->redis));
 }
 
@@ -289,6 +301,7 @@ static void on_down(void *arg, const char *why)
 	struct krl_cluster *c = arg;
 	struct krl_lease_entry *e;
 
+	krl_record_down(&c->record, why);
 	krl_leases_set_until(c->leases, 0);
 	/* Another incarnation: what is in the kernel belongs to one that Redis will take as spent. */
 	c->incarnation++;
@@ -334,6 +347,8 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 		krl_cluster_close(c);
 		return -ENOMEM;
 	}
+	c->datapath = datapath;
+	krl_record_open(&c->record, krl_boot_ns());
 	if (options->node)
 		snprintf(c->node, sizeof(c->node), "%s", options->node);
 	else
@@ -349,6 +364,24 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 	return 0;
 }
 
+int krl_cluster_seen(const struct krl_cluster *c, struct krl_seen *ret)
+{
+	if (c)
+		return krl_record_seen(&c->record, &c->table, krl_boot_ns(), ret);
+	*ret = (struct krl_seen){ 0 };
+	return 0;
+}
+
+int krl_cluster_read(struct krl_cluster *c, krl_seen_read_fn fn, void *arg)
+{
+	return c ? krl_counters_read(c->redis, fn, arg) : -ENODATA;
+}
+
+bool krl_cluster_is_away(const struct krl_cluster *c)
+{
+	return c && !c->record.seen.up && c->record.seen.why[0];
+}
+
 void krl_cluster_close(struct krl_cluster *c)
 {
 	__u32 slot;
@@ -359,6 +392,7 @@ void krl_cluster_close(struct krl_cluster *c)
 	krl_redis_close(c->redis);
 	krl_leases_close(c->leases);
 	krl_lease_table_clear(&c->table);
+	krl_counters_clear(&c->counters);
 	for (slot = 0; slot < KRL_MAX_RULES; slot++)
 		free(c->shares[slot]);
 	free(c->exchanges);

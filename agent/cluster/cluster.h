@@ -6,10 +6,9 @@
 
 #include "agent/datapath/datapath.h"
 #include "agent/redis/redis.h"
+#include "seen.h"
 
 #define KRL_CLUSTER_TICK_MS 100
-
-struct krl_cluster;
 
 struct krl_cluster_options {
 	struct krl_redis_options redis;
@@ -20,6 +19,9 @@ struct krl_cluster_options {
 /* On @loop until krl_cluster_close(). Without a URL there is nothing to do: 0, and NULL. 0; or -errno with @ret_error set. */
 int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struct krl_cluster_options *options,
 		     struct krl_cluster **ret, struct krl_error *ret_error);
+
+/* Is Redis known to be away? Accepts NULL: nobody asks it. */
+bool krl_cluster_is_away(const struct krl_cluster *cluster);
 
 /* Accepts NULL. Before the datapath is closed. */
 void krl_cluster_close(struct krl_cluster *cluster);

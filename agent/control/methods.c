@@ -134,6 +134,7 @@ static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, ch
 {
 	const struct krl_control_agent *agent = ctx;
 	struct krl_stats stats = {};
+	struct krl_seen seen = {};
 	json_t *result;
 	int err;
 
@@ -143,6 +144,11 @@ static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, ch
 		return err;
 	}
 	result = krl_stats_json(&stats);
+	if ((agent->seen && agent->seen(agent->cluster, &seen)) || krl_stats_add_cluster(result, &stats, &seen)) {
+		json_decref(result);
+		result = NULL;
+	}
+	krl_seen_free(&seen);
 	krl_stats_free(&stats);
 	return give(result, ret_result, ret_error);
 }
@@ -167,19 +173,42 @@ static int answer_version(void *ctx, const json_t *params, json_t **ret_result, 
 {
 	const struct krl_control_agent *agent = ctx;
 	json_t *errors = json_array(), *result;
+	struct krl_seen seen = {};
 	size_t i;
 
 	for (i = 0; i < agent->error_count; i++)
 		json_array_append_new(errors, text_json(agent->errors[i]));
 	result = json_pack("{s:s, s:i, s:o, s:b, s:o}", "version", KRL_VERSION, "pid", (int)getpid(),
 			   "source", text_json(agent->source), "ready", agent->ready, "errors", errors);
+	if (agent->seen && !agent->seen(agent->cluster, &seen) && seen.asked)
+		json_object_set_new(result, "cluster", krl_cluster_json(&seen));
+	krl_seen_free(&seen);
 	return give(result, ret_result, ret_error);
 }
 
+static void on_cluster(void *arg, json_t *value, const char *error)
+{
+	krl_control_answer(arg, value, error);
+}
+
+static int begin_cluster(void *ctx, const json_t *params, struct krl_control_later *later,
+			 char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	const struct krl_control_agent *agent = ctx;
+	int err = agent->read_cluster ? agent->read_cluster(agent->cluster, on_cluster, later) : -ENODATA;
+
+	if (err == -ENODATA)
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "no Redis is asked: the agent was started without --redis");
+	else if (err == -ENOTCONN)
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "Redis is away: `kmesh-rl diagnose rate-limit` says why");
+	return err;
+}
+
 const struct krl_control_method krl_control_agent_methods[] = {
-	{ "events", answer_events },
-	{ "ratelimits", answer_limits },
-	{ "stats", answer_stats },
-	{ "version", answer_version },
-	{ NULL, NULL },
+	{ "cluster", NULL, begin_cluster },
+	{ "events", answer_events, NULL },
+	{ "ratelimits", answer_limits, NULL },
+	{ "stats", answer_stats, NULL },
+	{ "version", answer_version, NULL },
+	{ NULL, NULL, NULL },
 };
