@@ -227,7 +227,10 @@ def cluster(env, count, *rules, redis=(), tick_ms=100, late=0, before_redis=None
         net.redis = Redis(env.root, *redis, before=before_redis)
         stack.callback(net.redis.kill)
         for _ in range(count):
-            stack.callback(net.add(rules, tick_ms, **settings).close)
+            node = net.add(rules, tick_ms, **settings)
+            # Also where a machine without time for it could not end its agent.
+            stack.callback(isolation.remove_pins, node.bpffs)
+            stack.callback(node.close)
         try:
             for node in net.nodes[:count - late]:
                 node.up()
