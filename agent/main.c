@@ -18,6 +18,7 @@
 #include "agent/datapath/spent.h"
 #include "agent/metrics/server.h"
 #include "agent/policy/store.h"
+#include "agent/source/complaints.h"
 #include "agent/source/directory.h"
 #include "options.h"
 
@@ -62,27 +63,6 @@ struct agent {
 	int64_t now_s;				/* by the clock */
 	int64_t since_s, until_s;		/* when there is nothing to do without a change */
 };
-
-static bool has_line(const struct krl_diags *lines, const char *line)
-{
-	size_t i;
-
-	for (i = 0; i < lines->count; i++)
-		if (!strcmp(lines->lines[i], line))
-			return true;
-	return false;
-}
-
-/* Those that are not in @said already, which may be NULL. */
-static void log_lines(enum krl_log_level level, const char *msg, const struct krl_diags *lines,
-		      const struct krl_diags *said)
-{
-	size_t i;
-
-	for (i = 0; i < lines->count; i++)
-		if (!said || !has_line(said, lines->lines[i]))
-			krl_log(level, msg, "at", "%s", lines->lines[i]);
-}
 
 static bool changed_anything(const struct krl_reconcile_result *done)
 {
@@ -199,8 +179,8 @@ static void apply(void *arg)
 	/* What was read before goes on by its schedules. */
 	err = a->read ? krl_store_compile(a->store, a->now_s, &plan, &a->errors, &a->notes) : unread;
 	/* A directory is read anew, of a cluster only what changed. */
-	log_lines(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
-	log_lines(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
+	krl_complaints_log(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
+	krl_complaints_log(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
 	if (a->errors.ignored)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
@@ -367,6 +347,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.source = a->options.source;
 	a->about.known = known;
 	a->about.unseen = walk_unseen;
+	a->about.seen = krl_cluster_seen;
 	a->about.ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)
@@ -409,6 +390,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 		err = krl_cluster_open(a->datapath, &a->loop, &a->options.cluster, &a->cluster, ret_error);
 	if (err)
 		return err;
+	a->about.cluster = a->cluster;
 	if (a->kubernetes && krl_callers_open(a->datapath, &a->loop, a->peers, &a->callers)) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
 		return -ENOMEM;

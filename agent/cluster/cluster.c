@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/datapath/lease.h"
 #include "agent/loop/handle.h"
+#include "record.h"
 #include "share.h"
 #include "table.h"
 
@@ -53,6 +54,7 @@ struct krl_cluster {
 	__u64 sent_ns;
 	struct krl_share *shares[KRL_MAX_RULES];	/* by the rule's row; NULL: nothing was spent */
 	unsigned int ticks;
+	struct krl_record record;
 };
 
 static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need)
@@ -170,6 +172,7 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 	__u64 now_ns = krl_boot_ns(), end_ns = c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL - MARGIN_NS;
 	struct krl_lease_op op;
 
+	krl_record_answer(&c->record, x->entry, granted, now_ns);
 	if (!granted) {
 		lease->known = false;
 		if (c->asked[index].debt > 0)
@@ -210,6 +213,7 @@ static void on_done(void *arg, int err)
 	c->busy = false;
 	if (err)
 		return;
+	krl_record_heard(&c->record, krl_boot_ns());
 	krl_leases_set_until(c->leases, c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL);
 	if (c->left)
 		send_due(c);
@@ -281,6 +285,7 @@ static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
 
 	krl_leases_share_key(c->leases, key);
 	c->sent_ns = 0;
+	krl_record_up(&c->record, krl_redis_where(c->redis));
 	krl_log_info("Redis is there", "at", "%s", krl_redis_where(c->redis));
 }
 
@@ -289,6 +294,7 @@ static void on_down(void *arg, const char *why)
 	struct krl_cluster *c = arg;
 	struct krl_lease_entry *e;
 
+	krl_record_down(&c->record, why);
 	krl_leases_set_until(c->leases, 0);
 	/* Another incarnation: what is in the kernel belongs to one that Redis will take as spent. */
 	c->incarnation++;
@@ -334,6 +340,7 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 		krl_cluster_close(c);
 		return -ENOMEM;
 	}
+	krl_record_open(&c->record, krl_boot_ns());
 	if (options->node)
 		snprintf(c->node, sizeof(c->node), "%s", options->node);
 	else
@@ -346,6 +353,14 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 		return err;
 	}
 	*ret = c;
+	return 0;
+}
+
+int krl_cluster_seen(const struct krl_cluster *c, struct krl_seen *ret)
+{
+	if (c)
+		return krl_record_seen(&c->record, &c->table, krl_boot_ns(), ret);
+	*ret = (struct krl_seen){ 0 };
 	return 0;
 }
 

@@ -6,10 +6,9 @@
 
 #include "agent/datapath/datapath.h"
 #include "agent/redis/redis.h"
+#include "seen.h"
 
 #define KRL_CLUSTER_TICK_MS 100
-
-struct krl_cluster;
 
 struct krl_cluster_options {
 	struct krl_redis_options redis;

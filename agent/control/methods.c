@@ -134,6 +134,7 @@ static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, ch
 {
 	const struct krl_control_agent *agent = ctx;
 	struct krl_stats stats = {};
+	struct krl_seen seen = {};
 	json_t *result;
 	int err;
 
@@ -143,6 +144,11 @@ static int answer_stats(void *ctx, const json_t *params, json_t **ret_result, ch
 		return err;
 	}
 	result = krl_stats_json(&stats);
+	if ((agent->seen && agent->seen(agent->cluster, &seen)) || krl_stats_add_cluster(result, &stats, &seen)) {
+		json_decref(result);
+		result = NULL;
+	}
+	krl_seen_free(&seen);
 	krl_stats_free(&stats);
 	return give(result, ret_result, ret_error);
 }

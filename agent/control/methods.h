@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "agent/cluster/seen.h"
 #include "agent/datapath/stats.h"
 #include "agent/policy/store.h"
 #include "agent/policy/unseen.h"
@@ -24,6 +25,9 @@ struct krl_control_agent {
 	const struct krl_store *store;	/* what was read; NULL: nothing yet */
 	const struct krl_plan *plan;	/* what is in force of it */
 	const struct krl_events *events;
+	/* What is known of the cluster, as krl_cluster_seen() has it; NULL: nothing. */
+	int (*seen)(const struct krl_cluster *cluster, struct krl_seen *ret);
+	struct krl_cluster *cluster;
 	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
 	 * says of it; NULL: nothing. May be NULL. */
 	json_t *(*known)(void *ctx, const char *ns, const char *name);
@@ -41,6 +45,12 @@ extern const struct krl_control_method krl_control_agent_methods[];
  * was a request)}], "reasons": {name: count}}, and of a rule that counts LLMTokens "tokens": krl_tokens_json. Returns a value
  * that the caller releases, or NULL without memory. Bytes of names that are not UTF-8 become '?'. */
 json_t *krl_stats_json(const struct krl_stats *stats);
+
+/* Add to @value, of krl_stats_json() with @stats, what is known of the cluster: to items "scope", and of Cluster "whenUnavailable",
+ * "leasedTokens", "clusterTokens", "lastExchangeAge" (ns), the last three once it exchanged; and where Redis is asked "cluster":
+ * {"up", "since", "at", "why", "exchangesPerSecond", "exchanges", "failures"}, without "at" where it never was, without "why" where
+ * there is nothing wrong. 0; without memory another number. */
+int krl_stats_add_cluster(json_t *value, const struct krl_stats *stats, const struct krl_seen *seen);
 
 /* {"requests", "estimated", "unreadable", "input", "output", "total", "cachedInput", "reasoning", "debited"}. Returns as
  * krl_stats_json. */

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "agent/base/clock.h"
 #include "agent/control/methods.h"
 #include "tools/kmesh-rl/cli.h"
 #include "tools/kmesh-rl/table.h"
@@ -82,6 +83,37 @@ static void a_wide_table_adds_the_settings_and_reasons(void **state)
 		       "\nREASON   COUNT\ntls      7\n");
 	json_decref(one);
 	json_decref(stats);
+}
+
+static void rules_of_the_cluster_have_columns_and_redis_a_row(void **state)
+{
+	struct krl_stats_row rows[] = {
+		{ .id = 7, .info = { .name = "web" }, .settings = { 20, 10, 1 }, .flags = KRL_RULE_CLUSTER | KRL_RULE_AWAY_OPEN },
+		{ .id = 8, .info = { .name = "own" }, .settings = { 20, 10, 1 } },
+	};
+	struct krl_stats stats = { .rows = rows, .count = 2 };
+	struct krl_seen_rule rule = { .rule_id = 7, .leased = 5, .left = -2, .at_ns = krl_boot_ns() };
+	struct krl_seen seen = { .asked = true, .where = "10.0.0.7:6379", .why = "Connection refused", .exchanges = 3,
+				 .failures = 1, .per_s = 1.5, .rules = &rule, .count = 1 };
+	json_t *value = krl_stats_json(&stats), *item = json_array_get(json_object_get(value, "items"), 0), *all, *expected;
+
+	assert_int_equal(krl_stats_add_cluster(value, &stats, &seen), 0);
+	json_object_set_new(item, "lastExchangeAge", json_integer(250000000));
+	expected = json_pack("{s:b, s:s, s:s, s:s, s:f, s:i, s:i}", "up", 0, "since", "1970-01-01T00:00:00Z", "at", "10.0.0.7:6379",
+			     "why", "Connection refused", "exchangesPerSecond", 1.5, "exchanges", 3, "failures", 1);
+	assert_true(json_equal(json_object_get(value, "cluster"), expected));
+	assert_string_equal(json_string_value(json_object_get(item, "whenUnavailable")), "Open");
+	json_object_del(json_object_get(value, "cluster"), "since");
+	all = krl_cli_select(value, NULL, NULL);
+	assert_int_equal(krl_cli_print_stats(all, false, out), 0);
+	assert_printed("NAME   NAMESPACE   SERVICE   RULE     LIMIT    AVAILABLE   TOTAL   LIMITED   SCOPE     LEASED   LEFT     EXCHANGED\n"
+		       "web    <none>      <none>    <none>   <none>   0           0       0         Cluster   5        -2       250ms\n"
+		       "own    <none>      <none>    <none>   <none>   0           0       0         Node      <none>   <none>   <none>\n"
+		       "\nREDIS   AT              SINCE       EXCHANGES/S   WHY\n"
+		       "away    10.0.0.7:6379   <unknown>   1.5           Connection refused\n");
+	json_decref(expected);
+	json_decref(all);
+	json_decref(value);
 }
 
 static void many_rows_fit(void **state)
@@ -272,6 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_table_is_aligned_as_kubectl_does, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wide_table_adds_the_settings_and_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(rules_of_the_cluster_have_columns_and_redis_a_row, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_rows_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(characters_are_counted_not_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cell_cannot_steer_the_terminal, setup, teardown),

@@ -69,8 +69,8 @@ layers='
 ^agent/redis/                   ^(agent/(base|loop|redis)/|include/|<)                           <(bpf/|yaml|jansson|kmesh_rl)
 ^agent/cluster/                 ^(agent/(base|loop|redis|cluster)/|agent/datapath/(datapath|lease)\.h|include/|<) <(bpf/|hiredis|kmesh_rl)
 ^agent/datapath/                .                                                               agent/(source|control)/
-^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
-^agent/control/                 ^(agent/(base|loop|policy|control)/|agent/datapath/(stats|reports)\.h|include/|<) <(bpf/|kmesh_rl)
+^agent/metrics/                 ^(agent/(base|loop|metrics)/|agent/policy/explain\.h|agent/cluster/seen\.h|agent/datapath/(stats|used|tally|spent)\.h|include/|<) <(bpf/)
+^agent/control/                 ^(agent/(base|loop|policy|control)/|agent/cluster/seen\.h|agent/datapath/(stats|reports)\.h|include/|<) <(bpf/|kmesh_rl)
 ^agent/(main|options)\.         .                                                               -
 ^tools/                         ^(include/|agent/(base|policy|source|control)/|agent/datapath/(stats|live|buckets|used|values|inspect|reset|tally)\.h|tools/|<) <(bpf/|kmesh_rl)
 ^test/                          .                                                               -

@@ -66,6 +66,10 @@ static json_t *read_pinned(const struct krl_cli *cli, char ret_said[KRL_CLI_ERRO
 		return NULL;
 	}
 	result = krl_stats_json(&stats);
+	if (krl_stats_add_cluster(result, &stats, &(struct krl_seen){})) {
+		json_decref(result);
+		result = NULL;
+	}
 	krl_stats_free(&stats);
 	if (!result)
 		snprintf(ret_said, KRL_CLI_ERROR_BYTES, "out of memory");

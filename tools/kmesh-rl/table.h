@@ -12,7 +12,7 @@
 
 #include <kmesh_rl/abi.h>
 
-#define KRL_TABLE_COLUMNS 20
+#define KRL_TABLE_COLUMNS 24
 #define KRL_INTERVAL_BYTES 64
 
 /* Owns its cells. Start from { .columns = n }. */

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people see of rules with scope: Cluster."""
+
+import json
+
+from client import equal, expect
+from documents import ratelimit
+from harness import PORT, case, wait_for
+from test_cluster import REDIS, cluster
+
+STRICT = "{name: all, limit: 20/day, scope: Cluster, initialCredit: 0}"
+
+
+def stats(node):
+    """All that `get ratelimit-stats` says."""
+    return json.loads(node.tool("get", "ratelimit-stats", "-o", "json").stdout)
+
+
+def table(node, *args):
+    """The rows of each of the tables that are printed, as words by title."""
+    tables = []
+    for part in node.tool("get", "ratelimit-stats", *args).stdout.split("\n\n"):
+        title, *rows = [[word.strip() for word in line.split("   ") if word.strip()] for line in part.splitlines()]
+        tables.append([dict(zip(title, row)) for row in rows])
+    return tables
+
+
+@case
+def stats_tell_of_the_cluster(env):
+    with cluster(env, 1, STRICT) as (redis, [node]):
+        node.write("other.yaml", ratelimit("other", PORT + 1, rules=["{name: own, limit: 3/day}"]))
+        wait_for("both are listed", lambda: node.lists("limit", "other"))
+        before = node.item()
+        equal([before["scope"], before["whenUnavailable"]], ["Cluster", "Local"], "of a rule of the cluster")
+        expect("leasedTokens" not in before, "nothing was leased yet")
+        own = node.item("other")
+        equal(own["scope"], "Node", "of the other one")
+        expect("clusterTokens" not in own, "that has no tokens of the cluster")
+        node.ask_until(lambda: node.admitted >= 5)
+
+        def settled():
+            [(left, out)] = redis.buckets()
+            item = node.item()
+            return (item["clusterTokens"], item["leasedTokens"]) == (left, out) and left + out == 20 - node.admitted
+        wait_for("what is told is what Redis has", settled)
+        expect(0 <= node.item()["lastExchangeAge"] < 60e9, "the last exchange was just now")
+        said = stats(node)["cluster"]
+        equal([said["up"], said["at"], said["failures"]], [True, f"127.0.0.1:{REDIS}", 0], "of Redis")
+        expect(said["exchanges"] > 0 and "why" not in said, "exchanges were answered")
+        wait_for("exchanges per second", lambda: node.ask() and stats(node)["cluster"]["exchangesPerSecond"] > 0)
+        rules, [is_there] = table(node)
+        equal([rules[0][word] for word in ("RULE", "SCOPE")], ["all", "Cluster"], "a row")
+        equal([is_there[word] for word in ("REDIS", "AT", "WHY")], ["there", f"127.0.0.1:{REDIS}", "<none>"], "the row of Redis")
+        wide = table(node, "-o", "wide")
+        equal([rule["SCOPE"] for rule in wide[0]], ["Cluster", "Node"], "scopes in the wide table")
+        expect("SCOPE" not in table(node, "other")[0][0], "a table without rules of the cluster is as ever")
+        redis.stop()
+        wait_for("it is away", lambda: not stats(node)["cluster"]["up"])
+        said = stats(node)["cluster"]
+        expect(said["why"] and said["since"], f"why and since when: {said}")
+        equal(table(node)[1][0]["REDIS"], "away", "the row of Redis")
+        redis.start()
+        wait_for("it is there again", lambda: stats(node)["cluster"]["up"])
+        expect("why" not in stats(node)["cluster"], "nothing is wrong any more")
+
+
+@case
+def without_redis_stats_are_of_nodes(env):
+    env.limit()
+    wait_for("it is listed", lambda: env.lists("limit"))
+    expect("cluster" not in stats(env), "no Redis is told of")
+    equal(env.item()["scope"], "Node", "scope")
