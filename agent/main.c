@@ -179,8 +179,8 @@ static void apply(void *arg)
 	/* What was read before goes on by its schedules. */
 	err = a->read ? krl_store_compile(a->store, a->now_s, &plan, &a->errors, &a->notes) : unread;
 	/* A directory is read anew, of a cluster only what changed. */
-	krl_complaints_log(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
-	krl_complaints_log(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
+	krl_log_lines(KRL_LOG_ERROR, "refused", &a->errors, a->kubernetes ? &errors : NULL);
+	krl_log_lines(KRL_LOG_WARN, "waiting", &a->notes, a->kubernetes ? &notes : NULL);
 	if (a->errors.ignored)
 		krl_log_info("documents of other kinds ignored", "count", "%zu", a->errors.ignored);
 	if (!err)
@@ -295,6 +295,8 @@ static void tell_about(void *ctx, struct krl_metrics_agent *ret)
 	else
 		add_watch(ret, "directory", !a->unread);
 	krl_datapath_spent(a->datapath, &ret->spent);
+	/* Without memory nothing is told of it. */
+	krl_cluster_seen(a->cluster, &ret->cluster);
 }
 
 static int open_metrics(struct agent *a, struct krl_error *ret_error)

@@ -37,6 +37,16 @@
 	X(BUCKETS_MAX, GAUGE, "", "kmesh_ratelimit_buckets_max", "Buckets that there is room for.")                      \
 	X(OVERFLOW_BUCKETS, GAUGE, "", "kmesh_ratelimit_overflow_buckets",                                               \
 	  "Rules whose overflow bucket, which newcomers share without room for more, is not full.")                      \
+	X(CLUSTER_UP, GAUGE, "", "kmesh_ratelimit_cluster_up", "Whether Redis is there.")                                \
+	X(CLUSTER_LEASED, GAUGE, "", "kmesh_ratelimit_cluster_leased_tokens",                                            \
+	  "Tokens that this node has leased for a rule of the cluster, in all of its buckets.")                          \
+	X(CLUSTER_LEFT, GAUGE, "", "kmesh_ratelimit_cluster_left_tokens",                                                \
+	  "Tokens left to all nodes in the emptiest bucket of a rule that this node leases of; below zero in debt.")     \
+	X(CLUSTER_EXCHANGES, COUNTER, "", "kmesh_ratelimit_cluster_exchanges_total", "Exchanges that Redis answered.")   \
+	X(CLUSTER_FAILURES, COUNTER, "", "kmesh_ratelimit_cluster_failures_total",                                       \
+	  "Exchanges of which nobody knows what came of them.")                                                          \
+	X(CLUSTER_LAST, GAUGE, "seconds", "kmesh_ratelimit_cluster_last_exchange_timestamp_seconds",                     \
+	  "When Redis answered last.")                                                                                   \
 	X(PROGRAM_RUN_SECONDS, COUNTER, "seconds", "kmesh_ratelimit_program_run_seconds_total",                          \
 	  "CPU time of a BPF program of this agent, where the kernel measures it.")                                      \
 	X(PROGRAM_RUNS, COUNTER, "", "kmesh_ratelimit_program_runs_total",                                               \

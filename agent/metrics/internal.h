@@ -10,6 +10,9 @@
 
 void krl_metrics_write_rules(const struct krl_snapshot *snapshot, struct krl_exposition *e);
 
+/* What is known of the cluster. */
+void krl_metrics_write_cluster(const struct krl_snapshot *snapshot, struct krl_exposition *e);
+
 /* What model servers used. */
 void krl_metrics_write_usage(const struct krl_snapshot *snapshot, struct krl_exposition *e);
 

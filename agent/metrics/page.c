@@ -32,6 +32,7 @@ static void on_work(uv_work_t *work)
 
 static void free_page(struct krl_page *page)
 {
+	krl_seen_free(&page->snapshot.agent.cluster);
 	free(page->text.text);
 	free(page->bpffs);
 	free(page);
@@ -57,9 +58,12 @@ int krl_page_read(uv_loop_t *loop, const char *bpffs, size_t top, const struct k
 		  enum krl_exposition_format format, krl_page_fn done, void *arg, struct krl_page **ret)
 {
 	struct krl_page *page = calloc(1, sizeof(*page));
+	struct krl_seen cluster = agent->cluster;
 
-	if (!page)
+	if (!page) {
+		krl_seen_free(&cluster);
 		return -ENOMEM;
+	}
 	page->work.data = page;
 	page->bpffs = strdup(bpffs);
 	page->top = top;

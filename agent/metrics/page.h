@@ -14,7 +14,7 @@ struct krl_page;
 typedef void (*krl_page_fn)(void *arg, enum krl_exposition_format format, int err, char *text, size_t len,
 			    uint64_t took_ns);
 
-/* Begin to read; @agent is copied, @bpffs stays. 0 and a page that is gone once @done was called, or -ENOMEM. */
+/* Begin to read; @agent is copied, and what its cluster owns taken over; @bpffs stays. 0 and a page that is gone once @done was called, or -ENOMEM. */
 int krl_page_read(uv_loop_t *loop, const char *bpffs, size_t top, const struct krl_metrics_agent *agent,
 		  enum krl_exposition_format format, krl_page_fn done, void *arg, struct krl_page **ret);
 

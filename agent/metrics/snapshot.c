@@ -23,6 +23,7 @@ int krl_snapshot_read(const char *bpffs, size_t top, struct krl_snapshot *snapsh
 
 void krl_snapshot_free(struct krl_snapshot *snapshot)
 {
+	krl_seen_free(&snapshot->agent.cluster);
 	krl_tally_free(&snapshot->tally);
 	krl_used_free(&snapshot->used);
 	krl_stats_free(&snapshot->stats);
@@ -171,6 +172,7 @@ void krl_snapshot_write(const struct krl_snapshot *s, struct krl_exposition *e)
 	write_reasons(&s->stats, e);
 	write_latency(&s->tally.latency, e);
 	write_node(s, e);
+	krl_metrics_write_cluster(s, e);
 	write_programs(&s->agent.spent, e);
 	write_maps(&s->agent.spent, e);
 	write_agent(&s->agent, e);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/cluster/seen.h"
 #include "agent/datapath/spent.h"
 #include "agent/datapath/stats.h"
 #include "agent/datapath/tally.h"
@@ -33,6 +34,7 @@ struct krl_metrics_agent {
 	struct krl_overhead overhead;
 	struct krl_spent spent;
 	struct krl_process process;
+	struct krl_seen cluster;	/* of krl_snapshot_free() */
 };
 
 /* All zero at first. */

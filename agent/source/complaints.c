@@ -13,7 +13,7 @@ static bool has_line(const struct krl_diags *lines, const char *line)
 	return false;
 }
 
-void krl_complaints_log(enum krl_log_level level, const char *msg, const struct krl_diags *lines, const struct krl_diags *said)
+void krl_log_lines(enum krl_log_level level, const char *msg, const struct krl_diags *lines, const struct krl_diags *said)
 {
 	size_t i;
 

@@ -6,6 +6,6 @@
 #include "agent/policy/diag.h"
 
 /* Log those @lines that are not in @said already, which may be NULL. */
-void krl_complaints_log(enum krl_log_level level, const char *msg, const struct krl_diags *lines, const struct krl_diags *said);
+void krl_log_lines(enum krl_log_level level, const char *msg, const struct krl_diags *lines, const struct krl_diags *said);
 
 #endif

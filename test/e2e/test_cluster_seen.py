@@ -2,10 +2,12 @@
 """What people see of rules with scope: Cluster."""
 
 import json
+import time
 
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
+from scrape import Scraper
 from test_cluster import REDIS, cluster
 
 STRICT = "{name: all, limit: 20/day, scope: Cluster, initialCredit: 0}"
@@ -62,6 +64,32 @@ def stats_tell_of_the_cluster(env):
         redis.start()
         wait_for("it is there again", lambda: stats(node)["cluster"]["up"])
         expect("why" not in stats(node)["cluster"], "nothing is wrong any more")
+
+
+@case
+def metrics_tell_of_the_cluster(env):
+    with cluster(env, 1, STRICT) as (redis, [node]):
+        node.agents[-1].terminate()
+        scraper = Scraper(node, *node.metrics[2:])
+        node.agent("limit")
+        scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 1)
+        equal(scraper.samples("kmesh_ratelimit_cluster_leased_tokens"), [], "leases before the first exchange")
+        node.ask_until(lambda: node.admitted >= 5)
+
+        def settled():
+            left, = scraper.samples("kmesh_ratelimit_cluster_left_tokens", name="limit", rule="all")
+            leased, = scraper.samples("kmesh_ratelimit_cluster_leased_tokens", name="limit", rule="all")
+            return [(left[1], leased[1])] == redis.buckets()
+        wait_for("what is told is what Redis has", settled)
+        expect(scraper.value("kmesh_ratelimit_cluster_exchanges_total") > 0, "exchanges")
+        equal(scraper.value("kmesh_ratelimit_cluster_failures_total"), 0, "failures")
+        expect(0 <= time.time() - scraper.value("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds") < 30, "the last")
+        redis.stop()
+        scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 0)
+        since = scraper.value("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds")
+        redis.start()
+        scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 1)
+        scraper.until("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds", lambda last: last > since)
 
 
 @case

@@ -79,6 +79,34 @@ static void a_rule_is_told_of_by_its_four_names(void **state)
 	free(text);
 }
 
+static void the_cluster_is_told_of_where_it_is_asked(void **state)
+{
+	struct krl_stats_row rows[] = { row_of("web", KRL_RULE_CLUSTER), row_of("api", 0) };
+	struct krl_seen_rule rule = { .rule_id = 7, .leased = 5, .left = -2 };
+	struct krl_snapshot snapshot = { .stats = { .rows = rows, .count = 2 } };
+	char *text = text_of(&snapshot);
+
+	assert_has_not(text, "kmesh_ratelimit_cluster_");
+	free(text);
+	rows[0].id = 7;
+	snapshot.agent.cluster = (struct krl_seen){ .asked = true, .exchanges = 9, .failures = 2, .rules = &rule, .count = 1 };
+	text = text_of(&snapshot);
+	assert_has(text, "\nkmesh_ratelimit_cluster_up 0\n");
+	assert_has(text, "\nkmesh_ratelimit_cluster_leased_tokens{" RULE "} 5\n");
+	assert_has(text, "\nkmesh_ratelimit_cluster_left_tokens{" RULE "} -2\n");
+	assert_has(text, "\nkmesh_ratelimit_cluster_exchanges_total 9\n");
+	assert_has(text, "\nkmesh_ratelimit_cluster_failures_total 2\n");
+	assert_has_not(text, "tokens{namespace=\"shop\",name=\"api\",rule=\"all\",service=\"web:80\"} 5\n");
+	assert_has_not(text, "kmesh_ratelimit_cluster_last_exchange_timestamp_seconds ");
+	free(text);
+	snapshot.agent.cluster.up = true;
+	snapshot.agent.cluster.last_ms = 1500;
+	text = text_of(&snapshot);
+	assert_has(text, "\nkmesh_ratelimit_cluster_up 1\n");
+	assert_has(text, "\nkmesh_ratelimit_cluster_last_exchange_timestamp_seconds 1.5");
+	free(text);
+}
+
 static struct krl_kept kept_of(const char *value)
 {
 	struct krl_kept kept = { .count = 1, .values = { { .how = KRL_KEPT_TEXT, .len = strlen(value) } } };
@@ -293,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rule_is_told_of_by_its_four_names),
+		cmocka_unit_test(the_cluster_is_told_of_where_it_is_asked),
 		cmocka_unit_test(users_that_look_the_same_are_one),
 		cmocka_unit_test(tokens_of_models_add_up_to_those_of_the_rule),
 		cmocka_unit_test(histograms_of_names_that_are_cut_are_one),
