@@ -173,12 +173,16 @@ static int answer_version(void *ctx, const json_t *params, json_t **ret_result, 
 {
 	const struct krl_control_agent *agent = ctx;
 	json_t *errors = json_array(), *result;
+	struct krl_seen seen = {};
 	size_t i;
 
 	for (i = 0; i < agent->error_count; i++)
 		json_array_append_new(errors, text_json(agent->errors[i]));
 	result = json_pack("{s:s, s:i, s:o, s:b, s:o}", "version", KRL_VERSION, "pid", (int)getpid(),
 			   "source", text_json(agent->source), "ready", agent->ready, "errors", errors);
+	if (agent->seen && !agent->seen(agent->cluster, &seen) && seen.asked)
+		json_object_set_new(result, "cluster", krl_cluster_json(&seen));
+	krl_seen_free(&seen);
 	return give(result, ret_result, ret_error);
 }
 

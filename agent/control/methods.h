@@ -36,7 +36,8 @@ struct krl_control_agent {
 };
 
 /* "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats":
- * krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready", "errors": [...]}. */
+ * krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready", "errors": [...]}, and where Redis is
+ * asked "cluster": krl_cluster_json. */
 extern const struct krl_control_method krl_control_agent_methods[];
 
 /* {"items": [{"namespace", "name", "service", "rule", "limit", "maxTokens", "tokensPerFill",
@@ -48,9 +49,12 @@ json_t *krl_stats_json(const struct krl_stats *stats);
 
 /* Add to @value, of krl_stats_json() with @stats, what is known of the cluster: to items "scope", and of Cluster "whenUnavailable",
  * "leasedTokens", "clusterTokens", "lastExchangeAge" (ns), the last three once it exchanged; and where Redis is asked "cluster":
- * {"up", "since", "at", "why", "exchangesPerSecond", "exchanges", "failures"}, without "at" where it never was, without "why" where
- * there is nothing wrong. 0; without memory another number. */
+ * krl_cluster_json(). 0; without memory another number. */
 int krl_stats_add_cluster(json_t *value, const struct krl_stats *stats, const struct krl_seen *seen);
+
+/* {"up", "since", "at", "why", "exchangesPerSecond", "exchanges", "failures"}, without "at" where it never was, without "why" where
+ * there is nothing wrong. Returns as krl_stats_json. */
+json_t *krl_cluster_json(const struct krl_seen *seen);
 
 /* {"requests", "estimated", "unreadable", "input", "output", "total", "cachedInput", "reasoning", "debited"}. Returns as
  * krl_stats_json. */

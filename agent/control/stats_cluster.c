@@ -44,7 +44,7 @@ static json_t *time_json(int64_t time_s)
 	return json_string(text);
 }
 
-static json_t *redis_json(const struct krl_seen *seen)
+json_t *krl_cluster_json(const struct krl_seen *seen)
 {
 	return json_pack("{s:b, s:o, s:o*, s:o*, s:o, s:I, s:I}", "up", seen->up, "since", time_json(seen->since_s),
 			 "at", *seen->where ? json_string(seen->where) : NULL,
@@ -62,6 +62,6 @@ int krl_stats_add_cluster(json_t *value, const struct krl_stats *stats, const st
 	for (i = 0; !err && i < stats->count; i++)
 		err = add_to_row(json_array_get(items, i), &stats->rows[i], seen);
 	if (!err && seen->asked)
-		err = json_object_set_new(value, "cluster", redis_json(seen));
+		err = json_object_set_new(value, "cluster", krl_cluster_json(seen));
 	return err;
 }

@@ -103,7 +103,7 @@ def messages_of_the_log(tree):
     known = set()
     for path in glob.glob(os.path.join(tree.top, "agent", "**", "*.c"), recursive=True):
         path = os.path.relpath(path, tree.top)
-        for message in tree.strings(path, r'\b(?:krl_log_[a-z]+\(|(?:krl_log|krl_log_lines)\([^,]*,)((?:[^",;]|"[^"]*")*),'):
+        for message in tree.strings(path, r'\b(?:krl_log_(?!lines)[a-z]+\(|(?:krl_log|krl_log_lines)\([^,]*,)((?:[^",;]|"[^"]*")*),'):
             known |= set(re.findall(r'"([^"]*)"', message))
     yield from differ(told, known, page.name, "what the agent logs")
 

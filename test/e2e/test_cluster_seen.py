@@ -7,6 +7,7 @@ import time
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
+from test_diagnose import diagnosed
 from scrape import Scraper
 from test_cluster import REDIS, cluster
 
@@ -90,6 +91,20 @@ def metrics_tell_of_the_cluster(env):
         redis.start()
         scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 1)
         scraper.until("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds", lambda last: last > since)
+
+
+@case
+def diagnose_says_what_follows_without_redis(env):
+    with cluster(env, 1, STRICT, "{name: shut, limit: 9/day, scope: Cluster, whenUnavailable: Closed}") as (redis, [node]):
+        equal(diagnosed(node)["redis"], ("ok", f"127.0.0.1:{REDIS}"), "while Redis is there")
+        redis.stop()
+        wait_for("it is away", lambda: diagnosed(node)["redis"][0] == "warn")
+        wait_for("a request is judged without it", lambda: node.ask() and node.reasons()["cluster_away"])
+        text = diagnosed(node)["redis"][1]
+        for part in ("1 rule is kept by each node for itself", "1 rule refuses all (Closed)", "cluster_away "):
+            expect(part in text, f"{part!r} is not in: {text}")
+        redis.start()
+        wait_for("it is there again", lambda: diagnosed(node)["redis"][0] == "ok")
 
 
 @case

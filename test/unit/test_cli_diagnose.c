@@ -274,6 +274,34 @@ static void what_the_agent_says_of_rate_limits_is_judged(void **state)
 	json_decref(outside);
 }
 
+static void redis_is_missed_where_rules_need_it(void **state)
+{
+	struct krl_stats_row rows[] = { { .flags = KRL_RULE_CLUSTER }, { .flags = KRL_RULE_CLUSTER | KRL_RULE_AWAY_OPEN }, { 0 },
+					{ .flags = KRL_RULE_CLUSTER | KRL_RULE_AWAY_CLOSED },
+					{ .flags = KRL_RULE_CLUSTER | KRL_RULE_AWAY_CLOSED } };
+	struct krl_facts facts = healthy();
+	json_t *about = json_deep_copy(facts.about), *redis = json_pack("{s:b, s:s}", "up", 1, "at", "10.0.0.7:6379");
+
+	assert_null(found(&facts, "redis"));
+	json_object_set(about, "cluster", redis);
+	facts.about = about;
+	assert_found(&facts, "redis", KRL_FINDING_OK, "10.0.0.7:6379");
+	json_object_set_new(redis, "up", json_false());
+	json_object_set_new(redis, "since", json_string("2026-03-01T00:00:00Z"));
+	json_object_set_new(redis, "why", json_string("Connection refused"));
+	assert_found(&facts, "redis", KRL_FINDING_OK, "away since 2026-03-01T00:00:00Z (Connection refused)");
+	facts.stats = (struct krl_stats){ .rows = rows, .count = 5 };
+	facts.stats.reasons[KRL_REASON_CLUSTER_AWAY] = 8;
+	assert_found(&facts, "redis", KRL_FINDING_WARN, "again: 1 rule is kept by each node for itself (whenUnavailable: Local), "
+		     "1 rule lets all through (Open), 2 rules refuse all (Closed); cluster_away 8: requests");
+	json_object_set_new(redis, "up", json_true());
+	assert_found(&facts, "redis", KRL_FINDING_OK, "10.0.0.7:6379; cluster_away 8");
+	json_object_del(about, "cluster");
+	assert_found(&facts, "redis", KRL_FINDING_WARN, "no agent asks it: 1 rule is");
+	json_decref(redis);
+	json_decref(about);
+}
+
 static void clocks_and_maps_are_looked_at(void **state)
 {
 	struct krl_facts facts = healthy();
@@ -340,6 +368,7 @@ int main(void)
 		cmocka_unit_test(features_are_told_one_by_one),
 		cmocka_unit_test(others_are_named_as_far_as_there_is_room),
 		cmocka_unit_test(what_the_agent_says_of_rate_limits_is_judged),
+		cmocka_unit_test(redis_is_missed_where_rules_need_it),
 		cmocka_unit_test(clocks_and_maps_are_looked_at),
 		cmocka_unit_test(listeners_are_read_as_proc_has_them),
 		cmocka_unit_test(one_subject_is_known),

@@ -51,7 +51,7 @@ struct krl_finding {
 extern const char *const krl_finding_levels[];
 
 /* At most so many findings. */
-#define KRL_DIAGNOSE_CHECKS (18 + KRL_INSPECT_FEATURES)
+#define KRL_DIAGNOSE_CHECKS (19 + KRL_INSPECT_FEATURES)
 
 /* Say what was found, and more of the same, which is at least @level. */
 void krl_finding_set(struct krl_finding *finding, enum krl_finding_level level, const char *fmt, ...)
@@ -71,6 +71,7 @@ bool krl_check_maps(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_clock(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_agent(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_source(const struct krl_facts *facts, struct krl_finding *finding);
+bool krl_check_redis(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_ratelimits(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_endpoints(const struct krl_facts *facts, struct krl_finding *finding);
 bool krl_check_listeners(const struct krl_facts *facts, struct krl_finding *finding);

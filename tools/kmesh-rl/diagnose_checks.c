@@ -208,6 +208,7 @@ static const struct {
 	{ "pins", check_pins },
 	{ "agent", krl_check_agent },
 	{ "source", krl_check_source },
+	{ "redis", krl_check_redis },
 	{ "ratelimits", krl_check_ratelimits },
 	{ "endpoints", krl_check_endpoints },
 	{ "listeners", krl_check_listeners },
