@@ -84,6 +84,11 @@ static void walk_unseen(void *ctx, krl_unseen_fn fn, void *arg)
 	krl_plan_unseen(&a->applied, krl_datapath_unseen, a->datapath, fn, arg);
 }
 
+static bool is_away(void *ctx)
+{
+	return krl_cluster_is_away(((const struct agent *)ctx)->cluster);
+}
+
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
 static int enforce(struct agent *a, struct krl_plan *plan)
 {
@@ -387,6 +392,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	krl_peers_write_to(a->peers, &krl_datapath_peers, a->datapath);
 	if (a->kubernetes)
 		krl_kubernetes_count(a->kubernetes, walk_limited, walk_unseen, a);
+	if (a->kubernetes)
+		krl_kubernetes_ask_away(a->kubernetes, is_away, a);
 	err = krl_reports_open(a->datapath, &a->loop, a->options.event_rate, on_reported, a, &a->reports, ret_error);
 	if (!err)
 		err = krl_cluster_open(a->datapath, &a->loop, &a->options.cluster, &a->cluster, ret_error);

@@ -364,6 +364,11 @@ int krl_cluster_seen(const struct krl_cluster *c, struct krl_seen *ret)
 	return 0;
 }
 
+bool krl_cluster_is_away(const struct krl_cluster *c)
+{
+	return c && !c->record.seen.up && c->record.seen.why[0];
+}
+
 void krl_cluster_close(struct krl_cluster *c)
 {
 	__u32 slot;

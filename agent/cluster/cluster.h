@@ -20,6 +20,9 @@ struct krl_cluster_options {
 int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struct krl_cluster_options *options,
 		     struct krl_cluster **ret, struct krl_error *ret_error);
 
+/* Is Redis known to be away? Accepts NULL: nobody asks it. */
+bool krl_cluster_is_away(const struct krl_cluster *cluster);
+
 /* Accepts NULL. Before the datapath is closed. */
 void krl_cluster_close(struct krl_cluster *cluster);
 

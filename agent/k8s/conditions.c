@@ -11,6 +11,7 @@ static const char *const reasons[] = {
 	[KRL_VERDICT_NONE] = "Pending",
 	[KRL_VERDICT_PROGRAMMED] = "Programmed",
 	[KRL_VERDICT_UNSEEN] = "HTTP2NotMatched",
+	[KRL_VERDICT_AWAY] = "RedisAway",
 	[KRL_VERDICT_NO_ENDPOINTS] = "NoEndpoints",
 	[KRL_VERDICT_SERVICE_NOT_FOUND] = "ServiceNotFound",
 	[KRL_VERDICT_PENDING] = "Pending",
@@ -177,7 +178,7 @@ static json_t *programmed(const struct opinion best[], const json_t *seen, int64
 		krl_make_printable(message);
 		return condition(seen, "Programmed", false, generation, reasons[troubles[i]], message, now_s);
 	}
-	if (best[KRL_VERDICT_PROGRAMMED].node || best[KRL_VERDICT_UNSEEN].node)
+	if (best[KRL_VERDICT_PROGRAMMED].node || best[KRL_VERDICT_UNSEEN].node || best[KRL_VERDICT_AWAY].node)
 		return condition(seen, "Programmed", true, generation, reasons[KRL_VERDICT_PROGRAMMED],
 				 "it is in force", now_s);
 	opinion = &best[KRL_VERDICT_SERVICE_NOT_FOUND];
@@ -188,20 +189,32 @@ static json_t *programmed(const struct opinion best[], const json_t *seen, int64
 			 "no node with an endpoint says that it is in force", now_s);
 }
 
-/* Whether some of what is in force is not for all requests. NULL: it never was so. */
-static json_t *partial(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
+/* A condition for what may be wrong with what is in force. */
+struct reservation {
+	const char *type;
+	enum krl_verdict_reason reason;
+	const char *well, *message;	/* where it is so no more */
+};
+
+/* Some of it is not for all requests; rules of the cluster are not the cluster's. */
+static const struct reservation reservations[] = {
+	{ "PartiallyApplied", KRL_VERDICT_UNSEEN, "AllMatched", "rules apply to all requests that came lately" },
+	{ "Degraded", KRL_VERDICT_AWAY, "RedisThere", "all nodes reach Redis" },
+};
+
+/* NULL: it never was so. */
+static json_t *reserved(const struct reservation *r, const struct opinion best[], const json_t *seen, int64_t generation,
+			int64_t now_s)
 {
-	const struct opinion *opinion = &best[KRL_VERDICT_UNSEEN];
+	const struct opinion *opinion = &best[r->reason];
 	char message[2 * KRL_VERDICT_BYTES];
 
 	if (!opinion->node)
-		return krl_status_condition(seen, "PartiallyApplied")
-			       ? condition(seen, "PartiallyApplied", false, generation, "AllMatched",
-					   "rules apply to all requests that came lately", now_s)
-			       : NULL;
+		return krl_status_condition(seen, r->type)
+			       ? condition(seen, r->type, false, generation, r->well, r->message, now_s) : NULL;
 	snprintf(message, sizeof(message), "%s: %s", opinion->node, opinion->message);
 	krl_make_printable(message);
-	return condition(seen, "PartiallyApplied", true, generation, reasons[KRL_VERDICT_UNSEEN], message, now_s);
+	return condition(seen, r->type, true, generation, reasons[r->reason], message, now_s);
 }
 
 static json_t *conditions(const struct opinion best[], const json_t *seen, int64_t generation, int64_t now_s)
@@ -220,7 +233,8 @@ static json_t *conditions(const struct opinion best[], const json_t *seen, int64
 		accepted = condition(seen, "Accepted", true, generation, "Accepted", "it is valid", now_s);
 		in_force = programmed(best, seen, generation, now_s);
 	}
-	return json_pack("[o, o, o*]", accepted, in_force, partial(best, seen, generation, now_s));
+	return json_pack("[o, o, o*, o*]", accepted, in_force, reserved(&reservations[0], best, seen, generation, now_s),
+			 reserved(&reservations[1], best, seen, generation, now_s));
 }
 
 json_t *krl_status_make_shared(const struct krl_verdict *verdict, const json_t *seen, const char *node,

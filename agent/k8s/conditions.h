@@ -16,6 +16,7 @@ enum krl_verdict_reason {
 	KRL_VERDICT_NONE,		/* nothing is known yet */
 	KRL_VERDICT_PROGRAMMED,		/* it is in force */
 	KRL_VERDICT_UNSEEN,		/* ... and passed by by requests over HTTP/2, as the message tells */
+	KRL_VERDICT_AWAY,		/* it is in force, but as whenUnavailable says: Redis is away */
 	KRL_VERDICT_NO_ENDPOINTS,	/* its service has endpoints, on other nodes */
 	KRL_VERDICT_SERVICE_NOT_FOUND,	/* nowhere */
 	KRL_VERDICT_PENDING,		/* the kernel has not taken it yet */
@@ -47,8 +48,8 @@ const char *krl_status_node_before(const json_t *seen, const char *node);
 json_t *krl_status_make_node(const struct krl_verdict *verdict, const char *node);
 
 /* What @seen is to say beside nodes[]: of the entries in that of the generation of @verdict, @verdict for the one of @node,
- * and @service and @limit. A condition that has its status already keeps its time, else that is @now_s. PartiallyApplied is
- * there once it was true, as Gateway API's PartiallyInvalid. As above. */
+ * and @service and @limit. A condition that has its status already keeps its time, else that is @now_s. PartiallyApplied and
+ * Degraded are there once they were true, as Gateway API's PartiallyInvalid. As above. */
 json_t *krl_status_make_shared(const struct krl_verdict *verdict, const json_t *seen, const char *node,
 			       const char *service, const char *limit, int64_t now_s);
 

@@ -355,3 +355,8 @@ void krl_kubernetes_count(struct krl_kubernetes *k, krl_limited_walk limited, kr
 {
 	krl_statuses_count(k->statuses, limited, unseen, ctx);
 }
+
+void krl_kubernetes_ask_away(struct krl_kubernetes *k, krl_away_fn is_away, void *ctx)
+{
+	krl_statuses_ask_away(k->statuses, is_away, ctx);
+}

@@ -54,4 +54,7 @@ json_t *krl_kubernetes_describe(const struct krl_kubernetes *kubernetes, const c
 /* What is limited and passed by, as krl_statuses_count() has it. */
 void krl_kubernetes_count(struct krl_kubernetes *kubernetes, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx);
 
+/* Whether Redis is away, as krl_statuses_ask_away() has it. */
+void krl_kubernetes_ask_away(struct krl_kubernetes *kubernetes, krl_away_fn is_away, void *ctx);
+
 #endif

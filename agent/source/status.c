@@ -162,6 +162,14 @@ void krl_statuses_count(struct krl_statuses *s, krl_limited_walk limited, krl_un
 		s->sampler = krl_timer_new(s->loop, s, on_sample, s->every_ms / SAMPLES);
 }
 
+void krl_statuses_ask_away(struct krl_statuses *s, krl_away_fn is_away, void *ctx)
+{
+	if (!s)
+		return;
+	s->is_away = is_away;
+	s->away_ctx = ctx;
+}
+
 void krl_statuses_list(struct krl_statuses *s)
 {
 	size_t i;

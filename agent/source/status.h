@@ -48,6 +48,10 @@ void krl_statuses_close(struct krl_statuses *statuses);
 /* Where limited requests are counted, and which rules were passed by: asked several times in every_s, until it is closed. */
 void krl_statuses_count(struct krl_statuses *statuses, krl_limited_walk limited, krl_unseen_walk unseen, void *ctx);
 
+/* Is Redis away, by which some rules count? Asked as often, until it is closed. */
+typedef bool (*krl_away_fn)(void *ctx);
+void krl_statuses_ask_away(struct krl_statuses *statuses, krl_away_fn is_away, void *ctx);
+
 /* The RateLimits, as krl_store_list() and the others have them. True: its generation is another than before. */
 void krl_statuses_list(struct krl_statuses *statuses);
 bool krl_statuses_put(struct krl_statuses *statuses, const json_t *object);

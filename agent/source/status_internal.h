@@ -41,6 +41,8 @@ struct krl_status_entry {
 	struct krl_verdict next;
 	size_t last_endpoint;		/* that counted for it, from 1 */
 	bool asks_pods;			/* ... and whom it is for depends on which pods there are */
+	__u32 cluster;			/* KRL_RULE_CLUSTER and KRL_RULE_AWAY_... of its rules that are in force; 0: none is */
+	bool local;			/* ... one of them says Local */
 	char *unseen;			/* as krl_unseen_say() has it, of what is in force; NULL: nothing was passed by */
 	/* What is limited: */
 	uint64_t sum;
@@ -68,6 +70,9 @@ struct krl_statuses {
 	krl_limited_walk walk_limited;
 	krl_unseen_walk walk_unseen;
 	void *walk_ctx;
+	krl_away_fn is_away;
+	void *away_ctx;
+	bool away;			/* Redis, as of the last sample */
 	bool counted;			/* what was limited before us is known */
 	uv_timer_t *sampler, *timer;
 	struct krl_setback lanes[KRL_LANES];

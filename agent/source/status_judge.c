@@ -69,6 +69,14 @@ static void take_notes(struct krl_statuses *s, const struct krl_diags *notes)
 	}
 }
 
+static void take_scope(struct krl_status_entry *e, __u32 flags)
+{
+	if (!(flags & KRL_RULE_CLUSTER))
+		return;
+	e->cluster |= flags & (KRL_RULE_CLUSTER | KRL_RULE_AWAY_OPEN | KRL_RULE_AWAY_CLOSED);
+	e->local |= !(flags & (KRL_RULE_AWAY_OPEN | KRL_RULE_AWAY_CLOSED));
+}
+
 /* Each endpoint counts once for a RateLimit, however many rules of it are there. 0, or -ENOMEM. */
 static int count_endpoints(struct krl_statuses *s, const struct krl_plan *plan)
 {
@@ -87,6 +95,8 @@ static int count_endpoints(struct krl_statuses *s, const struct krl_plan *plan)
 
 		for (k = 0; k < endpoint->rule_count + endpoint->outside_count; k++) {
 			e = of_rule[endpoint->rules[k]];
+			if (e && k < endpoint->rule_count)
+				take_scope(e, plan->rules[endpoint->rules[k]].flags);
 			if (!e || e->last_endpoint == i + 1)
 				continue;
 			e->last_endpoint = i + 1;
@@ -115,11 +125,12 @@ static void on_unseen(void *arg, const struct krl_plan_rule *rule, const struct 
 		krl_unseen_say(e->unseen, rule, key);
 }
 
-/* Of which RateLimits rules were passed by lately. */
-static void look_for_unseen(struct krl_statuses *s)
+/* Is Redis away, and of which RateLimits were rules passed by lately? */
+static void look_around(struct krl_statuses *s)
 {
 	size_t i;
 
+	s->away = s->is_away && s->is_away(s->away_ctx);
 	if (!s->walk_unseen)
 		return;
 	for (i = 0; i < s->count; i++) {
@@ -129,21 +140,44 @@ static void look_for_unseen(struct krl_statuses *s)
 	s->walk_unseen(s->walk_ctx, on_unseen, s);
 }
 
-static void set_in_force(struct krl_verdict *verdict, const struct krl_status_entry *e)
+/* What rules of the cluster do without Redis. */
+static void say_away(const struct krl_status_entry *e, char ret[KRL_VERDICT_BYTES])
 {
-	if (e->unseen)
+	const char *parts[3];
+	size_t count = 0;
+
+	if (e->local)
+		parts[count++] = "each node keeps the limit for itself";
+	if (e->cluster & KRL_RULE_AWAY_OPEN)
+		parts[count++] = "rules with whenUnavailable: Open let all through";
+	if (e->cluster & KRL_RULE_AWAY_CLOSED)
+		parts[count++] = "rules with whenUnavailable: Closed refuse all";
+	snprintf(ret, KRL_VERDICT_BYTES, "Redis is away: %s%s%s%s%s", parts[0], count > 1 ? ", " : "", count > 1 ? parts[1] : "",
+		 count > 2 ? ", " : "", count > 2 ? parts[2] : "");
+}
+
+static void set_in_force(const struct krl_statuses *s, struct krl_verdict *verdict, const struct krl_status_entry *e)
+{
+	char away[KRL_VERDICT_BYTES];
+
+	if (s->away && e->cluster) {
+		say_away(e, away);
+		set(verdict, KRL_VERDICT_AWAY, away);
+	} else if (e->unseen) {
 		set(verdict, KRL_VERDICT_UNSEEN, e->unseen);
-	else
+	} else {
 		set(verdict, KRL_VERDICT_PROGRAMMED, "it is in force");
+	}
 }
 
 static bool is_in_force(const struct krl_verdict *verdict)
 {
-	return verdict->reason == KRL_VERDICT_PROGRAMMED || verdict->reason == KRL_VERDICT_UNSEEN;
+	return verdict->reason == KRL_VERDICT_PROGRAMMED || verdict->reason == KRL_VERDICT_UNSEEN ||
+	       verdict->reason == KRL_VERDICT_AWAY;
 }
 
 /* What nobody complained about. */
-static void conclude(struct krl_status_entry *e, const struct krl_outcome *outcome)
+static void conclude(const struct krl_statuses *s, struct krl_status_entry *e, const struct krl_outcome *outcome)
 {
 	bool stays = is_in_force(&e->own) && e->own.generation == e->generation;
 
@@ -156,7 +190,7 @@ static void conclude(struct krl_status_entry *e, const struct krl_outcome *outco
 	else if (e->asks_pods && outcome->pods_unread)
 		set(&e->next, KRL_VERDICT_PENDING, outcome->pods_trouble);
 	else if (e->next.endpoints)
-		set_in_force(&e->next, e);
+		set_in_force(s, &e->next, e);
 	else if (!outcome->unread)
 		set(&e->next, KRL_VERDICT_NO_ENDPOINTS, "its endpoints are on other nodes");
 }
@@ -179,15 +213,17 @@ void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcom
 		e->next = (struct krl_verdict){ .generation = e->generation, .limited = e->own.limited };
 		e->last_endpoint = 0;
 		e->asks_pods = false;
+		e->cluster = 0;
+		e->local = false;
 	}
 	if (count_endpoints(s, outcome->plan))
 		return;
 	take_complaints(s, outcome->errors);
 	take_notes(s, outcome->notes);
-	look_for_unseen(s);
+	look_around(s);
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
-		conclude(e, outcome);
+		conclude(s, e, outcome);
 		if (is_same(&e->next, &e->own) || e->next.reason == KRL_VERDICT_NONE)
 			continue;
 		e->own = e->next;
@@ -236,7 +272,7 @@ void krl_status_sample(struct krl_statuses *s)
 	for (i = 0; i < s->count; i++)
 		s->entries[i]->sum = 0;
 	s->walk_limited(s->walk_ctx, on_limited, s);
-	look_for_unseen(s);
+	look_around(s);
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
 		/* What the agent before saw, it told of. */
@@ -245,7 +281,7 @@ void krl_status_sample(struct krl_statuses *s)
 		e->next = e->own;
 		e->next.limited = e->sum;
 		if (is_in_force(&e->own))
-			set_in_force(&e->next, e);
+			set_in_force(s, &e->next, e);
 		if (is_same(&e->next, &e->own))
 			continue;
 		e->own = e->next;

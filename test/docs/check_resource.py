@@ -106,8 +106,9 @@ def conditions_and_events(tree):
         kinds.update({name: page.at(row.line) for name in spans(row.cells[0])})
         told.update({name: page.at(row.line) for name in spans(row.cells[1]) if name not in ("True", "False", "Unknown")})
     source = "agent/k8s/conditions.c"
-    yield from differ(kinds, tree.strings(source, r'condition\(seen, "([A-Za-z]+)"'), page.name, source)
-    yield from differ(told, tree.strings(source, r'^\t\[KRL_VERDICT_[A-Z_]+\] = "([A-Za-z0-9]+)"') | {"Accepted", "AllMatched"},
+    yield from differ(kinds, tree.strings(source, r'condition\(seen, "([A-Za-z]+)"') |
+                      tree.strings(source, r'^\t\{ "([A-Za-z]+)", KRL_VERDICT_'), page.name, source)
+    yield from differ(told, tree.strings(source, r'^\t\[KRL_VERDICT_[A-Z_]+\] = "([A-Za-z0-9]+)"') | {"Accepted", "AllMatched", "RedisThere"},
                       page.name, source)
     events = next(table for table in page.tables if table.header[0] == "Event")
     source = "agent/source/status_write.c"

@@ -4,12 +4,13 @@
 import json
 import time
 
+import kube
 from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
-from test_diagnose import diagnosed
+from kube_status import condition, wait_condition
 from scrape import Scraper
-from test_cluster import REDIS, cluster
+from test_cluster import REDIS, Redis, cluster
 
 STRICT = "{name: all, limit: 20/day, scope: Cluster, initialCredit: 0}"
 
@@ -17,6 +18,12 @@ STRICT = "{name: all, limit: 20/day, scope: Cluster, initialCredit: 0}"
 def stats(node):
     """All that `get ratelimit-stats` says."""
     return json.loads(node.tool("get", "ratelimit-stats", "-o", "json").stdout)
+
+
+def diagnosed(node):
+    """The check of Redis, as its status and text."""
+    checks = json.loads(node.tool("diagnose", "rate-limit", "-o", "json").stdout)["checks"]
+    return next(((check["status"], check["text"]) for check in checks if check["name"] == "redis"), None)
 
 
 def table(node, *args):
@@ -96,15 +103,35 @@ def metrics_tell_of_the_cluster(env):
 @case
 def diagnose_says_what_follows_without_redis(env):
     with cluster(env, 1, STRICT, "{name: shut, limit: 9/day, scope: Cluster, whenUnavailable: Closed}") as (redis, [node]):
-        equal(diagnosed(node)["redis"], ("ok", f"127.0.0.1:{REDIS}"), "while Redis is there")
+        equal(diagnosed(node), ("ok", f"127.0.0.1:{REDIS}"), "while Redis is there")
         redis.stop()
-        wait_for("it is away", lambda: diagnosed(node)["redis"][0] == "warn")
+        wait_for("it is away", lambda: diagnosed(node)[0] == "warn")
         wait_for("a request is judged without it", lambda: node.ask() and node.reasons()["cluster_away"])
-        text = diagnosed(node)["redis"][1]
+        text = diagnosed(node)[1]
         for part in ("1 rule is kept by each node for itself", "1 rule refuses all (Closed)", "cluster_away "):
             expect(part in text, f"{part!r} is not in: {text}")
         redis.start()
-        wait_for("it is there again", lambda: diagnosed(node)["redis"][0] == "ok")
+        wait_for("it is there again", lambda: diagnosed(node)[0] == "ok")
+
+
+@case
+def a_status_is_degraded_while_redis_is_away(env):
+    redis = Redis(env)
+    try:
+        kubernetes = kube.Cluster(env)
+        kubernetes.flags += ["--redis", f"redis://127.0.0.1:{REDIS}"]
+        kubernetes.api.put(kube.ratelimit("limit", rules=[{"limit": "9/day", "scope": "Cluster", "whenUnavailable": "Closed"}]))
+        kubernetes.agent("limit")
+        wait_condition(kubernetes, "Programmed", "True", "Programmed")
+        equal(condition(kubernetes, "Degraded"), {}, "before")
+        redis.stop()
+        found = wait_condition(kubernetes, "Degraded", "True", "RedisAway")
+        expect("Closed refuse all" in found["message"] and kube.NODE in found["message"], found["message"])
+        equal(condition(kubernetes, "Programmed")["status"], "True", "Programmed")
+        redis.start()
+        wait_condition(kubernetes, "Degraded", "False", "RedisThere")
+    finally:
+        redis.stop()
 
 
 @case

@@ -208,6 +208,22 @@ static void what_http2_passes_by_is_in_force_and_told(void **state)
 	json_decref(entry);
 }
 
+static void what_goes_without_redis_is_in_force_and_degraded(void **state)
+{
+	struct krl_verdict away = { .reason = KRL_VERDICT_AWAY, .generation = 2, .endpoints = 1, .limited = 3, .message = "no" };
+	const char *was = "{'conditions': [{'type': 'Degraded', 'status': 'True', 'lastTransitionTime': '" BEFORE "'}]}";
+	json_t *shared = krl_status_make_shared(&away, NULL, "node-b", "", "", NOW), *seen = parse(was);
+
+	check(&away, "{}", "True Accepted since " NOW_TEXT ": it is valid",
+	      "True Programmed since " NOW_TEXT ": it is in force", 3);
+	check_condition(shared, "Degraded", "True RedisAway since " NOW_TEXT ": node-b: no");
+	json_decref(shared);
+	shared = krl_status_make_shared(&in_force, seen, "node-b", "", "", NOW);
+	check_condition(shared, "Degraded", "False RedisThere since " NOW_TEXT ": all nodes reach Redis");
+	json_decref(shared);
+	json_decref(seen);
+}
+
 /* Two agents that see the same entries say the same, whatever they think themselves. */
 static void agents_come_to_the_same(void **state)
 {
@@ -334,6 +350,7 @@ int main(void)
 		cmocka_unit_test(a_node_that_cannot_is_named),
 		cmocka_unit_test(without_endpoints_nothing_is_in_force),
 		cmocka_unit_test(what_http2_passes_by_is_in_force_and_told),
+		cmocka_unit_test(what_goes_without_redis_is_in_force_and_degraded),
 		cmocka_unit_test(agents_come_to_the_same),
 		cmocka_unit_test(others_may_say_more),
 		cmocka_unit_test(a_node_speaks_where_it_has_a_part),

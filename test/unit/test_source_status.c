@@ -193,6 +193,47 @@ static void what_http2_passes_by_is_looked_for_again_and_again(void **state)
 	check("a", KRL_VERDICT_INVALID, 1, 1, "no");
 }
 
+static bool is_away;
+
+static bool away(void *ctx)
+{
+	return is_away;
+}
+
+static void rules_of_the_cluster_are_degraded_without_redis(void **state)
+{
+	static const char local[] = "Redis is away: each node keeps the limit for itself";
+
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	krl_statuses_ask_away(statuses, away, NULL);
+	put("a", 1, "1");
+	put("b", 1, "2");
+	place(0, "a", 1);
+	place(1, "b", 1);
+	rules[0].flags = KRL_RULE_CLUSTER;
+	is_spoken = false;
+	is_away = true;
+	judge(0, false);
+	check("a", KRL_VERDICT_AWAY, 1, 1, local);
+	check("b", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+	is_away = false;
+	krl_status_sample(statuses);
+	check("a", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+	krl_status_find(statuses, "default", "a")->dirty = false;
+	krl_status_sample(statuses);
+	assert_false(krl_status_find(statuses, "default", "a")->dirty);
+	is_away = true;
+	krl_status_sample(statuses);
+	check("a", KRL_VERDICT_AWAY, 1, 1, local);
+	assert_true(krl_status_find(statuses, "default", "a")->dirty);
+	rules[0].flags = KRL_RULE_CLUSTER | KRL_RULE_AWAY_CLOSED;
+	judge(0, false);
+	check("a", KRL_VERDICT_AWAY, 1, 1, "Redis is away: rules with whenUnavailable: Closed refuse all");
+	rules[0].flags = 0;
+	judge(0, false);
+	check("a", KRL_VERDICT_PROGRAMMED, 1, 1, "it is in force");
+}
+
 static void what_is_older_is_passed_over(void **state)
 {
 	put("a", 1, "10");
@@ -234,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_kernel_that_fails_is_no_fault_of_what_is_in_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_said_while_services_are_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_http2_passes_by_is_looked_for_again_and_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(rules_of_the_cluster_are_degraded_without_redis, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_older_is_passed_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_says_what_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_that_are_no_paths_are_left_out, setup, teardown),
