@@ -355,6 +355,7 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.known = known;
 	a->about.unseen = walk_unseen;
 	a->about.seen = krl_cluster_seen;
+	a->about.read_cluster = krl_cluster_read;
 	a->about.ctx = a;
 	err = krl_clock_read(a->options.clock, &a->now_s);
 	if (err)

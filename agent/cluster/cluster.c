@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/datapath/lease.h"
 #include "agent/loop/handle.h"
+#include "counters.h"
 #include "record.h"
 #include "share.h"
 #include "table.h"
@@ -55,6 +56,8 @@ struct krl_cluster {
 	struct krl_share *shares[KRL_MAX_RULES];	/* by the rule's row; NULL: nothing was spent */
 	unsigned int ticks;
 	struct krl_record record;
+	struct krl_counters counters;
+	struct krl_datapath *datapath;
 };
 
 static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need)
@@ -271,7 +274,10 @@ static void on_timer(uv_timer_t *timer)
 	struct krl_cluster *c = timer->data;
 
 	krl_leases_poll(c->leases);
-	if (c->busy || !krl_redis_is_up(c->redis))
+	if (!krl_redis_is_up(c->redis))
+		return;
+	krl_counters_tell(&c->counters, c->datapath, c->redis, c->node, krl_boot_ns());
+	if (c->busy)
 		return;
 	c->left = c->table.count;
 	send_due(c);
@@ -285,6 +291,7 @@ static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
 
 	krl_leases_share_key(c->leases, key);
 	c->sent_ns = 0;
+	krl_counters_clear(&c->counters);
 	krl_record_up(&c->record, krl_redis_where(c->redis));
 	krl_log_info("Redis is there", "at", "%s", krl_redis_where(c->redis));
 }
@@ -340,6 +347,7 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 		krl_cluster_close(c);
 		return -ENOMEM;
 	}
+	c->datapath = datapath;
 	krl_record_open(&c->record, krl_boot_ns());
 	if (options->node)
 		snprintf(c->node, sizeof(c->node), "%s", options->node);
@@ -364,6 +372,11 @@ int krl_cluster_seen(const struct krl_cluster *c, struct krl_seen *ret)
 	return 0;
 }
 
+int krl_cluster_read(struct krl_cluster *c, krl_seen_read_fn fn, void *arg)
+{
+	return c ? krl_counters_read(c->redis, fn, arg) : -ENODATA;
+}
+
 bool krl_cluster_is_away(const struct krl_cluster *c)
 {
 	return c && !c->record.seen.up && c->record.seen.why[0];
@@ -379,6 +392,7 @@ void krl_cluster_close(struct krl_cluster *c)
 	krl_redis_close(c->redis);
 	krl_leases_close(c->leases);
 	krl_lease_table_clear(&c->table);
+	krl_counters_clear(&c->counters);
 	for (slot = 0; slot < KRL_MAX_RULES; slot++)
 		free(c->shares[slot]);
 	free(c->exchanges);

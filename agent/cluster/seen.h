@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
 #include <linux/types.h>
 
 #define KRL_SEEN_WHERE_BYTES 300
@@ -38,6 +39,14 @@ struct krl_seen {
 /* 0, and what krl_seen_free() releases; or -ENOMEM. @cluster may be NULL. */
 int krl_cluster_seen(const struct krl_cluster *cluster, struct krl_seen *ret);
 void krl_seen_free(struct krl_seen *seen);
+
+/* What all nodes told: {"items": [{"node", "age" (ns), "namespace", "name", "service", "rule", "limit", "totalRequests",
+ * "rateLimitedRequests", "shadowLimitedRequests"}]}, which is the callee's; or NULL with one line in @error. */
+typedef void (*krl_seen_read_fn)(void *arg, json_t *value, const char *error);
+
+/* Call @fn once with that, from the loop, as soon as Redis answers or is away, and within krl_cluster_close() at the latest. 0; or
+ * -ENOTCONN, it is away, or -ENODATA, none is asked; @cluster may be NULL. */
+int krl_cluster_read(struct krl_cluster *cluster, krl_seen_read_fn fn, void *arg);
 
 /* NULL: it did not exchange. */
 const struct krl_seen_rule *krl_seen_rule(const struct krl_seen *seen, __u32 rule_id);

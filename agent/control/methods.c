@@ -186,10 +186,29 @@ static int answer_version(void *ctx, const json_t *params, json_t **ret_result, 
 	return give(result, ret_result, ret_error);
 }
 
+static void on_cluster(void *arg, json_t *value, const char *error)
+{
+	krl_control_answer(arg, value, error);
+}
+
+static int begin_cluster(void *ctx, const json_t *params, struct krl_control_later *later,
+			 char ret_error[KRL_CONTROL_ERROR_BYTES])
+{
+	const struct krl_control_agent *agent = ctx;
+	int err = agent->read_cluster ? agent->read_cluster(agent->cluster, on_cluster, later) : -ENODATA;
+
+	if (err == -ENODATA)
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "no Redis is asked: the agent was started without --redis");
+	else if (err == -ENOTCONN)
+		snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "Redis is away: `kmesh-rl diagnose rate-limit` says why");
+	return err;
+}
+
 const struct krl_control_method krl_control_agent_methods[] = {
-	{ "events", answer_events },
-	{ "ratelimits", answer_limits },
-	{ "stats", answer_stats },
-	{ "version", answer_version },
-	{ NULL, NULL },
+	{ "cluster", NULL, begin_cluster },
+	{ "events", answer_events, NULL },
+	{ "ratelimits", answer_limits, NULL },
+	{ "stats", answer_stats, NULL },
+	{ "version", answer_version, NULL },
+	{ NULL, NULL, NULL },
 };

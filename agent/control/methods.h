@@ -27,6 +27,8 @@ struct krl_control_agent {
 	const struct krl_events *events;
 	/* What is known of the cluster, as krl_cluster_seen() has it; NULL: nothing. */
 	int (*seen)(const struct krl_cluster *cluster, struct krl_seen *ret);
+	/* As krl_cluster_read(); NULL as above. */
+	int (*read_cluster)(struct krl_cluster *cluster, krl_seen_read_fn fn, void *arg);
 	struct krl_cluster *cluster;
 	/* What the source knows of the RateLimit @ns/@name beyond that, an object whose fields go into what krl_limits_json()
 	 * says of it; NULL: nothing. May be NULL. */
@@ -35,7 +37,7 @@ struct krl_control_agent {
 	void *ctx;			/* of both */
 };
 
-/* "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats":
+/* "cluster": what all nodes told, as krl_seen_read_fn has it. "events": krl_events_json, of those after the number "after" of its params. "ratelimits": krl_limits_json. "stats":
  * krl_stats_json of krl_stats_read. "version": {"version", "pid", "source", "ready", "errors": [...]}, and where Redis is
  * asked "cluster": krl_cluster_json. */
 extern const struct krl_control_method krl_control_agent_methods[];

@@ -22,9 +22,14 @@ struct client {
 	uv_write_t write;
 	int open_handles;
 	char *answer;			/* on its way; NULL: none */
+	struct krl_control_later *later;	/* is to come; NULL: none */
 	bool last_answer;		/* close after it */
 	size_t length;			/* of what is in line */
 	char line[KRL_CONTROL_REQUEST_BYTES];
+};
+
+struct krl_control_later {
+	struct client *client;		/* NULL: it is gone */
 };
 
 struct krl_control {
@@ -56,6 +61,9 @@ static void close_client(struct client *client)
 		if (client->control->clients[i] == client)
 			client->control->clients[i] = NULL;
 	client->control = NULL;
+	if (client->later)
+		client->later->client = NULL;
+	client->later = NULL;
 	if (!uv_is_closing((uv_handle_t *)&client->pipe))
 		uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 	if (!uv_is_closing((uv_handle_t *)&client->idle))
@@ -126,6 +134,41 @@ static void send_error(struct client *client, const char *text)
 	send_answer(client, "error", json_string(ascii));
 }
 
+void krl_control_answer(struct krl_control_later *later, json_t *result, const char *error)
+{
+	struct client *client = later->client;
+
+	free(later);
+	if (!client) {
+		json_decref(result);
+		return;
+	}
+	client->later = NULL;
+	if (result)
+		send_answer(client, "result", result);
+	else
+		send_error(client, error);
+}
+
+/* 0, or -errno: nothing will come. */
+static int begin(struct client *client, const struct krl_control_method *method, const json_t *params, char *ret_error)
+{
+	struct krl_control_later *later = calloc(1, sizeof(*later));
+	int err;
+
+	snprintf(ret_error, KRL_CONTROL_ERROR_BYTES, "out of memory");
+	if (!later)
+		return -ENOMEM;
+	later->client = client;
+	client->later = later;
+	err = method->begin(client->control->ctx, params, later, ret_error);
+	if (!err)
+		return 0;
+	client->later = NULL;
+	free(later);
+	return err;
+}
+
 static void answer_line(struct client *client, const char *line, size_t length)
 {
 	const struct krl_control_method *method;
@@ -148,7 +191,10 @@ static void answer_line(struct client *client, const char *line, size_t length)
 			break;
 	if (!*error && !method->name)
 		snprintf(error, sizeof(error), "unknown method \"%.64s\"", name);
-	if (!*error && !method->answer(client->control->ctx, params, &result, error))
+	if (!*error && method->begin) {
+		if (begin(client, method, params, error))
+			send_error(client, error);
+	} else if (!*error && !method->answer(client->control->ctx, params, &result, error))
 		send_answer(client, "result", result);
 	else
 		send_error(client, error);

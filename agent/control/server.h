@@ -25,9 +25,21 @@ enum {
 typedef int (*krl_control_fn)(void *ctx, const json_t *params, json_t **ret_result,
 			      char ret_error[KRL_CONTROL_ERROR_BYTES]);
 
+/* An answer that comes later. */
+struct krl_control_later;
+
+/* The same where that is not known at once: 0, and krl_control_answer() is called with @later; or as above. */
+typedef int (*krl_control_begin_fn)(void *ctx, const json_t *params, struct krl_control_later *later,
+				    char ret_error[KRL_CONTROL_ERROR_BYTES]);
+
+/* Answer with @result, which is taken over, or where that is NULL with @error. Once, from the loop, be the client still there or not,
+ * and after krl_control_stop() too. */
+void krl_control_answer(struct krl_control_later *later, json_t *result, const char *error);
+
 struct krl_control_method {
 	const char *name;	/* NULL ends the table */
-	krl_control_fn answer;
+	krl_control_fn answer;	/* NULL: */
+	krl_control_begin_fn begin;
 };
 
 struct krl_control_options {

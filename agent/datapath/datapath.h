@@ -87,6 +87,10 @@ typedef void (*krl_datapath_limited_fn)(void *arg, const char *ns, const char *n
 
 void krl_datapath_limited(const struct krl_datapath *datapath, krl_datapath_limited_fn fn, void *arg);
 
+/* The same of each rule with KRL_RULE_CLUSTER, with all that is counted of it. */
+typedef void (*krl_datapath_counted_fn)(void *arg, const struct krl_rule_info *info, const struct krl_rule_stats *stats);
+void krl_datapath_counted(const struct krl_datapath *datapath, krl_datapath_counted_fn fn, void *arg);
+
 /* As krl_unseen_test, of the struct krl_datapath @ctx: in so many ns before now. */
 #define KRL_DATAPATH_UNSEEN_NS (600 * 1000000000ULL)
 

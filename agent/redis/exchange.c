@@ -140,8 +140,8 @@ static void on_again(uv_timer_t *timer)
 			send_one(r, i);
 }
 
-/* "MOVED 3999 10.0.0.7:6379"; without a host it is that of @node. NULL: all failed. */
-static struct krl_redis_node *named(struct krl_redis_node *node, const char *error)
+/* Without a host it is that of @node. */
+struct krl_redis_node *krl_redis_named(struct krl_redis_node *node, const char *error)
 {
 	const char *host = strchr(error, ' '), *colon = strrchr(error, ':');
 	struct krl_redis_node *found;
@@ -204,7 +204,7 @@ static void on_error(struct krl_redis_node *node, redisAsyncContext *connection,
 		return;
 	}
 	if (moved || asked) {
-		next = named(node, error);
+		next = krl_redis_named(node, error);
 		if (!next)
 			return;
 		sent->node = next;

@@ -101,6 +101,9 @@ void krl_redis_ask_first(struct krl_redis_node *node);
 /* Where keys with the hash tag {krlNN} of @shard are; NULL: it is not up. */
 redisAsyncContext *krl_redis_shard_connection(const struct krl_redis *redis, unsigned int shard);
 
+/* Whom "MOVED 3999 10.0.0.7:6379", or ASK, of @node names. NULL: all failed. */
+struct krl_redis_node *krl_redis_named(struct krl_redis_node *node, const char *error);
+
 /* Those that were not answered never will be. */
 void krl_redis_exchange_lose(struct krl_redis *redis, int err);
 

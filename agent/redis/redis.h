@@ -82,4 +82,21 @@ struct krl_exchange_calls {
 int krl_redis_exchange(struct krl_redis *redis, const struct krl_exchange *exchanges, size_t count,
 		       const struct krl_exchange_calls *calls, void *arg);
 
+/* How long what a node told is there. */
+#define KRL_COUNTERS_TTL_MS 180000
+
+/* Have @text be what @node told last. Nobody is told what came of it. 0, or -ENOTCONN. */
+int krl_redis_tell_counters(struct krl_redis *redis, const char *node, const char *text);
+
+struct krl_counters_calls {
+	/* What @node told @age_ms ago. */
+	void (*node)(void *arg, const char *node, const char *text, __u64 age_ms);
+	/* Those were all; or with @error, one line, nothing is known. */
+	void (*done)(void *arg, const char *error);
+};
+
+/* Ask what all nodes told. done is called once, as an exchange that is asked for now would be done, and within krl_redis_close()
+ * at the latest. 0, or -ENOTCONN. */
+int krl_redis_read_counters(struct krl_redis *redis, const struct krl_counters_calls *calls, void *arg);
+
 #endif

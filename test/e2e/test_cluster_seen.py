@@ -2,6 +2,7 @@
 """What people see of rules with scope: Cluster."""
 
 import json
+import signal
 import time
 
 import kube
@@ -9,8 +10,8 @@ from client import equal, expect
 from documents import ratelimit
 from harness import PORT, case, wait_for
 from kube_status import condition, wait_condition
+from nodes import REDIS, Redis, cluster
 from scrape import Scraper
-from test_cluster import REDIS, Redis, cluster
 
 STRICT = "{name: all, limit: 20/day, scope: Cluster, initialCredit: 0}"
 
@@ -114,6 +115,45 @@ def diagnose_says_what_follows_without_redis(env):
         wait_for("it is there again", lambda: diagnosed(node)[0] == "ok")
 
 
+def of_all(node):
+    """What `get ratelimit-stats --cluster` says: total and limited requests by node, and the sum."""
+    done = node.tool("get", "ratelimit-stats", "--cluster", "-o", "json")
+    if done.returncode:
+        return done.stderr
+    told = json.loads(done.stdout)
+    counts = [[item[key] for key in ("totalRequests", "rateLimitedRequests")] for item in told["items"] + told["sums"]]
+    return dict(zip([item["node"] for item in told["items"]] + ["sum"], counts))
+
+
+@case
+def a_node_tells_of_all(env):
+    with cluster(env, 2, STRICT) as (redis, nodes):
+        for node in nodes:
+            node.ask_until(lambda node=node: node.admitted >= 3)
+
+        def is_told():
+            own = [[node.item()[key] for key in ("totalRequests", "rateLimitedRequests")] for node in nodes]
+            wanted = {"n0": own[0], "n1": own[1], "sum": [sum(pair) for pair in zip(*own)]}
+            return all(of_all(node) == wanted for node in nodes)
+        wait_for("each node tells of both", is_told)
+        rows, = table(nodes[0], "--cluster")
+        equal([row["NODE"] for row in rows], ["n0", "n1", "(all)"], "rows of the table")
+        before = of_all(nodes[1])
+        nodes[0].agents[-1].kill()
+        equal(of_all(nodes[1]), before, "what a node has told stays when its agent is gone")
+        redis.ask("DEL", "krl:{krl00}:c:n0")
+        wait_for("... until that expires", lambda: set(of_all(nodes[1])) == {"n1", "sum"})
+        redis.stop()
+        wait_for("without Redis it is an error", lambda: "Redis is away" in of_all(nodes[1]))
+        redis.start()
+        wait_for("it is told anew", lambda: "n1" in of_all(nodes[1]))
+        redis.process.send_signal(signal.SIGSTOP)
+        try:
+            expect("Error" in of_all(nodes[1]), "a Redis that hangs is given up")
+        finally:
+            redis.process.send_signal(signal.SIGCONT)
+
+
 @case
 def a_status_is_degraded_while_redis_is_away(env):
     redis = Redis(env)
@@ -140,3 +180,4 @@ def without_redis_stats_are_of_nodes(env):
     wait_for("it is listed", lambda: env.lists("limit"))
     expect("cluster" not in stats(env), "no Redis is told of")
     equal(env.item()["scope"], "Node", "scope")
+    expect("--redis" in of_all(env), "there is nobody to ask for other nodes")

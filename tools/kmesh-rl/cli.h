@@ -24,6 +24,7 @@ struct krl_cli {
 	bool running;			/* an agent has to answer */
 	int output;			/* enum krl_cli_output */
 	const char *limit;		/* of rows; NULL: not given */
+	bool cluster;			/* what all nodes counted */
 	bool watch;			/* show it again and again */
 	bool follow;			/* go on with what comes */
 	const char *interval;		/* ... this often; NULL: not given */
@@ -130,6 +131,10 @@ enum krl_cli_exit krl_cli_get_buckets(const struct krl_cli *cli, const char *ns,
 
 /* The same with what the answers of model servers used. */
 enum krl_cli_exit krl_cli_get_tokens(const struct krl_cli *cli, const char *ns, const char *name);
+
+/* Show what all nodes counted of rules of the cluster, of the rate limits in namespace @ns (NULL: any) that are called @name
+ * (NULL: any). */
+enum krl_cli_exit krl_cli_get_cluster(const struct krl_cli *cli, const char *ns, const char *name);
 
 /* Say that there is no rate limit: an error when a @name was asked for. @ns, @name: NULL is any. */
 enum krl_cli_exit krl_cli_none_found(const struct krl_cli *cli, const char *ns, const char *name);

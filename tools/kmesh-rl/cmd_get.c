@@ -29,6 +29,8 @@ const struct krl_cli_option krl_cli_get_options[] = {
 	  offsetof(struct krl_cli, output), outputs },
 	{ 0, "limit", "N", "buckets, or rows of tokens, to show at most (100), 0 for all", KRL_CLI_TEXT,
 	  offsetof(struct krl_cli, limit), NULL },
+	{ 0, "cluster", NULL, "of ratelimit-stats: what all nodes counted", KRL_CLI_SWITCH, offsetof(struct krl_cli, cluster),
+	  NULL },
 	{ 'w', "watch", NULL, "show it again and again, until it is interrupted", KRL_CLI_SWITCH,
 	  offsetof(struct krl_cli, watch), NULL },
 	{ 0, "interval", "SECONDS", "with --watch: how often (2)", KRL_CLI_TEXT, offsetof(struct krl_cli, interval), NULL },
@@ -100,6 +102,8 @@ static enum krl_cli_exit get_stats(const struct krl_cli *cli, const char *ns, co
 
 	if (cli->limit)
 		return krl_cli_misuse("flag --limit is of ratelimit-buckets and ratelimit-tokens");
+	if (cli->cluster)
+		return krl_cli_get_cluster(cli, ns, name);
 	stats = krl_cli_fetch_stats(cli);
 	if (!stats)
 		return KRL_CLI_FAILED;
@@ -170,6 +174,8 @@ static enum krl_cli_exit get(const struct krl_cli *cli, const struct resource *r
 		return krl_cli_misuse("get %s takes one name, not \"%s\" too", resource->name, cli->words.words[words]);
 	if (cli->words.count > 1)
 		name = cli->words.words[1];
+	if (cli->cluster && strcmp(resource->name, "ratelimit-stats"))
+		return krl_cli_misuse("flag --cluster is of ratelimit-stats");
 	if (cli->interval && !cli->watch)
 		return krl_cli_misuse("flag --interval is for --watch");
 	return cli->watch ? watch(cli, resource, name) : resource->get(cli, krl_cli_namespace(cli), name);
