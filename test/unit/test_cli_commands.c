@@ -41,10 +41,10 @@ static int answer_limits(void *ctx, const json_t *params, json_t **ret_result,
 	return 0;
 }
 
-static const struct krl_control_method refusing[] = { { "stats", refuse_stats }, { NULL, NULL } };
-static const struct krl_control_method nonsense[] = { { "stats", answer_nonsense }, { NULL, NULL } };
-static struct krl_control_method working[] = { { "stats", answer_stats }, { "version", NULL },
-					       { "ratelimits", answer_limits }, { NULL, NULL } };
+static const struct krl_control_method refusing[] = { { "stats", refuse_stats, NULL }, { NULL, NULL, NULL } };
+static const struct krl_control_method nonsense[] = { { "stats", answer_nonsense, NULL }, { NULL, NULL, NULL } };
+static struct krl_control_method working[] = { { "stats", answer_stats, NULL }, { "version", NULL, NULL },
+					       { "ratelimits", answer_limits, NULL }, { NULL, NULL, NULL } };
 
 static const char *const agent_errors[] = { "a.yaml:3:5: spec.rules: missing" };
 static struct krl_control_agent about = { .bpffs = "/nowhere", .source = "dir:/etc/kmesh-rl",

@@ -49,10 +49,10 @@ static int answer_limits(void *ctx, const json_t *params, json_t **ret_result, c
 	return 0;
 }
 
-static const struct krl_control_method working[] = { { "events", answer_events }, { NULL, NULL } };
-static const struct krl_control_method knowing[] = { { "events", answer_events }, { "ratelimits", answer_limits }, { NULL, NULL } };
-static const struct krl_control_method nonsense[] = { { "events", answer_nonsense }, { NULL, NULL } };
-static const struct krl_control_method old[] = { { NULL, NULL } };
+static const struct krl_control_method working[] = { { "events", answer_events, NULL }, { NULL, NULL, NULL } };
+static const struct krl_control_method knowing[] = { { "events", answer_events, NULL }, { "ratelimits", answer_limits, NULL }, { NULL, NULL, NULL } };
+static const struct krl_control_method nonsense[] = { { "events", answer_nonsense, NULL }, { NULL, NULL, NULL } };
+static const struct krl_control_method old[] = { { NULL, NULL, NULL } };
 
 static void remember(const char *instance, json_int_t first, json_int_t last)
 {

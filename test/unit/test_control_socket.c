@@ -66,8 +66,8 @@ static int answer_big(void *ctx, const json_t *params, json_t **ret_result, char
 }
 
 static const struct krl_control_method methods[] = {
-	{ "hello", answer_hello },   { "fail", answer_failure }, { "big", answer_big },
-	{ "params", answer_params }, { NULL, NULL },
+	{ "hello", answer_hello, NULL },   { "fail", answer_failure, NULL }, { "big", answer_big, NULL },
+	{ "params", answer_params, NULL }, { NULL, NULL, NULL },
 };
 
 static void on_quit(uv_async_t *async)

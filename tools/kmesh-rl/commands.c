@@ -8,7 +8,8 @@
 
 const struct krl_cli_command krl_cli_commands[] = {
 	{ "get", "ratelimits|ratelimit-stats|ratelimit-buckets|ratelimit-tokens [NAME]\n"
-	  "                [-n NAMESPACE | -A] [--limit N] [-o table|wide|json|yaml] [-w [--interval SECONDS]]",
+	  "                [-n NAMESPACE | -A] [--limit N | --cluster] [-o table|wide|json|yaml]\n"
+	  "                [-w [--interval SECONDS]]",
 	  "show rate limits, what they or their buckets have left, or what models used", krl_cli_get, krl_cli_get_options,
 	  "ratelimits ratelimit-stats ratelimit-buckets ratelimit-tokens", true },
 	{ "describe", "ratelimit NAME [-n NAMESPACE] [-o text|json|yaml]",
