@@ -92,13 +92,14 @@ def metrics_tell_of_the_cluster(env):
         wait_for("what is told is what Redis has", settled)
         expect(scraper.value("kmesh_ratelimit_cluster_exchanges_total") > 0, "exchanges")
         equal(scraper.value("kmesh_ratelimit_cluster_failures_total"), 0, "failures")
-        expect(0 <= time.time() - scraper.value("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds") < 30, "the last")
+        last = scraper.value("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds")
+        expect(0 <= time.time() - last < 30, f"the last: {last}")
         redis.stop()
         scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 0)
         since = scraper.value("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds")
         redis.start()
         scraper.until("kmesh_ratelimit_cluster_up", lambda up: up == 1)
-        scraper.until("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds", lambda last: last > since)
+        scraper.until("kmesh_ratelimit_cluster_last_exchange_timestamp_seconds", lambda value: value > since)
 
 
 @case
