@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that end with RST, of either side, at each moment of a request and of its answer: what was reserved is there
-again within a second, but for what the answer used by then."""
+again, but for what the answer used by then."""
 
 import json
 import os
