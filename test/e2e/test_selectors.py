@@ -128,6 +128,29 @@ def the_longest_value(env):
 
 
 @case
+def the_most_rules_and_a_head_of_16_kib(env):
+    """64 rules of 8 conditions each, of which a head meets one with its last lines."""
+    names = [f"x-value-{number}" for number in range(8)]
+
+    def values(rule):
+        return {name: f"{name}-of-{rule}".ljust(60, "v") for name in names}
+
+    def selector(rule):
+        return "{headers: [" + ", ".join(f"{{name: {name}, value: {value}}}" for name, value in values(rule).items()) + "]}"
+
+    limits(env, *[f"{{name: rule-{rule}, limit: 1/day, clientSelectors: [{selector(rule)}]}}" for rule in range(63)],
+           "{name: rest, limit: 1/day}")
+    for rule in (0, 31, 62):
+        lines = [f"{name}: {value}" for name, value in values(rule).items()]
+        padding = 16384 - len(get("/", "x-padding: ", *lines))
+        request = get("/", "x-padding: " + "p" * padding, *lines)
+        equal((len(request), admitted_of(env, 3, request)), (16384, 1), f"bytes of a head, and admitted by rule {rule}")
+    lines = [f"{name}: {value}" for name, value in {**values(5), names[0]: "other"}.items()]
+    equal(admitted_of(env, 2, get("/", *lines)), 1, "admitted of a head that misses one of the conditions")
+    equal(env.tokens(rule="rule-5"), 1, "tokens of the rule that it misses")
+
+
+@case
 def path_prefix(env):
     selects(env, "{path: {type: PathPrefix, value: /v1}}",
             [get("/v1"), get("/v1/"), get("/v1/x"), get("/v1?q"), get("//v1"), get("/./v1"), get("/x/../v1"),
