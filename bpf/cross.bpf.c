@@ -205,10 +205,9 @@ static __always_inline int krl_cross_client(struct bpf_sock *sk, struct sock *tc
 	return endpoint ? KRL_CROSSED : KRL_CROSSED_NOWHERE;
 }
 
-/* Run by the agent for each socket in krl_former_sockets, and for each in krl_former_senders, with its cookie as the
- * packet: take it over. Both return enum krl_crossed. */
-SEC("tc")
-int krl_cross_in(struct __sk_buff *skb)
+/* Take the socket in the map @former over, whose cookie is the packet. */
+static __always_inline int krl_cross(struct __sk_buff *skb, void *former,
+				     int (*cross)(struct bpf_sock *sk, struct sock *tcp, __u64 cookie))
 {
 	int crossed = KRL_CROSSED_GONE;
 	struct bpf_sock *sk;
@@ -217,34 +216,28 @@ int krl_cross_in(struct __sk_buff *skb)
 
 	if (bpf_skb_load_bytes(skb, 0, &cookie, sizeof(cookie)))
 		return crossed;
-	sk = bpf_map_lookup_elem(&krl_former_sockets, &cookie);
+	sk = bpf_map_lookup_elem(former, &cookie);
 	if (!sk)
 		return crossed;
 	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
 	if (tcp)
-		crossed = krl_cross_server(sk, tcp, cookie);
+		crossed = cross(sk, tcp, cookie);
 	bpf_sk_release(sk);
 	return crossed;
+}
+
+/* Run by the agent for each socket in krl_former_sockets, and for each in krl_former_senders. Both return
+ * enum krl_crossed. */
+SEC("tc")
+int krl_cross_in(struct __sk_buff *skb)
+{
+	return krl_cross(skb, &krl_former_sockets, krl_cross_server);
 }
 
 SEC("tc")
 int krl_cross_out(struct __sk_buff *skb)
 {
-	int crossed = KRL_CROSSED_GONE;
-	struct bpf_sock *sk;
-	struct sock *tcp;
-	__u64 cookie;
-
-	if (bpf_skb_load_bytes(skb, 0, &cookie, sizeof(cookie)))
-		return crossed;
-	sk = bpf_map_lookup_elem(&krl_former_senders, &cookie);
-	if (!sk)
-		return crossed;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (tcp)
-		crossed = krl_cross_client(sk, tcp, cookie);
-	bpf_sk_release(sk);
-	return crossed;
+	return krl_cross(skb, &krl_former_senders, krl_cross_client);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
