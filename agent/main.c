@@ -198,8 +198,10 @@ static void apply(void *arg)
 		has_pods = krl_kubernetes_tell(a->kubernetes, &outcome);
 	}
 	a->about.ready = !err && !unread;
-	if (a->about.ready && has_pods)
+	if (a->about.ready && has_pods) {
+		krl_callers_look(a->callers);
 		krl_datapath_take_over(a->datapath);
+	}
 	note_applied(a, began_ns, err && a->read, a->about.ready);
 	a->about.errors = (const char *const *)a->errors.lines;
 	a->about.error_count = a->errors.count;

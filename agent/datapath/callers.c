@@ -86,6 +86,14 @@ int krl_callers_open(struct krl_datapath *dp, uv_loop_t *loop, struct krl_peers 
 	return 0;
 }
 
+void krl_callers_look(struct krl_callers *c)
+{
+	unsigned int news;
+
+	if (c && c->dp->former_count && krl_peers_need_callers(c->peers) && krl_peers_await_netns(c->peers, &news))
+		scan(c);
+}
+
 void krl_callers_close(struct krl_callers *c)
 {
 	if (!c)

@@ -70,7 +70,8 @@ extern const struct krl_peers_sink krl_datapath_peers;
 struct krl_callers;
 
 int krl_callers_open(struct krl_datapath *datapath, uv_loop_t *loop, struct krl_peers *peers, struct krl_callers **ret);
-/* Accepts NULL. */
+/* Have those known that can be, before what another version has in force ends. Accepts NULL, as the next does. */
+void krl_callers_look(struct krl_callers *callers);
 void krl_callers_close(struct krl_callers *callers);
 
 /* The AF_UNIX pairs through which whole answers leave, and what the kernel asks of the agent: on

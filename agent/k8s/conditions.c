@@ -101,10 +101,10 @@ bool krl_verdict_is_of_node(const struct krl_verdict *verdict, const json_t *see
 
 json_t *krl_status_make_node(const struct krl_verdict *v, const char *node)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "node", node, "observedGeneration",
+	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:o*}", "node", node, "observedGeneration",
 			 (json_int_t)v->generation, "endpoints", (json_int_t)v->endpoints, "limited",
 			 (json_int_t)v->limited, "reason", reasons[v->reason], "message",
-			 v->message);
+			 v->message, "limiting", v->limiting ? json_true() : NULL);
 }
 
 static enum krl_verdict_reason reason_of(const char *text)

@@ -31,6 +31,7 @@ struct krl_verdict {
 	int64_t generation;		/* that it is about */
 	char message[KRL_VERDICT_BYTES];
 	int64_t endpoints, limited;	/* here, of what is in force, be it of a generation before */
+	bool limiting;			/* it was told that limiting began here, and not yet that it ended */
 };
 
 /* Is it up to this node to speak of it in nodes[]: since something of it is here, or was, or is wrong here alone? @seen is

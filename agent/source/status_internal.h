@@ -74,6 +74,7 @@ struct krl_statuses {
 	void *away_ctx;
 	bool away;			/* Redis, as of the last sample */
 	bool counted;			/* what was limited before us is known */
+	bool forgoes_limiting;		/* the definition is of a version that does not have it in nodes[] */
 	uv_timer_t *sampler, *timer;
 	struct krl_setback lanes[KRL_LANES];
 	uint64_t budget_ms;		/* of requests: as much as this is in the past */

@@ -198,7 +198,7 @@ static void conclude(const struct krl_statuses *s, struct krl_status_entry *e, c
 static bool is_same(const struct krl_verdict *a, const struct krl_verdict *b)
 {
 	return a->reason == b->reason && a->generation == b->generation && a->endpoints == b->endpoints &&
-	       a->limited == b->limited && !strcmp(a->message, b->message);
+	       a->limited == b->limited && a->limiting == b->limiting && !strcmp(a->message, b->message);
 }
 
 void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcome)
@@ -210,7 +210,8 @@ void krl_statuses_judge(struct krl_statuses *s, const struct krl_outcome *outcom
 		return;
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
-		e->next = (struct krl_verdict){ .generation = e->generation, .limited = e->own.limited };
+		e->next = (struct krl_verdict){ .generation = e->generation, .limited = e->own.limited,
+						.limiting = e->limiting };
 		e->last_endpoint = 0;
 		e->asks_pods = false;
 		e->cluster = 0;
@@ -262,6 +263,16 @@ static void follow_limiting(struct krl_statuses *s, struct krl_status_entry *e, 
 	}
 }
 
+/* What the agent before told of goes on; what it did not live to write, or was not there for, is more. */
+static bool take_up_limiting(const struct krl_statuses *s, struct krl_status_entry *e)
+{
+	const json_t *own = krl_status_node(e->seen, s->node);
+
+	e->limiting = json_is_true(json_object_get(own, "limiting"));
+	e->quiet_ms = uv_now(s->loop) + QUIET * s->every_ms;
+	return own && (int64_t)e->sum > json_integer_value(json_object_get(own, "limited"));
+}
+
 void krl_status_sample(struct krl_statuses *s)
 {
 	struct krl_status_entry *e;
@@ -275,11 +286,10 @@ void krl_status_sample(struct krl_statuses *s)
 	look_around(s);
 	for (i = 0; i < s->count; i++) {
 		e = s->entries[i];
-		/* What the agent before saw, it told of. */
-		if (s->counted)
-			follow_limiting(s, e, (int64_t)e->sum > e->own.limited);
+		follow_limiting(s, e, s->counted ? (int64_t)e->sum > e->own.limited : take_up_limiting(s, e));
 		e->next = e->own;
 		e->next.limited = e->sum;
+		e->next.limiting = e->limiting;
 		if (is_in_force(&e->own))
 			set_in_force(s, &e->next, e);
 		if (is_same(&e->next, &e->own))

@@ -100,6 +100,15 @@ static void set_back(const struct krl_statuses *s, struct krl_setback *setback, 
 	snprintf(setback->text, sizeof(setback->text), "%s", text);
 }
 
+static json_t *make_own(const struct krl_statuses *s, const struct krl_status_entry *e)
+{
+	json_t *own = krl_status_make_node(&e->own, s->node);
+
+	if (s->forgoes_limiting)
+		json_object_del(own, "limiting");
+	return own;
+}
+
 /* What the status of @e has to be applied, and whether it is the part of all nodes. NULL: nothing. */
 static json_t *status_wanted(struct krl_statuses *s, const struct krl_status_entry *e, bool *ret_shared)
 {
@@ -111,7 +120,7 @@ static json_t *status_wanted(struct krl_statuses *s, const struct krl_status_ent
 		return NULL;
 	*ret_shared = false;
 	if (of_node) {
-		part = krl_status_make_node(&e->own, s->node);
+		part = make_own(s, e);
 		if (!json_equal(part, krl_status_node(e->seen, s->node)))
 			return part ? json_pack("{s:[o]}", "nodes", part) : NULL;
 		json_decref(part);
@@ -176,6 +185,19 @@ static void tell_of(struct krl_statuses *s, struct krl_status_entry *e)
 		krl_status_tell(s, e, KRL_TOLD_PROGRAMMED, krl_status_text(programmed, "message"));
 }
 
+/* An API server whose definition is older than limiting does not take it, and a node does without: then who reads an Event
+ * that it began may not be told that it ended. Returns whether it was sent, and is not any more. */
+static bool forgo_limiting(struct krl_statuses *s)
+{
+	if (!json_object_get(json_array_get(json_object_get(s->sent, "nodes"), 0), "limiting"))
+		return false;
+	if (!s->forgoes_limiting)
+		krl_log_warn("not written to the API server", "why", "status: nodes[].limiting is not in its "
+			     "CustomResourceDefinition, which is of a version before");
+	s->forgoes_limiting = true;
+	return true;
+}
+
 /* Does the status that was answered have what was sent? Other versions of the definition leave out what they do not
  * know. */
 static bool is_kept(const struct krl_statuses *s, const json_t *status)
@@ -203,7 +225,7 @@ static void status_written(struct krl_statuses *s, struct krl_status_entry *e)
 		tell_of(s, e);
 	if (is_kept(s, status)) {
 		recover(&e->setback);
-	} else {
+	} else if (!forgo_limiting(s)) {
 		snprintf(text, sizeof(text), "status of %s/%s: the API server did not keep it: is its "
 			 "CustomResourceDefinition of this version?", e->ns, e->name);
 		set_back(s, &e->setback, text, 0);
@@ -247,6 +269,8 @@ static void refused(struct krl_statuses *s, struct krl_status_entry *e, const st
 	json_t *body = s->lines.len ? krl_k8s_json(s->lines.bytes, s->lines.len) : NULL;
 	const char *what = s->lane == KRL_LANE_STATUS ? "status" : "events";
 	unsigned int after_s = result->retry_after_s;
+	/* structured-merge-diff, typed: which field it is that is not declared. */
+	bool names_limiting = s->lines.len && memmem(s->lines.bytes, s->lines.len, ".limiting:", strlen(".limiting:"));
 	struct krl_setback *lane = &s->lanes[s->lane];
 	char text[KRL_K8S_ERROR_BYTES];
 	struct krl_status said;
@@ -266,6 +290,8 @@ static void refused(struct krl_statuses *s, struct krl_status_entry *e, const st
 	e->due_ms = 0;
 	if (s->lane == KRL_LANE_STATUS)
 		e->next_ms = 0;
+	if (names_limiting && forgo_limiting(s))
+		return;
 	if (result->error || !is_about_object(s->lane, result->status)) {
 		set_back(s, lane, text, after_s);
 		return;

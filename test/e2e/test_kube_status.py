@@ -6,10 +6,11 @@ import os
 import struct
 import time
 
+import apply
 import bpfmap
 from apiserver import refuse
 from client import equal, expect
-from harness import PORT, admitted, case, wait_for
+from harness import PORT, admitted, case, case_of_each, wait_for
 from http2 import Client
 from kube import NODE, Cluster, endpoint, endpoint_slice, ratelimit, service
 from kube_status import condition, happened, node, second_node, settled, wait_condition, writes
@@ -142,6 +143,70 @@ def kube_status_limited(env):
     equal(began["message"], f"{NODE}: requests are beyond the limit", "message")
     expect(began["lastTimestamp"] > began["firstTimestamp"], "the Event has the times of both")
     wait_for("7 limited", lambda: cluster.api.status()["limited"] == 7)
+
+
+def told(cluster, reason):
+    """How often that was told, in one Event or another."""
+    return sum(event["count"] for event in happened(cluster, reason))
+
+
+@case
+def kube_status_limiting_across_agents(env):
+    """An agent that was killed had told that limiting began: the next one tells that it ended, and not that it began again.
+    What is refused between two agents is told of."""
+    cluster = Cluster(env)
+    agent = programmed(cluster, limit="3/day")
+    env.server()
+    equal(admitted(env, 5), 3, "requests admitted")
+    wait_for("it is written that requests are refused", lambda: node(cluster).get("limiting"))
+    wait_for("limiting began", lambda: told(cluster, "LimitingStarted"))
+    agent.kill()
+    equal(told(cluster, "LimitingEnded"), 0, "times that it ended, before the agent did")
+    agent = cluster.agent("limit")
+    wait_for("limiting ended", lambda: told(cluster, "LimitingEnded"))
+    wait_for("so it is written", lambda: "limiting" not in node(cluster))
+    equal(told(cluster, "LimitingStarted"), 1, "times that it began")
+    settled(cluster)
+    agent.kill()
+    equal(admitted(env, 2), 0, "requests admitted without an agent")
+    cluster.agent("limit")
+    wait_for("limiting began again", lambda: told(cluster, "LimitingStarted") == 2)
+    wait_for("... and ended", lambda: told(cluster, "LimitingEnded") == 2)
+
+
+def strip_limiting(cluster):
+    """Have the API server leave out what its definition does not have, and not refuse it."""
+    def answer(handler):
+        status = json.loads(handler.body)["status"]
+        for entry in status.get("nodes", []):
+            entry.pop("limiting", None)
+        manager = handler.path.partition("fieldManager=")[2].partition("&")[0]
+        handler.answer(200, cluster.api.apply_status("limit", "default", manager, status, True))
+        return False
+    cluster.api.fault("patch", "ratelimits/status", answer, 10**9)
+
+
+@case_of_each(["refused", "left out"])
+def kube_status_older_definition(env, how):
+    """One that has no limiting in nodes[]: said once, all else is written, and limiting is told of as it begins and ends."""
+    cluster = Cluster(env)
+    fields = apply.FIELDS["nodes"]
+    if how == "refused":
+        apply.FIELDS["nodes"] = fields - {"limiting"}
+    else:
+        strip_limiting(cluster)
+    try:
+        agent = programmed(cluster, limit="3/day")
+        env.server()
+        equal(admitted(env, 5), 3, "requests admitted")
+        wait_for("2 limited", lambda: cluster.api.status()["limited"] == 2)
+        wait_for("limiting began", lambda: told(cluster, "LimitingStarted"))
+        wait_for("limiting ended", lambda: told(cluster, "LimitingEnded"))
+        settled(cluster)
+    finally:
+        apply.FIELDS["nodes"] = fields
+    equal([agent.text().count(text) for text in ("not written", "nodes[].limiting is not in its CustomResourceDefinition")],
+          [1, 1], "times that it is said")
 
 
 @case

@@ -17,8 +17,9 @@ from harness import PORT, SCALE, case, take, wait_for
 from http2 import Client, request
 from kube import Cluster, pod
 from kube import ratelimit as kube_ratelimit
-from peers import Peer
+from peers import Peer, pods_here
 from refusals import Refusals
+from test_kube_callers import WEB, found, outbound, put_pod
 
 OTHER = 4711
 OUT = ("direction: Outbound",)
@@ -276,3 +277,29 @@ def limits_by_pods_wait_for_the_pods(env):
     gone(agent)
     equal(web.admitted(4), 2, "requests admitted by the new version")
     nothing_is_left(env, things)
+
+
+@case
+def limits_of_pods_here_wait_for_their_namespaces(env):
+    """direction: Outbound: a pod that has nothing left gets what the new bucket holds, and nothing in between."""
+    cluster = Cluster(env, tls=False)
+    outbound(cluster, limit="2/day")
+    env.server(host="0.0.0.0")
+    with pods_here(env, web=WEB) as peers:
+        put_pod(cluster, "web", WEB)
+        agent = cluster.agent("limit")
+        found(agent, WEB)
+        equal(peers["web"].dials(4), 2, "connections let out")
+        agent.kill()
+        things = pretend(env)
+        made = []
+
+        def dial():
+            made.append(peers["web"].dials(1))
+            return "version gone" in agent.text()
+
+        agent = cluster.start()
+        wait_for("the other version is gone", dial)
+        made.append(peers["web"].dials(10))
+        expect(sum(made) <= 2, f"{sum(made)} more connections were let out")
+        nothing_is_left(env, things)

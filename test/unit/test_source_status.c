@@ -193,6 +193,58 @@ static void what_http2_passes_by_is_looked_for_again_and_again(void **state)
 	check("a", KRL_VERDICT_INVALID, 1, 1, "no");
 }
 
+static void check_limiting(const char *name, bool limiting, unsigned int began)
+{
+	struct krl_status_entry *e = krl_status_find(statuses, "default", name);
+
+	assert_int_equal(e->limiting, limiting);
+	assert_int_equal(e->own.limiting, limiting);
+	assert_int_equal(e->told[KRL_TOLD_STARTED].pending, began);
+	assert_int_equal(e->told[KRL_TOLD_ENDED].pending, 0);
+}
+
+/* What this node said in the status, which is 7 limited by now. */
+static void put_said(const char *name, const char *node, int limited, bool limiting)
+{
+	json_t *entry = json_pack("{s:s, s:i, s:b}", "node", node, "limited", limited, "limiting", limiting), *status;
+
+	put(name, 1, "1");
+	status = krl_status_find(statuses, "default", name)->seen;
+	json_object_set_new(status, "nodes", json_pack("[o]", entry));
+}
+
+static void limiting_goes_on_by_what_the_agent_before_wrote(void **state)
+{
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	put_said("a", "node-a", 7, true);
+	judge(0, false);
+	check_limiting("a", true, 0);
+}
+
+static void what_the_agent_before_did_not_write_is_told(void **state)
+{
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	put_said("a", "node-a", 6, false);
+	judge(0, false);
+	check_limiting("a", true, 1);
+}
+
+static void what_the_agent_before_wrote_is_not_told_again(void **state)
+{
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	put_said("a", "node-a", 7, false);
+	judge(0, false);
+	check_limiting("a", false, 0);
+}
+
+static void other_nodes_limit_by_themselves(void **state)
+{
+	krl_statuses_count(statuses, walk_limited, walk_unseen, NULL);
+	put_said("a", "node-b", 1, true);
+	judge(0, false);
+	check_limiting("a", false, 0);
+}
+
 static bool is_away;
 
 static bool away(void *ctx)
@@ -276,6 +328,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_said_while_services_are_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_http2_passes_by_is_looked_for_again_and_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(rules_of_the_cluster_are_degraded_without_redis, setup, teardown),
+		cmocka_unit_test_setup_teardown(limiting_goes_on_by_what_the_agent_before_wrote, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_agent_before_did_not_write_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_agent_before_wrote_is_not_told_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_nodes_limit_by_themselves, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_older_is_passed_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_says_what_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_that_are_no_paths_are_left_out, setup, teardown),
