@@ -78,10 +78,10 @@ static __noinline int krl_reply_cut(struct krl_replying *replying, struct sock *
 	struct krl_llm *llm = replying->llm;
 	int err;
 
-	/* The server has the error with the message: of nothing, the kernel would say that it was sent, and let the next one pass
-	 * unseen (net/ipv4/tcp_bpf.c, tcp_bpf_send_verdict). */
-	if (llm->cut == KRL_LLM_CUT && sk->sk_err)
-		return SK_PASS;
+	/* The server has an error of each. With one of nothing the kernel would take EPIPE off the socket, say that all was sent, and
+	 * let the next one pass unseen (net/ipv4/tcp.c, tcp_sendmsg_locked; tcp_bpf.c, tcp_bpf_send_verdict). */
+	if (llm->cut == KRL_LLM_CUT && (conn->broken || sk->sk_err))
+		return SK_DROP;
 	if (llm->cut == KRL_LLM_CUT)
 		return bpf_msg_pop_data(replying->msg, 0, replying->msg->size, 0) ? SK_DROP : SK_PASS;
 	err = krl_reply_cut_write(replying, sk);

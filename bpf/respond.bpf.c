@@ -204,8 +204,9 @@ static __always_inline long krl_break(struct __sk_buff *skb)
 
 /* End the connection: the server, or the client that has not closed it after its last answer, reads EPIPE and closes,
  * and FIN follows what was written. */
-static __always_inline int krl_end(struct __sk_buff *skb, const struct krl_conn *conn, __u64 cookie)
+static __always_inline int krl_end(struct __sk_buff *skb, struct krl_conn *conn, __u64 cookie)
 {
+	conn->broken = 1;
 	krl_send_event(cookie, KRL_EVENT_DONE);
 	return krl_break(skb) ? SK_DROP : krl_redirect(skb, conn, cookie);
 }

@@ -188,7 +188,7 @@ struct krl_conn {
 	__u8 tried;		/* it counts in krl_protocols.tried */
 	__u8 spoken;		/* what the client speaks is known */
 	__u8 llm;		/* to a model server: it has a row in krl_llms */
-	__u8 pad;
+	__u8 broken;		/* its pipe is, or is about to be: see krl_end() */
 	__u32 next_seq;		/* TCP sequence number behind the last byte seen */
 	struct krl_sending sending;
 	struct krl_judge judge;

@@ -13,6 +13,7 @@ of the steps that make its answer,
     ["splice", DATA]    through a pipe, 64 KiB at most
     ["keep", DATA]  goes in front of what is written next
     ["try", DATA]   write DATA once; what is not taken goes in front of what is written next
+    ["anyway", DATA]    write DATA once, whatever became of it, also of what was written before
     ["wait"]        for a line "go" on standard input
     ["early"]       as the first: the others are done when the head of the request is there
     ["close"]
@@ -118,6 +119,11 @@ class Connection:
         elif how == "try":
             self.kept += data_of(spec)
             self.kept = self.kept[self._try(self.sock.send, self.kept, len(self.kept)):]
+        elif how == "anyway":
+            try:
+                self._once(self.sock.send, data_of(spec), len(data_of(spec)))
+            except OSError as error:
+                self.recorder.note("failed", self.number, why=error.errno)
         elif how == "writev":
             self._write_all([data_of(buffer) for buffer in spec], self.sock.sendmsg)
         elif how == "sendfile":

@@ -161,6 +161,32 @@ def others_go_on(env):
 
 
 @case_of_each({"chunked": True, "to the end of the connection": False})
+def a_server_that_writes_on(env, chunked):
+    """... as fast as it can, whatever error it has: of nothing that it writes behind the cut, and once it has an error it has
+    one each time."""
+    event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    head = final(b"", "Transfer-Encoding: chunked" if chunked else "Connection: close", length=False)
+    replies = Replies(env)
+    replies.add("/v1/chat/completions", ("send", head),
+                *[("anyway", chunk(event, len(event))[:-5] if chunked else event)] * 5000, ("wait",),
+                *[("anyway", event)] * 3, ("close",))
+    server = replies.start(document=ratelimit("limit", PORT, rules=[budget("100/hour", onExhausted="Cut")]))
+    conn = env.accepted(server)
+    conn.send(request("chat", asked("chat", stream=True, include_usage=False)))
+    answer = reply(conn) if chunked else None
+    wait_for("the server has an error", lambda: server.events("failed"))
+    for _ in range(4):
+        server.command("go")
+    wait_for("it gave up", lambda: server.events("closed"))
+    data = answer.body + conn.rest() if chunked else reply(conn).body
+    expect(data.endswith(b'"code":"rate_limit_exceeded"}}\n\n'), f"the last of what came: {data[-300:]!r}")
+    with open(server.record.name, encoding="utf-8") as record:
+        kinds = [json.loads(line)["event"] for line in record]
+    behind = kinds[kinds.index("failed"):]
+    equal((behind.count("wrote"), behind.count("failed") > 3), (0, True), "writes that did not fail behind one that did, ...")
+
+
+@case_of_each({"chunked": True, "to the end of the connection": False})
 def a_client_that_does_not_read(env, chunked):
     """Wherever its stream is to be cut, be there little room left to write into, or none: it has the last event once it
     reads."""

@@ -31,7 +31,15 @@ def streamed():
             (b"0\r\n\r", 12), (b"\n", 12)]
 
 
-ANSWERS = {"a stream": streamed()}
+def whole():
+    body = json.dumps({"choices": [], **TWELVE, "id": "x"}).encode()
+    answer = final(body)
+    head, told = len(answer) - len(body), answer.index(b"}") + 1
+    return [(b"", 0), (answer[:20], 0), (answer[20:head], MOST), (answer[head:head + 20], MOST), (answer[head + 20:told], 12),
+            (answer[told:-1], 12), (answer[-1:], 12)]
+
+
+ANSWERS = {"a stream": streamed(), "an object": whole()}
 
 
 def charges(env):
