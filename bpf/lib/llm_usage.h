@@ -293,6 +293,16 @@ static __always_inline void krl_llm_close(struct krl_llm_usage *u)
 	u->places >>= 4;
 }
 
+/* The body broke off: what a JSON told by then counts, once its usage object is whole. */
+static __always_inline void krl_llm_broke_off(struct krl_llm_usage *u)
+{
+	int place = krl_llm_place(u);
+
+	if (u->form == KRL_LLM_JSON && !u->has_bad && u->json.state != KRL_JSON_DONE && place != KRL_LLM_USAGE &&
+	    place != KRL_LLM_DETAILS)
+		krl_llm_counts_merge(&u->counts, &u->event);
+}
+
 /* The JSON ended well: what it told counts. Of OpenAI's responses, and of Anthropic's messages, the type of an event
  * tells whether it brings a piece: "response.output_text.delta", "content_block_delta", but not "message_delta". */
 static __always_inline void krl_llm_told(struct krl_llm_usage *u)

@@ -87,8 +87,10 @@ KRL_GLOBAL int krl_meter_leave(struct krl_reply *r, __u64 cookie)
 
 	if (!r || !llm)
 		return 0;
-	if (llm->answering)
+	if (llm->answering) {
+		krl_llm_broke_off(&llm->usage);
 		krl_meter_end(llm, r, cookie, r->skip >= KRL_METER_REST / 2);
+	}
 	krl_meter_forget(r, cookie);
 	return 0;
 }
