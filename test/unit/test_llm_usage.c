@@ -302,6 +302,38 @@ static void json_that_is_none_is_said(void **state)
 	}
 }
 
+static void what_breaks_off_tells_a_usage_that_is_whole(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":3," DETAILS("1", "2") ",\"total_tokens\":7}",
+		"{\"choices\":[{\"text\":\"a\"}],\"usage\":{\"completion_tokens\":3,\"total_tokens\":7}",
+		"{\"type\":\"message\",\"response\":{\"usage\":{\"input_tokens\":4,\"output_tokens\":3}",
+	};
+	static const char bad[] = "{\"usage\":{\"total_tokens\":7},'a";
+	static const char behind[] = ",\"a\":[{\"usage\":{\"total_tokens\":0}},\"\\\"usage\\\":";
+	struct krl_llm_tokens t;
+	struct krl_llm_usage u;
+	size_t i, len, whole;
+	char body[256];
+
+	for (i = 0; i < COUNT(bodies); i++) {
+		whole = strlen(bodies[i]);
+		snprintf(body, sizeof(body), "%s%s", bodies[i], behind);
+		for (len = 0; len <= strlen(body); len++) {
+			memset(&u, 0, sizeof(u));
+			body_walk(usage_step, &u, body, len, 512);
+			krl_llm_broke_off(&u);
+			krl_llm_tokens_of(&u.counts, &t);
+			assert_int_equal(!!u.counts.seen, len >= whole);
+			assert_int_equal(t.total, len >= whole ? 7 : 0);
+		}
+	}
+	memset(&u, 0, sizeof(u));
+	body_walk(usage_step, &u, bad, strlen(bad), 512);
+	krl_llm_broke_off(&u);
+	assert_int_equal(u.counts.seen, 0);
+}
+
 /* A mebibyte of text that is full of keys, and of what ends strings elsewhere. */
 static void a_long_answer(void **state)
 {
@@ -335,6 +367,7 @@ int main(void)
 		cmocka_unit_test(what_a_message_begins_with_is_not_final),
 		cmocka_unit_test(lines_of_any_form),
 		cmocka_unit_test(json_that_is_none_is_said),
+		cmocka_unit_test(what_breaks_off_tells_a_usage_that_is_whole),
 		cmocka_unit_test(a_long_answer),
 	};
 
