@@ -31,7 +31,12 @@
 #define SHARE_TURN 5
 
 #define NS_PER_US 1000
-#define WAIT_MOST_NS 1000000000ULL
+#define NS_PER_MS 1000000ULL
+
+/* So many ticks before a fill what is idle goes back, where that makes room for it: one is late, one brings it to somebody
+ * else, who uses it in the third. Where fills come more often than that matters, none does. */
+#define FILL_TICKS 3
+#define SELDOM_TICKS 10
 
 /* An exchange on its way. Its entry stays as long; its rule may go. */
 struct exchange {
@@ -44,6 +49,7 @@ struct krl_cluster {
 	struct krl_leases *leases;
 	struct krl_redis *redis;
 	uv_timer_t *timer;
+	__u64 tick_ns;
 	char node[256];
 	__u64 incarnation;	/* another after each loss of Redis, and with it of what exchanges came to */
 	struct krl_lease_table table;
@@ -101,6 +107,9 @@ static int look(struct krl_cluster *c, struct krl_lease_entry *e, const struct k
 	seen.tokens = op.tokens;
 	seen.endless = op.end_ns == KRL_LEASE_ENDLESS_NS;
 	seen.over = now_ns >= op.end_ns;
+	seen.fills = now_ns + FILL_TICKS * c->tick_ns >= e->lease.fill_ns;
+	seen.filled = now_ns >= e->lease.fill_ns;
+	getrandom(&seen.drawn, sizeof(seen.drawn), 0);
 	if (!e->lease.known || !op.end_ns) {
 		n = krl_lease_begin(&e->lease, &seen, rule->credit);
 		err = take_out(c, e, n, &out);
@@ -119,12 +128,6 @@ static int look(struct krl_cluster *c, struct krl_lease_entry *e, const struct k
 	krl_lease_taken_out(&e->lease, n, out, seen.over, ret);
 	krl_lease_want(&e->lease, rule->settings.max_tokens, rule->credit, ret);
 	return 0;
-}
-
-/* Does @e have anything to tell, or to ask for? */
-static bool is_due(const struct krl_lease_entry *e, __u64 now_ns)
-{
-	return (e->lease.asked || e->lease.leased) && e->lease.due_ns <= now_ns;
 }
 
 /* Prepare the exchange of @e, if there is one. */
@@ -147,7 +150,7 @@ static void prepare(struct krl_cluster *c, struct krl_lease_entry *e)
 	krl_lease_bucket_name(e, info, x->bucket);
 	krl_lease_holder_name(e, c->node, c->incarnation, x->holder);
 	c->asked[c->count++] = (struct krl_exchange){ .bucket = x->bucket, .holder = x->holder, .used = report.used,
-						      .debt = report.debt, .back = report.back, .want = report.want,
+						      .debt = report.debt, .back = report.back, .want = report.want, .least = report.least,
 						      .settings = rule->settings };
 }
 
@@ -166,12 +169,19 @@ static void share(struct krl_cluster *c, const struct exchange *x, const struct 
 	krl_share_add(*s, granted->shard, asked->used + (asked->debt > 0 ? asked->debt : 0), granted->spent);
 }
 
+static bool has_no_room(const struct krl_cluster *c, const struct krl_granted *granted, const struct krl_settings *s)
+{
+	return s->fill_interval_ns >= SELDOM_TICKS * c->tick_ns &&
+	       granted->tokens + (__s64)(granted->out + s->tokens_per_fill) > (__s64)s->max_tokens;
+}
+
 static void on_answer(void *arg, size_t index, const struct krl_granted *granted)
 {
 	struct krl_cluster *c = arg;
 	struct exchange *x = &c->exchanges[index];
 	struct krl_lease *lease = &x->entry->lease;
-	__u64 interval_ns = c->asked[index].settings.fill_interval_ns;
+	const struct krl_settings *settings = &c->asked[index].settings;
+	struct krl_lease_answer heard;
 	__u64 now_ns = krl_boot_ns(), end_ns = c->sent_ns + KRL_LEASE_TTL_MS * 1000000ULL - MARGIN_NS;
 	struct krl_lease_op op;
 
@@ -182,7 +192,11 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 			lease->owed += c->asked[index].debt;
 		return;
 	}
-	lease->left = granted->tokens > 0 ? granted->tokens : 0;
+	heard = (struct krl_lease_answer){
+		.wanted = c->asked[index].want, .granted = granted->granted, .out = granted->out, .others = granted->others,
+		.left = granted->tokens, .waits = granted->wait_us, .full = has_no_room(c, granted, settings), .now_ns = now_ns,
+		.fill_ns = now_ns + settings->fill_interval_ns - granted->now_us * NS_PER_US % settings->fill_interval_ns };
+	krl_lease_answered(lease, &heard);
 	share(c, x, &c->asked[index], granted);
 	krl_leases_set_ahead(c->leases, granted->now_us * NS_PER_US - now_ns);
 	if (now_ns >= end_ns) {
@@ -197,13 +211,6 @@ static void on_answer(void *arg, size_t index, const struct krl_granted *granted
 	} else if (granted->tokens >= (__s64)x->credit &&
 		   !operate(c, x->entry, KRL_LEASE_CREDIT, x->credit, 0, &op)) {
 		krl_lease_granted(lease, 0, op.tokens);
-	}
-	lease->due_ns = 0;
-	/* There are none, nobody can give any back, and it is known when some come. */
-	if (!granted->granted && granted->tokens < 1 && !granted->out && !granted->wait_us) {
-		lease->due_ns = interval_ns - granted->now_us * NS_PER_US % interval_ns;
-		lease->due_ns = now_ns + (lease->due_ns < WAIT_MOST_NS ? lease->due_ns : WAIT_MOST_NS);
-		lease->asked = true;
 	}
 }
 
@@ -224,12 +231,6 @@ static void on_done(void *arg, int err)
 
 static const struct krl_exchange_calls exchange_calls = { .answer = on_answer, .done = on_done };
 
-static void forget_idle(struct krl_cluster *c, struct krl_lease_entry *e)
-{
-	if (!e->lease.asked && !e->lease.leased && ++e->lease.idle > KRL_LEASE_IDLE_TICKS)
-		krl_lease_table_drop(&c->table, e);
-}
-
 /* Send what is due of those that had no turn, one pipeline of it: the rest follows its answer. */
 static void send_due(struct krl_cluster *c)
 {
@@ -238,10 +239,10 @@ static void send_due(struct krl_cluster *c)
 
 	for (c->count = 0; c->left && c->count < MOST; c->left--) {
 		e = krl_lease_table_turn(&c->table);
-		if (e && is_due(e, now_ns))
+		if (e && krl_lease_is_due(&e->lease, now_ns))
 			prepare(c, e);
-		else if (e)
-			forget_idle(c, e);
+		else if (e && krl_lease_rests(&e->lease))
+			krl_lease_table_drop(&c->table, e);
 	}
 	if (!c->count && now_ns - c->sent_ns < PING_NS)
 		return;
@@ -348,6 +349,7 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 		return -ENOMEM;
 	}
 	c->datapath = datapath;
+	c->tick_ns = options->tick_ms * NS_PER_MS;
 	krl_record_open(&c->record, krl_boot_ns());
 	if (options->node)
 		snprintf(c->node, sizeof(c->node), "%s", options->node);

@@ -20,9 +20,24 @@
  * too much goes back a tick later. */
 #define PARTS 4
 
+/* Who needs more than it holds at once gives way to others that hold some, after so many looks at most: each waits for another
+ * time, so that one of them has the whole. */
+#define PATIENCE 4
+
+/* Ticks without a request after which a lease that holds nothing is forgotten. */
+#define IDLE_TICKS 10
+
+/* Who wants what is not there looks so late again. */
+#define WAIT_MOST_NS 1000000000ULL
+
 static __u64 least(__u64 a, __u64 b)
 {
 	return a < b ? a : b;
+}
+
+static __u64 left(const struct krl_lease *l)
+{
+	return l->left > 0 ? l->left : 0;
 }
 
 void krl_lease_asked(struct krl_lease *l, __u64 need)
@@ -34,7 +49,8 @@ void krl_lease_asked(struct krl_lease *l, __u64 need)
 
 __u64 krl_lease_begin(struct krl_lease *l, const struct krl_lease_seen *seen, __u64 credit)
 {
-	*l = (struct krl_lease){ .known = true, .asked = l->asked, .need = l->need, .base = seen->tokens, .owed = l->owed };
+	*l = (struct krl_lease){ .known = true, .asked = l->asked, .need = l->need, .base = seen->tokens, .owed = l->owed,
+				  .left = l->left };
 	if (seen->endless) {
 		l->base = (__s64)credit;
 		return 0;
@@ -73,6 +89,12 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 	if (l->unit < l->need)
 		l->unit = l->need;
 	if (l->need)
+		l->lacks = l->need;
+	if (taken) {
+		l->lacks = 0;
+		l->served = l->unit > 1;
+	}
+	if (l->need)
 		l->hungry = KEEP_TICKS;
 	else if (l->hungry)
 		l->hungry--;
@@ -82,16 +104,38 @@ static void account(struct krl_lease *l, const struct krl_lease_seen *seen, stru
 /* What the use of some looks needs. */
 static __u64 ahead(const struct krl_lease *l)
 {
-	return (l->left / (RICH * OTHERS) >= l->rate ? RICH : AHEAD) * l->rate;
+	return (left(l) / (RICH * OTHERS) >= l->rate ? RICH : AHEAD) * l->rate;
 }
 
 static __u64 kept(const struct krl_lease *l)
 {
 	if (l->idle > KEEP_TICKS)
 		return 0;
-	if (l->left && l->unit < ahead(l))
+	if (left(l) && l->unit < ahead(l))
 		return ahead(l);
-	return l->left || l->hungry ? l->unit : 0;
+	return left(l) || l->hungry ? l->unit : 0;
+}
+
+/* What it holds is of no use here, and may be elsewhere. */
+static bool gives_way(struct krl_lease *l, const struct krl_lease_seen *seen)
+{
+	if (seen->fills && l->full && l->idle && l->others) {
+		l->again_ns = l->hungry ? l->fill_ns : 0;
+		return l->leased;
+	}
+	/* The nodes look at the bucket in the same order after each fill. */
+	if (seen->filled && l->served && l->others && (__s64)l->lacks > l->base) {
+		l->served = false;
+		return true;
+	}
+	if (!l->leased || !l->elsewhere || (__s64)l->lacks <= l->base) {
+		l->patience = 0;
+		return false;
+	}
+	if (l->patience)
+		return !--l->patience;
+	l->patience = 1 + seen->drawn % PATIENCE;
+	return false;
 }
 
 __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, struct krl_lease_report *ret)
@@ -99,17 +143,21 @@ __u64 krl_lease_look(struct krl_lease *l, const struct krl_lease_seen *seen, str
 	*ret = (struct krl_lease_report){ 0 };
 	account(l, seen, ret);
 	l->idle = l->asked ? 0 : l->idle + 1;
-	l->asked = false;
+	l->asked = l->yields = false;
+	l->again_ns = 0;
 	/* What a reservation gave back: it goes by way of Redis, as all tokens. */
 	if (ret->debt < 0)
 		return -ret->debt;
 	if (seen->over)
 		return l->leased;
 	if (l->idle > KEEP_TICKS)
-		l->rate = 0;
+		l->rate = l->lacks = 0;
+	l->yields = gives_way(l, seen);
+	if (l->yields)
+		return l->leased;
 	if (l->idle)
 		return l->leased - least(l->leased, kept(l));
-	if (l->leased > (l->left ? SURPLUS : SCARCE) * ahead(l))
+	if (l->leased > (left(l) ? SURPLUS : SCARCE) * ahead(l))
 		return l->leased - ahead(l);
 	return 0;
 }
@@ -144,13 +192,46 @@ void krl_lease_want(struct krl_lease *l, __u64 max, __u64 credit, struct krl_lea
 		wanted = 0;
 	if (!credit && !l->idle && !wanted)
 		wanted = 1;
-	if (l->hungry == KEEP_TICKS && wanted < l->left / PARTS)
-		wanted = l->left / PARTS;
+	if (l->hungry == KEEP_TICKS && wanted < left(l) / PARTS)
+		wanted = left(l) / PARTS;
+	if (l->yields)
+		wanted = 0;
 	ret->want = wanted > l->leased ? wanted - l->leased : 0;
+	ret->least = l->lacks > l->leased && l->lacks <= max ? l->lacks - l->leased : 1;
 }
 
 void krl_lease_granted(struct krl_lease *l, __u64 granted, __u64 credit)
 {
 	l->base += granted + credit;
 	l->leased += granted;
+}
+
+void krl_lease_answered(struct krl_lease *l, const struct krl_lease_answer *a)
+{
+	__u64 soon_ns = a->now_ns + WAIT_MOST_NS;
+
+	l->left = a->left;
+	l->elsewhere = a->out > l->leased + a->granted ? a->out - l->leased - a->granted : 0;
+	l->others = a->others;
+	l->full = a->full;
+	l->fill_ns = a->fill_ns;
+	l->due_ns = 0;
+	if (a->granted || !a->wanted || a->left > 0 || a->waits)
+		return;
+	/* It is known when some come; before, only others may give some back. */
+	l->again_ns = least(a->fill_ns, soon_ns);
+	if (!a->out)
+		l->due_ns = l->again_ns;
+}
+
+bool krl_lease_is_due(const struct krl_lease *l, __u64 now_ns)
+{
+	return now_ns >= l->due_ns && (l->asked || l->leased || (l->again_ns && now_ns >= l->again_ns));
+}
+
+bool krl_lease_rests(struct krl_lease *l)
+{
+	if (l->asked || l->leased)
+		return false;
+	return ++l->idle > (l->again_ns ? KEEP_TICKS : IDLE_TICKS);
 }

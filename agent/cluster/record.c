@@ -53,7 +53,6 @@ void krl_record_answer(struct krl_record *r, struct krl_lease_entry *e, const st
 	}
 	r->seen.exchanges++;
 	count(r, now_ns);
-	e->left = granted->tokens;
 	e->answered_ns = now_ns;
 	r->rules[e->key.slot % KRL_MAX_RULES] =
 		(struct krl_seen_rule){ .rule_id = e->key.rule_id, .left = granted->tokens, .at_ns = now_ns };
@@ -107,8 +106,8 @@ static void add_leases(struct krl_seen *seen, const struct krl_lease_table *tabl
 		if (!rule || !e->answered_ns)
 			continue;
 		rule->leased += e->lease.known ? e->lease.leased : 0;
-		if (e->left < rule->left)
-			rule->left = e->left;
+		if (e->lease.left < rule->left)
+			rule->left = e->lease.left;
 	}
 }
 

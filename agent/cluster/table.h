@@ -17,7 +17,6 @@ struct krl_lease_entry {
 	struct krl_bucket_key key;
 	bool overflow;
 	struct krl_lease lease;
-	__s64 left;			/* to all, as of the last answer */
 	__u64 answered_ns;		/* CLOCK_BOOTTIME; 0: never */
 };
 

@@ -13,7 +13,7 @@
 enum { KEY_BYTES = 1024, NUMBER_BYTES = 24, NS_PER_US = 1000, AGAIN_MS = 50, MOST_REDIRECTS = 5 };
 
 /* What the answer to an exchange has, in its order. */
-enum { GRANTED, TOKENS, OUT, NOW, EPOCH, SEQ, WAIT, SPENT, FIELDS };
+enum { GRANTED, TOKENS, OUT, NOW, EPOCH, SEQ, WAIT, SPENT, OTHERS, FIELDS };
 
 static unsigned int shard_of(const struct krl_exchange *x)
 {
@@ -84,11 +84,11 @@ static void send_one(struct krl_redis *r, size_t index)
 	const struct krl_exchange *x = &r->exchanges[index];
 	struct krl_redis_sent *sent = &r->sent[index];
 	redisAsyncContext *c = krl_redis_link_connection(sent->node->link);
-	char bucket[KEY_BYTES], shard[32], spent[KEY_BYTES], numbers[8][NUMBER_BYTES];
+	char bucket[KEY_BYTES], shard[32], spent[KEY_BYTES], numbers[9][NUMBER_BYTES];
 	int rule_len = strrchr(x->bucket, '/') - x->bucket;
 	unsigned int at = shard_of(x);
 	const char *argv[] = { "EVALSHA", r->sha, "3", bucket, shard, spent, x->holder, numbers[0], numbers[1], numbers[2], numbers[3],
-			       numbers[4], numbers[5], numbers[6], r->memory->shards[at].epoch, numbers[7], r->fresh };
+			       numbers[4], numbers[5], numbers[6], numbers[7], r->memory->shards[at].epoch, numbers[8], r->fresh };
 
 	sent->state = sent->node->ready ? KRL_SENT : KRL_WAITS_FOR_NODE;
 	if (!sent->node->ready)
@@ -100,10 +100,11 @@ static void send_one(struct krl_redis *r, size_t index)
 	snprintf(numbers[1], NUMBER_BYTES, "%lld", x->debt);
 	snprintf(numbers[2], NUMBER_BYTES, "%llu", x->back);
 	snprintf(numbers[3], NUMBER_BYTES, "%llu", x->want);
-	snprintf(numbers[4], NUMBER_BYTES, "%llu", x->settings.max_tokens);
-	snprintf(numbers[5], NUMBER_BYTES, "%llu", x->settings.tokens_per_fill);
-	snprintf(numbers[6], NUMBER_BYTES, "%llu", x->settings.fill_interval_ns / NS_PER_US);
-	snprintf(numbers[7], NUMBER_BYTES, "%llu", r->memory->shards[at].seq);
+	snprintf(numbers[4], NUMBER_BYTES, "%llu", x->least);
+	snprintf(numbers[5], NUMBER_BYTES, "%llu", x->settings.max_tokens);
+	snprintf(numbers[6], NUMBER_BYTES, "%llu", x->settings.tokens_per_fill);
+	snprintf(numbers[7], NUMBER_BYTES, "%llu", x->settings.fill_interval_ns / NS_PER_US);
+	snprintf(numbers[8], NUMBER_BYTES, "%llu", r->memory->shards[at].seq);
 	if (sent->asking)
 		redisAsyncCommand(c, on_ignored, NULL, "ASKING");
 	redisAsyncCommandArgv(c, on_reply, (void *)index, sizeof(argv) / sizeof(*argv), argv, NULL);
@@ -243,6 +244,7 @@ static void on_reply(redisAsyncContext *connection, void *data, void *arg)
 					.now_us = reply->element[NOW]->integer,
 					.wait_us = reply->element[WAIT]->integer,
 					.spent = reply->element[SPENT]->integer,
+					.others = reply->element[OTHERS]->integer,
 					.shard = shard_of(&r->exchanges[index]) };
 	remember(r, shard_of(&r->exchanges[index]), reply);
 	answer(r, index, &granted, 0);

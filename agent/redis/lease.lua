@@ -3,23 +3,25 @@
 -- docs/cluster.md. All numbers are integers below 2^53, which a double holds;
 -- times are microseconds of this server's clock.
 --
--- KEYS: bucket, shard, spent. ARGV: holder, used, debt, back, want, max, fill, interval, seen_epoch, seen_seq, fresh_epoch.
--- Returns granted, tokens, out, now, epoch, seq, wait, spent.
+-- KEYS: bucket, shard, spent. ARGV: holder, used, debt, back, want, least, max, fill, interval, seen_epoch, seen_seq,
+-- fresh_epoch. least: what is of use, of what is wanted.
+-- Returns granted, tokens, out, now, epoch, seq, wait, spent, others: what other holders wanted and did not get.
 --
 -- bucket: t, tokens that are lent to nobody, negative in debt; out, those that are lent; last, the time of the last
 -- fill; wants, the sum of what holders did not get; exp, not after the first end of a holder; floor, the shard's when
 -- the bucket was last changed; h:HOLDER, "held:until:want". t + out <= max, and what can be spent is part of out.
--- shard: epoch and seq, by which an agent knows its last exchange again; run, the server that made it; dead, the epoch
--- before the last loss of data; floor, when the loss is over.
+-- shard: epoch and seq, by which an agent knows its last exchange again; run, the server that made it; before, whose data
+-- that server took over when it became a master; dead, the epoch before the last loss of data; floor, when the loss is over.
 -- spent: what all holders used of the rule's buckets in this shard, ever; by which a node knows its share.
 local TTL = 3000000
 local SPENT_TTL_MS = 600000
 local MOST = 9007199254740991
 
 local holder = 'h:' .. ARGV[1]
-local used, debt, back, want = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local max, fill, interval = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local seen_epoch, seen_seq, fresh_epoch = ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local used, debt, back = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local want, least = tonumber(ARGV[5]), tonumber(ARGV[6])
+local max, fill, interval = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local seen_epoch, seen_seq, fresh_epoch = ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -29,20 +31,27 @@ local function text(number)
 end
 
 -- The shard. Leases that a loss made unknown have ended when its floor is reached.
-local shard = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'run', 'dead', 'floor')
+local shard = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'run', 'dead', 'floor', 'before')
 local epoch, seq, dead = shard[1], tonumber(shard[2] or 0), shard[4] or ''
 local floor = tonumber(shard[5] or 0)
 -- Another server may have started without the last writes, and those who saw them may come later than others.
-local info = redis.pcall('INFO', 'server')
-local known = shard[3] or ''
-local run = type(info) == 'string' and info:match('run_id:(%x+)') or known
+local function told(section, field, known)
+	local info = redis.pcall('INFO', section)
+	return type(info) == 'string' and info:match(field .. ':(%x+)') or known
+end
+local known, known_before = shard[3] or '', shard[6] or ''
+local run = told('server', 'run_id', known)
+-- One that was a master, a replica and a master again has its run_id still. Its replication id would be another one as well
+-- when it gets its first replica, or has had none for an hour; the one before is 0 then.
+local before = told('replication', 'master_replid2', known_before)
+local promoted = known_before ~= '' and before ~= known_before and before:find('[^0]')
 
 if not epoch then
 	epoch = fresh_epoch
 	if seen_epoch ~= '' then
 		floor, dead = now + TTL, seen_epoch
 	end
-elseif (known ~= '' and run ~= known) or (seen_epoch == epoch and seq < seen_seq) then
+elseif (known ~= '' and run ~= known) or promoted or (seen_epoch == epoch and seq < seen_seq) then
 	floor, dead, epoch = now + TTL, epoch, fresh_epoch
 elseif seen_epoch ~= '' and seen_epoch ~= epoch and seen_epoch ~= dead then
 	floor, dead = now + TTL, seen_epoch
@@ -51,7 +60,8 @@ elseif floor > now + TTL then -- the clock was set back
 end
 seq = seq + 1
 -- The first to write, and refused before anything is changed if memory is short.
-redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', text(seq), 'run', run, 'dead', dead, 'floor', text(floor))
+redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', text(seq), 'run', run, 'before', before, 'dead', dead,
+	'floor', text(floor))
 
 -- The bucket. One that is not there is full: it stayed until it had to be.
 local bucket = redis.call('HMGET', KEYS[1], 't', 'out', 'last', 'wants', 'exp', 'floor', holder)
@@ -130,7 +140,7 @@ if now >= floor then
 	local others = wants - wanted
 	granted = math.min(want, t)
 	if others > 0 then
-		granted = math.min(granted, math.max(1, math.floor(t * (want / (want + others)))))
+		granted = math.min(granted, math.max(least, math.floor(t * (want / (want + others)))))
 	end
 	granted = math.max(granted, 0)
 	t, held, out = t - granted, held + granted, out + granted
@@ -156,4 +166,4 @@ redis.call('PEXPIRE', KEYS[1], text(math.min(math.ceil(full / 1000) + 1, MOST)))
 local spent = redis.call('INCRBY', KEYS[3], text(used + math.max(debt, 0)))
 redis.call('PEXPIRE', KEYS[3], SPENT_TTL_MS)
 
-return { granted, t, out, now, epoch, seq, math.max(floor - now, 0), spent }
+return { granted, t, out, now, epoch, seq, math.max(floor - now, 0), spent, wants - (want - granted) }

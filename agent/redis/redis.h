@@ -56,6 +56,7 @@ struct krl_exchange {
 	__s64 debt;		/* tokens that were spent and were not leased; below 0: what a reservation gave back */
 	__u64 back;		/* leased tokens that nobody can spend any more */
 	__u64 want;
+	__u64 least;		/* of that, what is of use: a smaller part is not made for others; 1 or more */
 	struct krl_settings settings;	/* fill_interval_ns a multiple of 1000 */
 };
 
@@ -66,6 +67,7 @@ struct krl_granted {
 	__u64 now_us;		/* of Redis' clock */
 	__u64 wait_us;		/* nothing is granted for so long, because Redis lost data; 0: not so */
 	__u64 spent;		/* by all, of the rule's buckets in this shard, since some time; less than before: it began anew */
+	__u64 others;		/* tokens that other holders wanted, and did not get */
 	unsigned int shard;	/* below KRL_REDIS_SHARDS */
 };
 

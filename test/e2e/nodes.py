@@ -34,6 +34,8 @@ class Redis:
         self.process.kill()
         self.process.wait()
 
+    close = stop
+
     def ask(self, *words):
         with Client(self.port, self.host) as client:
             return client.ask(*words)

@@ -19,7 +19,7 @@ BUCKET, SHARD, SPENT = "krl:{krl00}:b:x", "krl:{krl00}:s", "krl:{krl00}:u"
 
 class Answer:
     def __init__(self, fields):
-        self.granted, self.tokens, self.out, self.now, self.epoch, self.seq, self.wait, self.spent = fields
+        self.granted, self.tokens, self.out, self.now, self.epoch, self.seq, self.wait, self.spent, self.others = fields
 
 
 class Bucket:
@@ -30,16 +30,16 @@ class Bucket:
             text = file.read()
         equal(text.count("redis.call('TIME')"), 1, "calls of TIME in the script")
         self.real = text
-        self.text = text.replace("redis.call('TIME')", "{ARGV[12], ARGV[13]}")
+        self.text = text.replace("redis.call('TIME')", "{ARGV[13], ARGV[14]}")
         self.client = client
         self.max, self.fill, self.interval = max, fill, interval
         self.now = START
         self.seen = "", 0
 
-    def exchange(self, holder="a", used=0, debt=0, back=0, want=0, fresh="f0", seen=None):
+    def exchange(self, holder="a", used=0, debt=0, back=0, want=0, least=1, fresh="f0", seen=None):
         epoch, seq = seen or self.seen
-        return Answer(self.client.ask("EVAL", self.text, 3, BUCKET, SHARD, SPENT, holder, used, debt, back, want, self.max,
-                                      self.fill, self.interval, epoch, seq, fresh, self.now // S, self.now % S))
+        return Answer(self.client.ask("EVAL", self.text, 3, BUCKET, SHARD, SPENT, holder, used, debt, back, want, least,
+                                      self.max, self.fill, self.interval, epoch, seq, fresh, self.now // S, self.now % S))
 
     def check(self, holder="a", *, tokens, out, granted=0, **told):
         """An exchange, and what it comes to."""

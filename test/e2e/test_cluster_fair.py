@@ -14,7 +14,8 @@ STEADY_S = 5
 WINDOWS = 3
 # Tokens at most, of a fill, ms between fills, and requests per second.
 KINDS = {"a fill of a second": (1000, 1000, 1000, 2000), "a fill of 100 ms": (1000, 100, 100, 2000),
-         "small fills": (1000, 10, 10, 2000), "few tokens": (200, 200, 1000, 600)}
+         "small fills": (1000, 10, 10, 2000), "few tokens": (200, 200, 1000, 600),
+         "20 tokens": (20, 20, 1000, 60)}
 
 
 def steady(load, interval_s):

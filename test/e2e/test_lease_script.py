@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each argument of agent/redis/lease.lua does, and what is never exceeded."""
 
+import contextlib
 import random
 import time
 
 from client import equal, expect
-from harness import case
+from harness import case, wait_for
+from nodes import REDIS, Redis
 from script import BUCKET, MOST, S, SHARD, SPENT, START, TTL, bucket
 
 
@@ -151,6 +153,18 @@ def those_who_want_share(env):
 
 
 @case
+def those_who_want_are_lent_what_is_of_use(env):
+    with bucket(env, max=20, fill=20) as b:
+        equal(b.check("a", want=20, granted=20, tokens=0, out=20).others, 0, "what others want of the first")
+        b.check("a", used=20, want=20, tokens=0, out=0)
+        equal(b.check("b", want=20, tokens=0, out=0).others, 20, "what others want of the second")
+        b.now += S
+        # Half of it, or what it needs.
+        equal(b.check("a", want=20, least=13, granted=13, tokens=7, out=13).others, 20, "what b still wants")
+        equal(b.check("b", want=20, least=13, granted=7, tokens=0, out=20).others, 7, "what a still wants")
+
+
+@case
 def one_token_is_lent_however_many_want_it(env):
     with bucket(env, max=1) as b:
         b.check("a", want=1, granted=1, tokens=0, out=1)
@@ -251,6 +265,30 @@ def another_server_has_the_data(env):
         b.now += S
         later = b.exchange("late", seen=(before.epoch, before.seq + 7), fresh="f2", want=5)
         equal((later.epoch, later.wait), ("f1", TTL - S), "epoch and wait of one who comes later")
+
+
+def follow(replica, port):
+    """@replica has all of the server at @port, and what comes; or of nobody any more."""
+    replica.ask("REPLICAOF", *(("127.0.0.1", port) if port else ("NO", "ONE")))
+    if port:
+        wait_for("the replica has the data", lambda: "master_link_status:up" in replica.ask("INFO", "replication"))
+
+
+@case
+def a_server_that_is_a_master_again_may_lack_writes(env):
+    with bucket(env) as b, contextlib.closing(Redis(env, port=REDIS + 1)) as other:
+        for server in (b.redis, other):
+            server.ask("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        before = b.check(want=4, granted=4, tokens=6, out=4)
+        follow(other, b.redis.port)
+        equal(b.exchange().wait, 0, "wait when there is a replica")
+        follow(other, None)
+        follow(b.redis, other.port)
+        follow(b.redis, None)
+        # Somebody who knows less than what was lost.
+        lost = b.exchange("c", fresh="f1", seen=(before.epoch, 1), want=5)
+        equal((lost.granted, lost.epoch, lost.wait), (0, "f1", TTL), "what is answered")
+        equal(b.exchange("c", seen=("f1", lost.seq)).epoch, "f1", "the epoch after it")
 
 
 @case
