@@ -89,6 +89,11 @@ static bool is_away(void *ctx)
 	return krl_cluster_is_away(((const struct agent *)ctx)->cluster);
 }
 
+static void on_rekeyed(void *ctx)
+{
+	krl_peers_write_again(((struct agent *)ctx)->peers);
+}
+
 /* Make the kernel do what @plan says; done, the plan is the agent's, and @plan is empty. */
 static int enforce(struct agent *a, struct krl_plan *plan)
 {
@@ -356,6 +361,8 @@ static int start(struct agent *a, struct krl_error *ret_error)
 	a->about.source = a->options.source;
 	a->about.known = known;
 	a->about.unseen = walk_unseen;
+	a->options.cluster.rekeyed = on_rekeyed;
+	a->options.cluster.ctx = a;
 	a->about.seen = krl_cluster_seen;
 	a->about.read_cluster = krl_cluster_read;
 	a->about.ctx = a;

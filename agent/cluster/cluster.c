@@ -64,6 +64,8 @@ struct krl_cluster {
 	struct krl_record record;
 	struct krl_counters counters;
 	struct krl_datapath *datapath;
+	void (*rekeyed)(void *ctx);
+	void *ctx;
 };
 
 static void on_asked(void *arg, const struct krl_bucket_key *key, bool overflow, __u32 need)
@@ -290,7 +292,8 @@ static void on_up(void *arg, const __u8 key[KRL_REDIS_KEY_BYTES])
 {
 	struct krl_cluster *c = arg;
 
-	krl_leases_share_key(c->leases, key);
+	if (krl_leases_share_key(c->leases, key) && c->rekeyed)
+		c->rekeyed(c->ctx);
 	c->sent_ns = 0;
 	krl_counters_clear(&c->counters);
 	krl_record_up(&c->record, krl_redis_where(c->redis));
@@ -350,6 +353,8 @@ int krl_cluster_open(struct krl_datapath *datapath, uv_loop_t *loop, const struc
 	}
 	c->datapath = datapath;
 	c->tick_ns = options->tick_ms * NS_PER_MS;
+	c->rekeyed = options->rekeyed;
+	c->ctx = options->ctx;
 	krl_record_open(&c->record, krl_boot_ns());
 	if (options->node)
 		snprintf(c->node, sizeof(c->node), "%s", options->node);

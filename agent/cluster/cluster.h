@@ -14,6 +14,9 @@ struct krl_cluster_options {
 	struct krl_redis_options redis;
 	const char *node;	/* this node's name; NULL: that of the machine */
 	unsigned int tick_ms;
+	/* What descriptors are hashed by is another key from now on; with ctx. NULL: nobody is told. */
+	void (*rekeyed)(void *ctx);
+	void *ctx;
 };
 
 /* On @loop until krl_cluster_close(). Without a URL there is nothing to do: 0, and NULL. 0; or -errno with @ret_error set. */

@@ -121,8 +121,10 @@ void krl_leases_key(const struct krl_leases *l, __u8 ret[16])
 	memcpy(ret, l->dp->config->hash_key, 16);
 }
 
-void krl_leases_share_key(struct krl_leases *l, const __u8 key[16])
+bool krl_leases_share_key(struct krl_leases *l, const __u8 key[16])
 {
-	if (memcmp(l->dp->config->hash_key, key, 16))
-		memcpy(l->dp->config->hash_key, key, 16);
+	if (!memcmp(l->dp->config->hash_key, key, 16))
+		return false;
+	memcpy(l->dp->config->hash_key, key, 16);
+	return true;
 }

@@ -47,8 +47,9 @@ void krl_leases_set_until(struct krl_leases *leases, __u64 until_ns);
 /* Its clock is @ahead_ns before CLOCK_BOOTTIME. */
 void krl_leases_set_ahead(struct krl_leases *leases, __u64 ahead_ns);
 
-/* The key by which descriptors are hashed: that of the whole cluster, once krl_leases_share_key() was called. */
+/* The key by which descriptors are hashed: that of the whole cluster, once krl_leases_share_key() was called,
+ * which returns whether it is another. */
 void krl_leases_key(const struct krl_leases *leases, __u8 ret[16]);
-void krl_leases_share_key(struct krl_leases *leases, const __u8 key[16]);
+bool krl_leases_share_key(struct krl_leases *leases, const __u8 key[16]);
 
 #endif

@@ -181,6 +181,21 @@ void krl_peers_write_to(struct krl_peers *p, const struct krl_peers_sink *sink, 
 	update_all(p);
 }
 
+static void tell_again(void *ctx, struct krl_link *link)
+{
+	struct krl_peers_address *a = (struct krl_peers_address *)link;
+	struct krl_peers *p = ctx;
+
+	if (a->told && a->owner)
+		a->told = krl_peers_note(p, p->sink->put(p->ctx, a->addr, &a->owner->is));
+}
+
+void krl_peers_write_again(struct krl_peers *p)
+{
+	if (p->sink)
+		krl_index_each(&p->addresses, tell_again, p);
+}
+
 static bool keeps(void *arg, const __u8 addr[16], __u64 selector)
 {
 	const struct krl_peers_address *a = krl_peers_find_address(arg, addr);

@@ -29,6 +29,9 @@ void krl_peers_free(struct krl_peers *peers);
 /* From now on write to @sink, with @ctx, what is known and what is wanted. */
 void krl_peers_write_to(struct krl_peers *peers, const struct krl_peers_sink *sink, void *ctx);
 
+/* Put all that is there once more: what is made of their names is another now. */
+void krl_peers_write_again(struct krl_peers *peers);
+
 /* What is wanted is what @plan asks for; and with @more also what was wanted before. First with @more, then the plan is
  * put into force, then without: nothing that is in force asks in vain. */
 void krl_peers_want(struct krl_peers *peers, const struct krl_plan *plan, bool more);

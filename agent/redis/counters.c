@@ -29,22 +29,28 @@ static const char read_lua[] =
 	"end "
 	"return found";
 
+/* How often it is asked elsewhere. */
+#define MOST_MOVES 5
+
 struct reading {
 	struct krl_counters_calls calls;
 	void *arg;
+	struct krl_redis *redis;
+	unsigned int moves;
 };
 
-/* The next command goes where the slot is now. */
-static void learn(redisAsyncContext *connection, const redisReply *reply)
+/* The next command goes where the slot is now. Returns whether @reply said so. */
+static bool learn(redisAsyncContext *connection, const redisReply *reply)
 {
 	struct krl_redis_node *node, *next;
 
 	if (!reply || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "MOVED ", 6))
-		return;
+		return false;
 	node = krl_redis_link_owner(connection);
 	next = node ? krl_redis_named(node, reply->str) : NULL;
 	if (next)
 		next->redis->places[SHARD] = next;
+	return next;
 }
 
 static void on_told(redisAsyncContext *connection, void *data, void *arg)
@@ -69,6 +75,8 @@ static bool is_told(const redisReply *one)
 	       one->element[2]->integer >= 0 && one->element[2]->integer <= KRL_COUNTERS_TTL_MS;
 }
 
+static int ask(struct reading *reading);
+
 static void on_read(redisAsyncContext *connection, void *data, void *arg)
 {
 	const redisReply *reply = data;
@@ -76,28 +84,35 @@ static void on_read(redisAsyncContext *connection, void *data, void *arg)
 	const char *error = NULL;
 	size_t i;
 
+	if (learn(connection, reply) && reading->moves++ < MOST_MOVES && !ask(reading))
+		return;
 	if (!reply)
 		error = "the connection to Redis is gone";
 	else if (reply->type == REDIS_REPLY_ERROR)
-		error = reply->str;
+		error = strncmp(reply->str, "MOVED ", 6) ? reply->str : "a slot of Redis has moved: ask again";
 	for (i = 0; !error && i < reply->elements; i++)
 		if (is_told(reply->element[i]))
 			reading->calls.node(reading->arg, reply->element[i]->element[0]->str, reply->element[i]->element[1]->str,
 					    KRL_COUNTERS_TTL_MS - reply->element[i]->element[2]->integer);
 	reading->calls.done(reading->arg, error);
 	free(reading);
-	learn(connection, reply);
+}
+
+static int ask(struct reading *reading)
+{
+	redisAsyncContext *c = krl_redis_shard_connection(reading->redis, SHARD);
+
+	return c && !redisAsyncCommand(c, on_read, reading, "EVAL %s 1 " NODES, read_lua) ? 0 : -ENOTCONN;
 }
 
 int krl_redis_read_counters(struct krl_redis *r, const struct krl_counters_calls *calls, void *arg)
 {
-	redisAsyncContext *c = krl_redis_shard_connection(r, SHARD);
-	struct reading *reading = c ? malloc(sizeof(*reading)) : NULL;
+	struct reading *reading = malloc(sizeof(*reading));
 
 	if (!reading)
 		return -ENOTCONN;
-	*reading = (struct reading){ *calls, arg };
-	if (!redisAsyncCommand(c, on_read, reading, "EVAL %s 1 " NODES, read_lua))
+	*reading = (struct reading){ *calls, arg, r, 0 };
+	if (!ask(reading))
 		return 0;
 	free(reading);
 	return -ENOTCONN;

@@ -176,6 +176,24 @@ def a_status_is_degraded_while_redis_is_away(env):
 
 
 @case
+def a_reset_is_of_nodes(env):
+    with cluster(env, 1, STRICT, "{name: own, limit: 30/day}") as (redis, [node]):
+        node.ask_until(lambda: node.admitted >= 5)
+        done = node.tool("reset", "limit")
+        equal(done.returncode, 0, "exit status, with a rule of the node")
+        expect("reset: 1 buckets" in done.stdout, f"what is filled: {done.stdout}")
+        expect("scope: Cluster are left out" in done.stderr, f"what is left out: {done.stderr}")
+        done = node.tool("reset", "limit", "--rule", "all")
+        equal(done.returncode, 1, "exit status, with a rule of the cluster alone")
+        expect("krl:*:b:" in done.stderr, f"what is said: {done.stderr}")
+        node.ask_until(redis.spent)
+        for key in redis.ask("KEYS", "krl:*:b:default/limit/*"):
+            redis.ask("DEL", key)
+        before = node.admitted
+        node.ask_until(lambda: node.admitted > before)
+
+
+@case
 def without_redis_stats_are_of_nodes(env):
     env.limit()
     wait_for("it is listed", lambda: env.lists("limit"))

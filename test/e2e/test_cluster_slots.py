@@ -82,6 +82,18 @@ def three(env, **options):
         yield Cluster(env, nodes, servers, **options)
 
 
+COUNTERS = "krl:{krl00}:c"
+
+
+def moved(port, key):
+    """Does another node have it?"""
+    try:
+        ask(port, "TYPE", key)
+    except Refused:
+        return True
+    return False
+
+
 def keys_in(port, slot):
     return ask(port, "CLUSTER", "GETKEYSINSLOT", slot, 1000)
 
@@ -138,6 +150,20 @@ def a_slot_that_moved_is_followed(env):
         one.ask_until(lambda: [where for where, _ in one.buckets()] == [move.target] and one.nothing_left(), "x-user: a")
         expect(10 <= one.admitted() <= 30, f"let through: {one.admitted()} of 30")
         equal(one.away(), 0, "times that Redis was away")
+
+
+@case
+def what_all_counted_is_read_where_it_moved(env):
+    with three(env, count=1) as one:
+        one.spend("a", 1)
+        at = next(port for port in PORTS if not moved(port, COUNTERS))
+        wait_for("it is told", lambda: ask(at, "SCARD", COUNTERS))
+        move = Move(one, at, COUNTERS)
+        move.begin()
+        move.migrate()
+        move.end()
+        done = one.nodes[0].tool("get", "ratelimit-stats", "--cluster")
+        equal((done.returncode, done.stderr), (0, ""), "what is said at once")
 
 
 @case

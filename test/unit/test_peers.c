@@ -15,7 +15,6 @@
 
 /* What is written, as the kernel has it: a line for each. */
 #define ROWS 64
-
 static struct {
 	bool told;
 	__u8 addr[16];
@@ -233,6 +232,8 @@ static void what_was_anothers_goes_first(void **state)
 	want();
 	put_pod("a", "10.0.0.1", "web", 1);
 	wrote("+1 +1.7 ");
+	krl_peers_write_again(peers);
+	wrote("+1 ");
 	put_pod("b", "10.0.0.1", "db", 2);
 	wrote("-1 -1.7 +1 +1.8 ");
 	/* The older one does not take it back, whatever is said of it. */

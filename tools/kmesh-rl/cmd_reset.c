@@ -12,6 +12,8 @@
 #include "cli.h"
 #include "values_view.h"
 
+#define KRL_CLI_CLUSTER_RESET "where keys krl:*:b:NAMESPACE/NAME/* are to be deleted instead"
+
 static const struct krl_cli_choice outputs[] = {
 	{ "text", KRL_CLI_TABLE },
 	{ "json", KRL_CLI_JSON },
@@ -56,6 +58,21 @@ static bool are_gauges(const struct krl_stats *stats)
 	if (gauges && gauges < stats->count)
 		fprintf(stderr, "rules with maxConnections are left out: they count what is open, there is nothing to fill\n");
 	return gauges == stats->count;
+}
+
+/* Leave those of one node. Returns whether there is none. */
+static bool are_of_the_cluster(struct krl_stats *stats)
+{
+	size_t all = stats->count, i, kept = 0;
+
+	for (i = 0; i < all; i++)
+		if (!(stats->rows[i].flags & KRL_RULE_CLUSTER))
+			stats->rows[kept++] = stats->rows[i];
+	if (kept && kept < all)
+		fprintf(stderr, "rules with scope: Cluster are left out: their buckets are in Redis, " KRL_CLI_CLUSTER_RESET "\n");
+	if (kept)
+		stats->count = kept;
+	return !kept;
 }
 
 /* Is it @wanted, written as it is shown, or without the name of the one value that picks it? */
@@ -157,6 +174,8 @@ static enum krl_cli_exit reset(const struct krl_cli *cli, const char *ns, const 
 	if (!stats.count)
 		status = krl_cli_fail(*nearest ? "rate limit \"%s\" has no rule \"%s\": did you mean \"%s\"?"
 					       : "rate limit \"%s\" has no rule \"%s\"", name, cli->rule, nearest);
+	else if (are_of_the_cluster(&stats))
+		status = krl_cli_fail("the buckets of scope: Cluster are in Redis, " KRL_CLI_CLUSTER_RESET);
 	else if (are_gauges(&stats))
 		status = krl_cli_fail("maxConnections counts the connections that are open: there is no bucket to fill");
 	else
