@@ -102,9 +102,16 @@ class Redis:
         with self.send(*words) as sock, sock.makefile("r", newline="") as stream:
             return [line for line in stream.read().split("\r\n")[:-2] if line[:1] not in ("*", "$")]
 
+    def buckets(self):
+        return [tuple(map(int, self.ask("HMGET", key, "t", "out"))) for key in self.ask("KEYS", "krl:*:b:*")]
+
+    def lendable(self):
+        """Tokens that nodes hold, or may have; of no bucket yet more than any."""
+        return sum(t + out for t, out in self.buckets()) if self.buckets() else float("inf")
+
     def spent(self, count=1):
         """Have all buckets, at least @count, neither tokens nor leases?"""
-        buckets = [tuple(map(int, self.ask("HMGET", key, "t", "out"))) for key in self.ask("KEYS", "krl:*:b:*")]
+        buckets = self.buckets()
         return len(buckets) >= count and all(t <= 0 and not out for t, out in buckets)
 
 

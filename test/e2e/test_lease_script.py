@@ -82,15 +82,19 @@ def fills_come_at_multiples_of_the_interval(env):
         b.check(tokens=10, out=0)
 
 
+def check_end(b):
+    """A lease of 4 ends a TTL from now: it counts as spent, and its room is filled from the next fill on."""
+    b.now += TTL - 1
+    b.check("b", tokens=6, out=4)
+    b.now += 1
+    b.check("b", tokens=6, out=0)
+
+
 @case
 def a_lease_ends_when_its_holder_is_not_heard_of(env):
     with bucket(env) as b:
         b.check(want=4, granted=4, tokens=6, out=4)
-        b.now += TTL - 1
-        b.check("b", tokens=6, out=4)
-        b.now += 1
-        # It counts as spent, and its room is filled from the next fill on.
-        b.check("b", tokens=6, out=0)
+        check_end(b)
         equal(b.holders(), {}, "holders")
         b.now += S
         b.check("b", tokens=7, out=0)
@@ -361,10 +365,7 @@ def a_clock_that_is_set_back_makes_no_lease_longer(env):
         b.check(want=4, granted=4, tokens=6, out=4)
         b.now -= 1000 * S
         b.check("b", tokens=6, out=4)
-        b.now += TTL - 1
-        b.check("b", tokens=6, out=4)
-        b.now += 1
-        b.check("b", tokens=6, out=0)
+        check_end(b)
 
 
 @case
