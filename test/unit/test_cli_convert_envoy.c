@@ -101,6 +101,28 @@ static void wildcards_of_a_domain_are_prefixes(void **state)
 	       "and less specific ones count its requests\n");
 }
 
+static void a_path_of_a_domain_is_a_path(void **state)
+{
+	convert("domain: d\ndescriptors:\n"
+		"  - {key: path, value: /a, rate_limit: {unit: second, requests_per_unit: 1}}\n"
+		"  - {key: path, rate_limit: {unit: second, requests_per_unit: 2}}\n"
+		"  - {key: path, value: /b/*, rate_limit: {unit: second, requests_per_unit: 3}}\n"
+		"  - {key: PATH, rate_limit: {unlimited: true}}\n");
+	contains(out, "    - path:\n        type: Exact\n        value: \"/a\"\n");
+	contains(out, "    - path:\n        type: Distinct\n    limit:\n      requests: 2\n");
+	lacks(out, "headers");
+	lacks(out, "requests: 3");
+	contains(err, "descriptors[0]: path is taken for the path, which one it is stands in Envoy's "
+		      "rate_limits actions\n");
+	contains(err, "descriptors[2]: * in a path has no counterpart");
+
+	convert("domain: d\ndescriptors:\n"
+		"  - key: \":path\"\n    descriptors:\n"
+		"      - {key: a, value: b, rate_limit: {unlimited: true}}\n"
+		"      - {key: a, rate_limit: {unit: second, requests_per_unit: 1}}\n");
+	contains(out, "    - path:\n        type: PathPrefix\n        value: \"/\"\n");
+}
+
 static void a_route_of_a_domain_is_a_target(void **state)
 {
 	convert("domain: d\ndescriptors:\n"
@@ -259,6 +281,7 @@ int main(void)
 		cmocka_unit_test_teardown(who_is_not_limited_in_a_domain_has_a_tier, teardown),
 		cmocka_unit_test_teardown(an_entry_of_a_domain_hides_the_ones_behind_it, teardown),
 		cmocka_unit_test_teardown(wildcards_of_a_domain_are_prefixes, teardown),
+		cmocka_unit_test_teardown(a_path_of_a_domain_is_a_path, teardown),
 		cmocka_unit_test_teardown(a_route_of_a_domain_is_a_target, teardown),
 		cmocka_unit_test_teardown(a_token_bucket_of_istio_keeps_its_numbers, teardown),
 		cmocka_unit_test_teardown(a_filter_that_is_not_enforced_is_in_shadow_mode, teardown),

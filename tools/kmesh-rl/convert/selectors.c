@@ -2,6 +2,7 @@
 /* Conditions, checked as far as the agent would refuse the whole document for one of them. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <kmesh_rl/policy.h>
 
@@ -97,7 +98,8 @@ bool krl_convert_add_path(struct krl_conversion *c, const yaml_node_t *node,
 	if (!path)
 		return krl_convert_drop(c, node, "a rule can have one path");
 	krl_convert_put(c, path, "type", json_string(type));
-	krl_convert_put(c, path, "value", json_string(value));
+	if (value)
+		krl_convert_put(c, path, "value", json_string(value));
 	return check(c, node, match);
 }
 
@@ -152,7 +154,8 @@ json_t *krl_convert_selectors(struct krl_conversion *c, struct krl_convert_match
 
 void krl_convert_share(struct krl_conversion *c, json_t *selectors)
 {
-	json_t *entry, *header, *source;
+	json_t *entry, *header, *source, *path;
+	const char *type;
 	size_t i, h;
 
 	json_array_foreach(selectors, i, entry)
@@ -161,6 +164,12 @@ void krl_convert_share(struct krl_conversion *c, json_t *selectors)
 		if (source) {
 			krl_convert_put(c, source, "type", json_string("Exact"));
 			json_object_del(source, "prefixLength");
+		}
+		path = json_object_get(entry, "path");
+		type = json_string_value(json_object_get(path, "type"));
+		if (type && !strcmp(type, "Distinct")) {
+			krl_convert_put(c, path, "type", json_string("PathPrefix"));
+			krl_convert_put(c, path, "value", json_string("/"));
 		}
 		json_array_foreach(
 			json_object_get(entry, "headers"), h,
@@ -203,14 +212,16 @@ static bool add_value(struct krl_conversion *c, const yaml_node_t *node, const c
 
 /* Envoy's :path has the query. */
 static bool add_envoy_path(struct krl_conversion *c, const yaml_node_t *node, const char *value,
-			   struct krl_convert_match *match)
+			   bool wildcards, struct krl_convert_match *match)
 {
-	if (strchr(value, '?'))
+	if (value && wildcards && strchr(value, '*'))
+		return krl_convert_drop(c, node, "* in a path has no counterpart");
+	if (value && strchr(value, '?'))
 		return krl_convert_drop(c, node, "the query is not part of a path here");
 	if (krl_convert_first(c, ":path"))
 		krl_convert_note(c, node,
 				 "Envoy compares the path and its query: here the path counts with any query");
-	return krl_convert_add_path(c, node, match, "Exact", value);
+	return krl_convert_add_path(c, node, match, value ? "Exact" : "Distinct", value);
 }
 
 bool krl_convert_descriptor(struct krl_conversion *c, yaml_node_t *node, const char *key,
@@ -227,8 +238,16 @@ bool krl_convert_descriptor(struct krl_conversion *c, yaml_node_t *node, const c
 	if (!name || (!known && is_of_envoy(key)))
 		return krl_convert_drop(
 			c, node, "%.80s is not of the request but of Envoy's configuration", key);
-	if (!strcmp(name, ":path") && value && !(wildcards && strchr(value, '*')))
-		return add_envoy_path(c, node, value, match);
+	if (!known && !strcasecmp(key, "path")) {
+		name = ":path";
+		if (krl_convert_first(c, key))
+			krl_convert_note(c, node,
+					 "%.80s is taken for the path, which one it is stands in "
+					 "Envoy's rate_limits actions",
+					 key);
+	}
+	if (!strcmp(name, ":path"))
+		return add_envoy_path(c, node, value, wildcards, match);
 	if (!strcmp(name, ":method") && value)
 		return krl_convert_add_method(c, node, match, value);
 	if (!known && krl_convert_first(c, key))
