@@ -26,12 +26,12 @@ static void a_domain_becomes_tiers_most_specific_first(void **state)
 	assert_string_equal(out, HEAD("edge-proxy") "spec:\n  service: FILL-IN\n  ruleMatch: First\n  rules:\n"
 				 "  - name: remote_address_50.0.0.5\n    clientSelectors:\n"
 				 "    - sourceCIDR:\n        value: \"50.0.0.5\"\n        type: Exact\n"
-				 "    limit:\n      requests: 1\n      unit: Minute\n"
+				 "    limit:\n      requests: 1\n      unit: Minute\n    scope: Cluster\n"
 				 "  - name: remote_address\n    clientSelectors:\n"
 				 "    - sourceCIDR:\n        value: \"0.0.0.0/0\"\n        type: Distinct\n"
 				 "    - sourceCIDR:\n        value: \"::/0\"\n        type: Distinct\n"
 				 "        prefixLength: 128\n"
-				 "    limit:\n      requests: 10\n      unit: Second\n");
+				 "    limit:\n      requests: 10\n      unit: Second\n    scope: Cluster\n");
 	assert_string_equal(err, "in:1:9: a domain is no target, spec.service is to be filled in\n"
 				 "in:5:5: descriptors[1]: the client is the peer of the connection here, set "
 				 "spec.clientIP if that is a proxy\n");
@@ -45,7 +45,7 @@ static void other_keys_of_a_domain_count_apart(void **state)
 		"        shadow_mode: true\n"
 		"  - key: to_number\n    rate_limit: {unit: day, requests_per_unit: 100, name: all}\n");
 	in_order("name: messaging\n", "name: message_type_marketing.to_number\n");
-	in_order("mode: Shadow\n", "---\n");
+	in_order("    scope: Cluster\n    mode: Shadow\n", "---\n");
 	in_order("name: messaging-2\n", "- name: all\n");
 	contains(out, "    - headers:\n      - name: message_type\n        type: Exact\n"
 		      "        value: marketing\n      - name: to_number\n        type: Distinct\n");
@@ -65,6 +65,9 @@ static void who_is_not_limited_in_a_domain_has_a_tier(void **state)
 	in_order("name: user_root\n", "requests: 9223372036854775807\n");
 	in_order("name: user_vip*\n", "        type: Prefix\n        value: vip\n");
 	in_order("name: user_vip*\n", "requests: 9223372036854775807\n");
+	/* What counts nothing needs no Redis. */
+	in_order("- name: user\n", "scope: Cluster\n");
+	lacks(out, "      unit: Second\n    scope: Cluster\n");
 	in_order("requests: 9223372036854775807\n", "- name: user\n");
 	contains(err, "in:4:5: descriptors[1]: is not limited, which the largest limit stands for where a less "
 		      "specific one would count its requests\n");

@@ -278,6 +278,7 @@ void krl_convert_domain(struct krl_conversion *c, yaml_node_t *root)
 		return;
 	}
 	d.limit.name = v[0] ? krl_node_text(v[0]) : NULL;
+	d.limit.cluster = true;
 	len = krl_convert_enter(c, "descriptors");
 	collect(&d, v[1]);
 	krl_convert_leave(c, len);

@@ -67,7 +67,7 @@ static json_t *rules_json(struct krl_conversion *c, const struct krl_convert_lim
 		if (rule->selectors)
 			krl_convert_put(c, json, "clientSelectors", json_incref(rule->selectors));
 		put_settings(c, json, rule);
-		if (limit->cluster)
+		if (limit->cluster && !rule->unlimited)
 			krl_convert_put(c, json, "scope", json_string("Cluster"));
 		if (rule->shadow)
 			krl_convert_put(c, json, "mode", json_string("Shadow"));
