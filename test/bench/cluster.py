@@ -165,7 +165,7 @@ def main():
                 measure(env, args)
             finally:
                 env.close()
-        cgroup.remove()
+                wait_for("an empty cgroup", cgroup.remove)
 
 
 if __name__ == "__main__":
