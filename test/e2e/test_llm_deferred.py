@@ -41,6 +41,23 @@ def begin(env, server, *fields, most=MOST, piece=20, **more):
     return conn, body[-LAST:]
 
 
+def to_its_answer(models, conn, last):
+    """... which the server holds."""
+    held = models.held()
+    conn.send_segment(last)
+    wait_for("the answer is held", lambda: models.held() > held)
+
+
+def to_its_end(env, models, conn, end):
+    """By @end, or with its answer."""
+    if end:
+        env.conns.remove(conn)
+        end(models, conn)
+    else:
+        models.release()
+        expect_ok(reply(conn))
+
+
 def charges(env):
     return len(bpfmap.keys(os.path.join(env.bpffs, "krl_charges"), 16))
 
@@ -61,19 +78,12 @@ def as_many_rules_as_may_count(env):
     for count, end in enumerate((None, reset, None, abort), 1):
         conn, last = begin(env, models.server, *headers({"hold": "first"}))
         equal((taken(env), charges(env)), (paid(count // 2), 0), "tokens taken ahead of the end of the JSON, and charges")
-        held = models.held()
-        conn.send_segment(last)
-        wait_for("the answer is held", lambda held=held: models.held() > held)
+        to_its_answer(models, conn, last)
         found = taken(env)
         for name, before in paid(count // 2).items():
             expect(found[name] > before + COSTS[EIGHT[name][1]], f"{found[name]} tokens taken by {name} while it is under way")
         equal(charges(env), 1, "charges while it is under way")
-        if end:
-            env.conns.remove(conn)
-            end(models, conn)
-        else:
-            models.release()
-            expect_ok(reply(conn))
+        to_its_end(env, models, conn, end)
         wait_for("no more is held than was paid", lambda count=count: taken(env) == paid((count + 1) // 2))
         equal(charges(env), 0, "charges")
 
@@ -117,18 +127,11 @@ def in_overflow_buckets(env):
     for count, end in enumerate((None, reset, abort, None), 1):
         conn, last = begin(env, models.server, *headers({"hold": "first"}))
         wait_for("it is counted by its head", lambda count=count: state()[2] == count)
-        held = models.held()
-        conn.send_segment(last)
-        wait_for("the answer is held", lambda held=held: models.held() > held)
+        to_its_answer(models, conn, last)
         found = state()
         expect(min(found[:2]) > 12 * ended + MOST, f"tokens, and requests, while it is under way: {found}")
-        if end:
-            env.conns.remove(conn)
-            end(models, conn)
-        else:
-            models.release()
-            expect_ok(reply(conn))
-            ended += 1
+        to_its_end(env, models, conn, end)
+        ended += not end
         wait_for("no more is held than was paid", lambda count=count, ended=ended: state() == [12 * ended] * 2 + [count])
         equal(charges(env), 0, "charges")
     conn, last = begin(env, models.server, model="x")
