@@ -44,7 +44,7 @@ $(B)/test/unit/%: $(B)/asan/obj/test/unit/%.o $(B)/asan/libkrl.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lpthread -o $@
 
-$(B)/test/prog/%.bpf.o: test/prog/%.bpf.c | deps-test
+$(B)/test/%.bpf.o: test/%.bpf.c | deps-test
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -160,7 +160,7 @@ fuzz: $(FUZZ) ## each fuzz target for 30 s
 			-artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
-bench: all $(PROG_OBJ) $(BENCH) $(BENCH_LLM) $(B)/test/prog/test_llm | deps-bench ## beside the unlimited server and nginx limit_req; model servers (root)
+bench: all $(PROG_OBJ) $(B)/test/bench/least.bpf.o $(BENCH) $(BENCH_LLM) $(B)/test/prog/test_llm | deps-bench ## beside the unlimited server and nginx limit_req; model servers (root)
 	$(Q)$(ROOT) $(PYTHON) test/bench/run.py --build $(B) --json $(B)/bench.json
 	$(Q)$(ROOT) $(PYTHON) test/bench/llm.py --build $(B) --json $(B)/bench-llm.json
 

@@ -9,7 +9,10 @@ port, with limit_req admitting and refusing. wrk measures each in turn, round af
 what else the machine does falls on all of them alike; medians are reported. CPU is that of the whole
 machine, client included: what the kernel does for a request shows nowhere else.
 
-Beside that, what the kernel spends on single steps, by test-run (steps.c): walking over and matching a head,
+Beside these, the least that programs on the same sockets can do (least.bpf.c): what the kernel itself takes for each of
+their ways shows there.
+
+Then, what the kernel spends on single steps, by test-run (steps.c): walking over and matching a head,
 by the number of rules, and one take, by the number of buckets.
 
 Prints tables and the same as JSON; --json FILE writes every round as well.
@@ -29,6 +32,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import isolation
+import least
+
 ALONE, ADMIT, REFUSE, PROXY_ADMIT, PROXY_REFUSE, SELECT, TELL, SEND = range(18480, 18488)
 TIERS = 32
 
@@ -46,11 +53,14 @@ LONG_HEAD = [
 CASES = [
     ("server alone", ALONE, 200, []),
     ("kmesh-rl admits", ADMIT, 200, []),
+    ("passed, and nothing else", least.PASS, 200, []),
     ("kmesh-rl admits, and tells", TELL, 200, []),
+    ("64 constant bytes told", least.TELL, 200, []),
     ("nginx proxy admits", PROXY_ADMIT, 200, []),
     ("kmesh-rl answers 429", REFUSE, 429, []),
     ("nginx proxy answers 429", PROXY_REFUSE, 429, []),
     ("kmesh-rl 429, going out", SEND, 429, []),
+    ("a constant 429, going out", least.REFUSE, 429, []),
     ("server alone, 600-byte head", ALONE, 200, LONG_HEAD),
     ("kmesh-rl, 32 tiers, same", SELECT, 200, LONG_HEAD),
 ]
@@ -68,7 +78,7 @@ http {{
 
 SERVER = """
   server {{ listen 127.0.0.1:{0}; listen 127.0.0.1:{1}; listen 127.0.0.1:{2}; listen 127.0.0.1:{3}; listen 127.0.0.1:{4};
-           listen 127.0.0.1:{5};           root {dir}/www; }}
+           listen 127.0.0.1:{5}; listen 127.0.0.1:{6}; listen 127.0.0.1:{7}; listen 127.0.0.1:{8}; root {dir}/www; }}
 """
 
 PROXY = """
@@ -171,7 +181,8 @@ class Bench:
             file.write(rate_limit("refuse", REFUSE, 1))
             file.write(rate_limit("send", SEND, 1, direction="Outbound"))
             file.write(rate_limit("select", SELECT, *[1] * (TIERS - 1), 10**9))
-        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, SEND, dir=self.dir))
+        self.start_nginx("server", SERVER.format(ALONE, ADMIT, REFUSE, SELECT, TELL, SEND,
+                                                 least.PASS, least.TELL, least.REFUSE, dir=self.dir))
         self.start_nginx("proxy", PROXY.format(ALONE, PROXY_ADMIT, PROXY_REFUSE))
         self.start([f"{self.args.build}/kmesh-rl-agent", "--source", f"dir:{self.dir}/config",
                     "--bpffs", self.bpffs, "--control-socket", f"{self.dir}/agent.sock",
@@ -265,12 +276,16 @@ def ratios(rounds):
 
     return {
         "admitted_of_alone": ratio("kmesh-rl admits", "server alone", "requests_per_s"),
+        "passed_of_alone": ratio("passed, and nothing else", "server alone", "requests_per_s"),
         "told_of_alone": ratio("kmesh-rl admits, and tells", "server alone", "requests_per_s"),
+        "constant_told_of_alone": ratio("64 constant bytes told", "server alone", "requests_per_s"),
         "admitted_of_proxied": ratio("kmesh-rl admits", "nginx proxy admits", "requests_per_s"),
         "alone_of_proxied": ratio("server alone", "nginx proxy admits", "requests_per_s"),
         "selected_of_alone": ratio("kmesh-rl, 32 tiers, same", "server alone, 600-byte head", "requests_per_s"),
         "cpu_429_of_proxy_429": ratio("kmesh-rl answers 429", "nginx proxy answers 429", "cpu_us_per_request"),
         "cpu_429_out_of_proxy_429": ratio("kmesh-rl 429, going out", "nginx proxy answers 429", "cpu_us_per_request"),
+        "cpu_constant_429_out_of_proxy_429": ratio("a constant 429, going out", "nginx proxy answers 429",
+                                                   "cpu_us_per_request"),
     }
 
 
@@ -282,13 +297,16 @@ def show_rates(connections, median):
 
 def show(connections, median, ratio):
     show_rates(connections, median)
-    print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97)")
-    print(f"told / server alone      {ratio['told_of_alone']:.2f}   (to reach: 0.85)")
+    print(f"admitted / server alone  {ratio['admitted_of_alone']:.2f}   (to reach: 0.97; "
+          f"passed, and nothing else: {ratio['passed_of_alone']:.2f})")
+    print(f"told / server alone      {ratio['told_of_alone']:.2f}   (to reach: 0.85; "
+          f"64 constant bytes: {ratio['constant_told_of_alone']:.2f})")
     print(f"admitted / proxied       {ratio['admitted_of_proxied']:.2f}   (to reach: 2.00; "
           f"the server alone: {ratio['alone_of_proxied']:.2f})")
     print(f"32 tiers / server alone  {ratio['selected_of_alone']:.2f}   (to reach: 0.95)")
     print(f"CPU of a 429 / proxy's   {ratio['cpu_429_of_proxy_429']:.2f}   (to reach: 1.00)")
-    print(f"... going out / proxy's  {ratio['cpu_429_out_of_proxy_429']:.2f}   (to reach: 0.33)\n")
+    print(f"... going out / proxy's  {ratio['cpu_429_out_of_proxy_429']:.2f}   (to reach: 0.33; "
+          f"a constant one: {ratio['cpu_constant_429_out_of_proxy_429']:.2f})\n")
 
 
 def main():
@@ -305,7 +323,20 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
-    bench = Bench(args)
+    name = f"krl-bench-least-{os.getpid()}"
+    cgroup = isolation.Cgroup(name)
+    cgroup.make()
+    cgroup.join()
+    try:
+        with least.attached(args.build, os.path.join(isolation.BPFFS, name), cgroup.path):
+            run(Bench(args), args)
+    finally:
+        with open(os.path.join(os.path.dirname(cgroup.path), "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write("0")
+        cgroup.remove()
+
+
+def run(bench, args):
     cases = [case for case in CASES if args.cases in case[0]]
     rounds = {count: {name: [] for name, *_ in cases} for count in args.connections}
     steps = []
