@@ -51,6 +51,7 @@ struct krl_cluster {
 	uv_timer_t *timer;
 	__u64 tick_ns;
 	char node[256];
+	unsigned int drawn;	/* at random, in each tick */
 	__u64 incarnation;	/* another after each loss of Redis, and with it of what exchanges came to */
 	struct krl_lease_table table;
 	struct exchange *exchanges;
@@ -111,7 +112,7 @@ static int look(struct krl_cluster *c, struct krl_lease_entry *e, const struct k
 	seen.over = now_ns >= op.end_ns;
 	seen.fills = now_ns + FILL_TICKS * c->tick_ns >= e->lease.fill_ns;
 	seen.filled = now_ns >= e->lease.fill_ns;
-	getrandom(&seen.drawn, sizeof(seen.drawn), 0);
+	seen.drawn = c->drawn;
 	if (!e->lease.known || !op.end_ns) {
 		n = krl_lease_begin(&e->lease, &seen, rule->credit);
 		err = take_out(c, e, n, &out);
@@ -283,6 +284,7 @@ static void on_timer(uv_timer_t *timer)
 	if (c->busy)
 		return;
 	c->left = c->table.count;
+	getrandom(&c->drawn, sizeof(c->drawn), 0);
 	send_due(c);
 	if (++c->ticks % SHARE_TICKS == 0)
 		write_shares(c);
