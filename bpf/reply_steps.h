@@ -9,6 +9,7 @@
 #include "lib/answer.h"
 #include "lib/form.h"
 #include "lib/reply_walk.h"
+#include "lib/resize.h"
 #include "lib/slot.h"
 
 /* Steps of a walk over a message: bpf_loop() goes no further. */
@@ -192,10 +193,7 @@ static __noinline int krl_reply_rewrite(struct krl_replying *r, struct krl_answe
 	if (bpf_msg_push_data(msg, 0, all, 0))
 		return -1;
 	krl_answer_copy((char *)(long)msg->data, (char *)(long)msg->data_end, text, KRL_REPLY_WHOLE + KRL_HEADERS_BYTES);
-	/* Kernels without commit 5d609ba26247 leave the last byte. */
-	if (bpf_msg_pop_data(msg, all, len, 0) &&
-	    (bpf_msg_pop_data(msg, all, len - 1, 0) || bpf_msg_pop_data(msg, all - 1, 1, 0) ||
-	     bpf_msg_pull_data(msg, 0, all, 0))) {
+	if (krl_message_pop_behind(msg, all, len)) {
 		w->drops = 1;
 		return -1;
 	}

@@ -75,10 +75,7 @@ int least_refuse(struct sk_msg_md *msg)
 	__u32 client = msg->local_port, size = msg->size;
 	char *data;
 
-	if (size < ANSWER_BYTES ? bpf_msg_push_data(msg, 0, ANSWER_BYTES - size, 0) :
-				  bpf_msg_pop_data(msg, 0, size - ANSWER_BYTES, 0))
-		return SK_DROP;
-	if (bpf_msg_pull_data(msg, 0, ANSWER_BYTES, 0))
+	if (bpf_msg_push_data(msg, 0, ANSWER_BYTES, 0) || bpf_msg_pop_data(msg, ANSWER_BYTES, size, 0))
 		return SK_DROP;
 	data = (char *)(long)msg->data;
 	if (data + ANSWER_BYTES > (char *)(long)msg->data_end)
