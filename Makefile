@@ -110,7 +110,7 @@ BUILDAH ?= buildah
 image: ## the container image IMAGE (kmesh-rl:VERSION), with buildah
 	$(Q)command -v $(firstword $(BUILDAH)) >/dev/null || \
 		{ echo "make image: buildah is missing: install it with: apt-get install -y buildah" >&2; exit 1; }
-	$(Q)$(BUILDAH) build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
+	$(Q)$(BUILDAH) build $(IMAGE_FLAGS) --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 lint: ## layers, licences, sizes, words, tests that are in no table
 	$(Q)tools/dev/lint.sh $(R)

@@ -7,9 +7,10 @@ import re
 import time
 from datetime import datetime
 
+import bpfmap
 from client import expect
 from harness import SCALE, Skip, case, wait_for
-from kube import Cluster, endpoint, endpoint_slice, ratelimit, service
+from kube import Cluster, endpoint, endpoint_slice, pod, ratelimit, service
 
 SERVICES = 10000
 ENDPOINTS_EACH = 5
@@ -88,43 +89,81 @@ GROWTH_MIB = 4
 
 
 def flood(api, plural, lines, copies):
-    """@copies times @lines as events of the one watch of @plural that is open."""
+    """@copies times @lines as events of the one watch of @plural."""
     piece = b"".join(lines)
     for _ in range(copies):
-        wait_for("the watch takes what it was sent", lambda: not api.open[0][1])
+        wait_for("the watch takes what it was sent",
+                 lambda: [waiting for watched, waiting in api.open if watched == plural] == [[]])
         api.emit(plural, piece)
 
 
-@case(alone=True)
-def kube_memory_stays_flat(env):
-    """Events without an end, one RateLimit that changes and comes and goes: what the agent has of memory after a tenth
-    of them is what it has after all (KRL_EVENTS: how many)."""
+def stays_flat(env, cluster, pid, objects, settled):
+    """Events without an end, of @objects that change and come and go: what the agent has of memory after a tenth of them is
+    what it has after all (KRL_EVENTS: how many). settled(N): wait until they are over, each time with another N."""
     if env.build.endswith("/asan"):
         raise Skip("ASan keeps what is freed")
-    cluster = Cluster(env)
-    cluster.api.put(ratelimit("limit"))
-    agent = cluster.agent("limit")
-    pid = agent.process.pid
-    wait_for("a watch", lambda: cluster.api.watches)
     lines = []
-    for number in range(1000):
-        object = ratelimit(f"other-{number % 7}", at=9000 + number % 7, limit=f"{number % 5 + 1}/day")
+    for number, object in enumerate(objects):
         object["metadata"]["resourceVersion"] = "101"
         object["metadata"]["annotations"] = {"notes": "x" * (number % 300)}
         change = ("DELETED", "ADDED", "MODIFIED")[number % 3]
         lines.append(json.dumps({"type": change, "object": object}).encode() + b"\n")
-
-    def settled(limit):
-        object = ratelimit("limit", limit=f"{limit}/day")
-        cluster.api.put(object)
-        wait_for("the events are over", lambda: env.item()["maxTokens"] == limit)
-        return memory_mib(pid, "VmRSS")
-
-    flood(cluster.api, "ratelimits", lines, EVENTS // 10000)
-    first = settled(7)
-    spent = cpu_s(pid)
-    flood(cluster.api, "ratelimits", lines, EVENTS // 1000 - EVENTS // 10000)
-    last = settled(8)
-    print(f"{EVENTS} events: {first:.1f} MiB after a tenth, {last:.1f} MiB after all, "
+    plural = next(kind.plural for kind in cluster.api.kinds.values() if kind.kind == objects[0]["kind"])
+    flood(cluster.api, plural, lines, EVENTS // 10000)
+    settled(7)
+    first, spent = memory_mib(pid, "VmRSS"), cpu_s(pid)
+    flood(cluster.api, plural, lines, EVENTS // 1000 - EVENTS // 10000)
+    settled(8)
+    last = memory_mib(pid, "VmRSS")
+    print(f"{EVENTS} events of {plural}: {first:.1f} MiB after a tenth, {last:.1f} MiB after all, "
           f"{(cpu_s(pid) - spent) / EVENTS / 0.9 * 1e6:.0f} us of CPU each")
     expect(last - first < GROWTH_MIB * SCALE, f"{first:.1f} MiB after a tenth of the events, {last:.1f} after all")
+
+
+@case(alone=True)
+def kube_memory_stays_flat(env):
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit"))
+    agent = cluster.agent("limit")
+
+    def settled(limit):
+        cluster.api.put(ratelimit("limit", limit=f"{limit}/day"))
+        wait_for("the events are over", lambda: env.item()["maxTokens"] == limit)
+    stays_flat(env, cluster, agent.process.pid, [
+        ratelimit(f"other-{number % 7}", at=9000 + number % 7, limit=f"{number % 5 + 1}/day") for number in range(1000)], settled)
+
+
+@case(alone=True)
+def kube_memory_stays_flat_by_slices(env):
+    """Of a service that a RateLimit refers to, and of others."""
+    cluster = Cluster(env)
+    for object in (service("web"), endpoint_slice("web"), ratelimit("limit", service="web")):
+        cluster.api.put(object)
+    agent = cluster.agent("limit")
+
+    def settled(count):
+        # Of those that come and go none is left.
+        cluster.api.put(endpoint_slice("web", *(endpoint(f"127.0.1.{host + 1}") for host in range(count)), suffix="last"))
+        wait_for("the events are over", lambda: env.item()["endpoints"] == count + 1)
+    stays_flat(env, cluster, agent.process.pid, [
+        endpoint_slice("web" if number % 7 == 0 or number == 999 else f"other-{number % 7}",
+                       *(endpoint(f"127.0.2.{host + 1}") for host in range(number % 5 + 1)), suffix="more")
+        for number in range(1000)], settled)
+
+
+@case(alone=True)
+def kube_memory_stays_flat_by_pods(env):
+    """While a rule asks which pod connects."""
+    cluster = Cluster(env)
+    cluster.api.put(ratelimit("limit", rules=[
+        {"name": "some", "limit": "2/day", "clientSelectors": [{"from": {
+            "type": "Distinct", "by": "Pod", "podSelector": {"matchLabels": {"app": "web"}}}}]}]))
+    agent = cluster.agent("limit")
+    peers = os.path.join(env.bpffs, "krl_peers")
+
+    def settled(host):
+        cluster.api.put(pod(f"last-{host}", f"10.65.0.{host}", labels={"app": "web"}))
+        wait_for("the events are over", lambda: any(bytes([10, 65, 0, host]) in key for key in bpfmap.keys(peers, 16)))
+    stays_flat(env, cluster, agent.process.pid, [
+        pod(f"web-{number % 7}", f"10.64.0.{number % 50}", labels={"app": "web" if number % 2 else "db"}, account=f"a-{number % 3}",
+            owner=("ReplicaSet", f"web-{number % 7}")) for number in range(1000)], settled)

@@ -89,13 +89,72 @@ def limited(env):
     cluster.serve()
     equal(cluster.admitted(8), 3, "requests admitted")
     wait_for("5 limited", lambda: cluster.status().get("limited") == 5)
+    wait_for("it is written that requests are refused", lambda: cluster.node().get("limiting"))
     equal(cluster.kubectl("get", "rl", "limit", "--no-headers").split()[4], "5", "the column Limited")
     wait_for("limiting ended", lambda: cluster.events("LimitingEnded"))
     equal(cluster.admitted(2), 0, "requests admitted again")
     wait_for("limiting began again", lambda: cluster.events("LimitingStarted")[0]["count"] == 2)
     began, = cluster.events("LimitingStarted")
     equal([began["message"], began["source"]["host"]], [f"{NODE}: requests are beyond the limit", NODE], "the Event")
+    wait_for("limiting ended again", lambda: cluster.events("LimitingEnded")[0]["count"] == 2)
+    wait_for("so it is written", lambda: "limiting" not in cluster.node())
     expect("not written" not in agent.text(), agent.text())
+
+
+@case
+def limiting_across_agents(env):
+    """The next agent tells that it ended, and not that it began again."""
+    cluster = Cluster(env)
+    cluster.apply(ratelimit())
+    agent = in_force(cluster)
+    cluster.serve()
+    equal(cluster.admitted(5), 3, "requests admitted")
+    wait_for("it is written that requests are refused", lambda: cluster.node().get("limiting"))
+    wait_for("limiting began", lambda: cluster.events("LimitingStarted"))
+    agent.kill()
+    equal(cluster.events("LimitingEnded"), [], "Events that it ended, before the agent did")
+    agent = cluster.agent("limit")
+    wait_for("limiting ended", lambda: cluster.events("LimitingEnded"))
+    wait_for("so it is written", lambda: "limiting" not in cluster.node())
+    equal([event["count"] for event in cluster.events("LimitingStarted")], [1], "times that it began")
+    expect("not written" not in agent.text(), agent.text())
+
+
+LIMITING = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/nodes/items/properties/limiting"
+
+
+def takes_limiting(cluster):
+    answer = cluster.admin(
+        "PATCH", f"{GROUP}/namespaces/{NAMESPACE}/ratelimits/limit/status?fieldManager=somebody&force=true&dryRun=All",
+        {"apiVersion": "kmesh.net/v1alpha1", "kind": "RateLimit", "metadata": {"name": "limit"},
+         "status": {"nodes": [{"node": "node-z", "limiting": True}]}}, "application/apply-patch+yaml")
+    return answer.status == 200 and '"limiting":true' in answer.body.decode().replace(" ", "")
+
+
+@case
+def older_definition(env):
+    """One that has no limiting in nodes[]: said once, all else is written, and limiting is told of as it begins and ends."""
+    cluster = Cluster(env)
+    if not MADE["owned"]:
+        raise Skip("the definition was there before, and other agents go by it")
+    cluster.apply(ratelimit())
+    answer = cluster.admin("PATCH", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ratelimits.kmesh.net",
+                           [{"op": "remove", "path": LIMITING}], "application/json-patch+json")
+    equal(answer.status, 200, "status of changing the definition")
+    try:
+        wait_for("the definition is the older one", lambda: not takes_limiting(cluster))
+        agent = in_force(cluster)
+        cluster.serve()
+        equal(cluster.admitted(5), 3, "requests admitted")
+        wait_for("2 limited", lambda: cluster.status().get("limited") == 2)
+        wait_for("limiting began", lambda: cluster.events("LimitingStarted"))
+        wait_for("limiting ended", lambda: cluster.events("LimitingEnded"))
+        cluster.settled()
+    finally:
+        cluster.define()
+        wait_for("the definition is as it was", lambda: takes_limiting(cluster))
+    equal([agent.text().count(text) for text in ("not written", "nodes[].limiting is not in its CustomResourceDefinition")],
+          [1, 1], "times that it is said")
 
 
 @contextlib.contextmanager
