@@ -370,8 +370,7 @@ static __noinline int krl_llm_follow(struct krl_conn *conn, struct krl_llm *llm,
 {
 	struct krl_reply *r = &conn->reply;
 
-	if (r->state == KRL_REPLY_FRAMED)
-		krl_reply_resume(r, krl_sock_write_seq(sk));
+	krl_find_reply(r, sk, llm->nothing_owed);
 	llm->followed = r->state == KRL_REPLY_FRAMED;
 	if (!llm->followed) {
 		krl_meter_leave(r, cookie);

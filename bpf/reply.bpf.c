@@ -8,13 +8,14 @@
 #include "lib/conns.h"
 
 /* Have the program not run for the rest of a body whose length is known, when the kernel takes all of it in any case.
- * What it does not take, it would pass unseen again, and as much of the next answer (fact 11 of docs/architecture.md). */
-static __always_inline void krl_reply_pass_body(struct krl_replying *replying)
+ * What it does not take, it would pass unseen again, and as much of the next answer (fact 11 of docs/architecture.md). It
+ * is known of no write with MSG_ZEROCOPY but the one that is looked at. */
+static __always_inline void krl_reply_pass_body(struct krl_replying *replying, struct sock *sk)
 {
 	const struct krl_reply_walk *w = &replying->conn->reply_walk;
 	__u64 all = w->off + replying->conn->reply.skip;
 
-	if (!w->event && all > w->len && all <= w->sure)
+	if (!w->event && all > w->len && all <= w->sure && !krl_sock_zerocopy(sk))
 		bpf_msg_apply_bytes(replying->msg, all);
 }
 
@@ -48,7 +49,7 @@ int krl_reply(struct sk_msg_md *msg)
 	krl_reply_follow(&replying, sk, seq, over);
 	if (conn->reply_walk.drops)
 		return SK_DROP;
-	krl_reply_pass_body(&replying);
+	krl_reply_pass_body(&replying, sk);
 	return SK_PASS;
 }
 

@@ -208,6 +208,7 @@ static __noinline int krl_reply_add(struct krl_replying *r)
 	__u64 key = r->conn->headers.form;
 	const struct krl_form *form;
 	struct krl_text_slot *slot;
+	__u32 len = w->len;
 	int lost = 1;
 
 	form = key ? bpf_map_lookup_elem(&krl_forms, &key) : 0;
@@ -219,10 +220,12 @@ static __noinline int krl_reply_add(struct krl_replying *r)
 						     : krl_reply_insert(r, &slot->text, form);
 		slot->busy = 0;
 	}
-	if (lost)
+	if (lost) {
 		krl_count(KRL_REASON_HEADERS_LOST);
-	else
-		r->conn->reply.taken_seq = r->conn->reply.at_seq + w->off;
+		return 0;
+	}
+	r->conn->reply.taken_seq = r->conn->reply.at_seq + w->off;
+	r->conn->reply.added = w->len - len;
 	return 0;
 }
 

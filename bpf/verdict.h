@@ -205,6 +205,25 @@ static __always_inline int krl_swallow(struct __sk_buff *skb, struct krl_conn *c
 	return krl_answer(skb, conn, cookie, sk);
 }
 
+/* Is the place in the server's answers known as a request comes? Bytes that were not seen are noticed here, or the next
+ * answer would tell nothing. */
+static __always_inline void krl_find_reply(struct krl_reply *r, struct sock *sk, int nothing_owed)
+{
+	__u64 left;
+
+	if (r->state != KRL_REPLY_FRAMED)
+		return;
+	left = krl_reply_resume(r, krl_sock_write_seq(sk));
+	if (r->state != KRL_REPLY_FRAMED) {
+		krl_count(KRL_REASON_REPLY_UNREAD);
+	} else if (left && left == r->added && nothing_owed) {
+		/* The kernel took nothing of the answer with its fields, and let it pass unseen when it was written again. */
+		krl_count(KRL_REASON_HEADERS_LOST);
+		r->at_seq = r->taken_seq;
+		r->skip = 0;
+	}
+}
+
 /* What the header fields of the server's answer tell: of the request that was judged last. */
 static __always_inline void krl_fill_told(struct krl_conn *conn)
 {
@@ -220,9 +239,7 @@ static __always_inline void krl_fill_told(struct krl_conn *conn)
 /* ... and to which answers they go. */
 static __always_inline void krl_fill_headers(struct krl_conn *conn, struct sock *sk, int nothing_owed)
 {
-	/* Bytes that were not seen are noticed here, or the next answer would tell nothing. */
-	if (conn->reply.state == KRL_REPLY_FRAMED)
-		krl_reply_resume(&conn->reply, krl_sock_write_seq(sk));
+	krl_find_reply(&conn->reply, sk, nothing_owed);
 	if (conn->reply.state == KRL_REPLY_UNKNOWN && nothing_owed)
 		krl_reply_begin(&conn->reply, krl_sock_write_seq(sk));
 	/* The client has not waited for the kernel's answer: that may be taken for the server's. */

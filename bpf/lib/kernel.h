@@ -42,11 +42,16 @@ struct in6_addr {
 	__u8 bytes[16];
 };
 
+struct netns_core {
+	int sysctl_optmem_max;	/* since kernel commit f5769faeec36 */
+};
+
 struct netns_ipv4 {
 	unsigned int sysctl_tcp_notsent_lowat;
 };
 
 struct net {
+	struct netns_core core;
 	struct netns_ipv4 ipv4;
 	__u64 net_cookie;
 };
@@ -62,6 +67,7 @@ struct sock_common {
 	__u16 skc_num;
 	__u16 skc_family;
 	__u8 skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -125,6 +131,7 @@ struct sock {
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	int sk_err;
+	atomic_t sk_omem_alloc;
 	__u32 sk_max_ack_backlog;
 };
 
@@ -154,6 +161,11 @@ struct tcp_sock {
 #pragma clang attribute pop
 
 #define KRL_O_NONBLOCK 04000
+
+/* include/net/sock.h, enum sock_flags */
+enum sock_flags {
+	SOCK_ZEROCOPY = 18,
+};
 
 /* include/net/tcp_states.h */
 enum krl_tcp_state {

@@ -56,7 +56,7 @@ struct krl_reply {
 	__u16 status;
 	__u8 line;		/* enum krl_reply_line, or fewer */
 	__u8 state;		/* enum krl_reply_state */
-	__u32 pad;
+	__u32 added;		/* bytes of the header fields that an answer was last given */
 };
 
 /* The server got @count requests; of those of which @heads has a bit, the first being bit 0, the answer has no

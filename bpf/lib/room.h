@@ -17,8 +17,35 @@ static __always_inline __u32 krl_sock_lowat(struct sock *sk)
 /* What an skb that is written costs of the send buffer beside its bytes, at most. */
 #define KRL_SKB_COST 1536
 
+/* What an skb has in pieces at most, and a message (include/linux/skbuff.h, MAX_SKB_FRAGS). */
+#define KRL_SKB_PIECES 17
+
 /* A piece of a message is a page at least, but for its first and those that were held back. */
 #define KRL_PIECE_BYTES 4096
+
+/* May what is written to it be sent from where it is? */
+static __always_inline int krl_sock_zerocopy(struct sock *sk)
+{
+	return sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
+}
+
+/* net.core.optmem_max before kernel commits 4944566706b2 and f5769faeec36, and more than one such skb took of it there. */
+#define KRL_OPTMEM_BYTES 20480
+#define KRL_ZEROCOPY_COST 1024
+
+/* Pieces of a message that there is memory for when they are written with MSG_ZEROCOPY: each may take an skb of its own
+ * for what is told the server when it was sent (net/core/skbuff.c, msg_zerocopy_realloc). What its user may lock is not
+ * known here. */
+static __always_inline __u32 krl_sock_zerocopies(struct sock *sk)
+{
+	struct net *net = sk->__sk_common.skc_net.net;
+	__s32 used = sk->sk_omem_alloc.counter, most;
+
+	if (!bpf_core_field_exists(net->core.sysctl_optmem_max))
+		return used < KRL_OPTMEM_BYTES ? (__u32)(KRL_OPTMEM_BYTES - used) / KRL_ZEROCOPY_COST : 0;
+	most = net->core.sysctl_optmem_max;
+	return used < most ? (__u32)(most - used) / KRL_SKB_COST : 0;
+}
 
 /* Bytes of a message that are taken at once in any case, of which @small pieces may be of any length, and the first,
  * when there is little room, has @first bytes. Room is asked for before each skb alone (include/net/sock.h,
@@ -33,7 +60,7 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 s
 	__u32 segment = tp->mss_cache / 2;
 	__u32 piece = segment < KRL_PIECE_BYTES ? segment : KRL_PIECE_BYTES;
 	__s32 spare = (2 + small) * KRL_SKB_COST;
-	__u32 lowat = krl_sock_lowat(sk);
+	__u32 lowat = krl_sock_lowat(sk), zerocopies;
 	__u64 sure;
 
 	if (room <= 0 || unsent >= lowat)
@@ -41,6 +68,14 @@ static __always_inline __u32 krl_sock_sure(struct sock *sk, __u32 first, __u32 s
 	sure = room > spare ? (__u64)(room - spare) * piece / (piece + KRL_SKB_COST) : 0;
 	if (sure > lowat - unsent)
 		sure = lowat - unsent;
+	if (krl_sock_zerocopy(sk)) {
+		zerocopies = krl_sock_zerocopies(sk);
+		/* The first piece is taken, or comes again as it is. */
+		if (zerocopies <= 1 + small)
+			return first == ~0U ? 0 : sure < first ? sure : first;
+		if (zerocopies < KRL_SKB_PIECES && sure > (__u64)(zerocopies - 1 - small) * KRL_PIECE_BYTES)
+			sure = (__u64)(zerocopies - 1 - small) * KRL_PIECE_BYTES;
+	}
 	if (first > segment)
 		first = segment;
 	return sure < first && !unsent ? first : sure;
@@ -56,9 +91,6 @@ static __always_inline int krl_sock_full(struct sock *sk)
 
 /* More than options that come and go take of a segment (net/ipv4/tcp_output.c, tcp_current_mss). */
 #define KRL_OPTION_BYTES 40
-
-/* What an skb has in pieces at most (include/linux/skbuff.h, MAX_SKB_FRAGS). */
-#define KRL_SKB_PIECES 17
 
 /* Bytes of a message's first piece, which has @first, that the kernel takes in any case into the last skb that waits to be
  * sent: none of the send buffer is asked for there. The skb may leave then, so it holds for one piece alone. */

@@ -7,8 +7,8 @@ KIND nonblocking writes as a server on epoll does, what the kernel did not take 
 the kernel. Either has a thread for each connection. FILE is a JSON object: for the target of a request the list
 of the steps that make its answer,
 
-    [HOW, DATA]     write DATA; HOW is send, more (MSG_MORE), zerocopy (MSG_ZEROCOPY), bytes (one a write) or
-                    writev (DATA is a list, a buffer each)
+    [HOW, DATA]     write DATA; HOW is send, more (MSG_MORE), zerocopy (MSG_ZEROCOPY, but what that has no memory
+                    for is copied), bytes (one a write) or writev (DATA is a list, a buffer each)
     ["sendfile", {"file": PATH}]
     ["splice", DATA]    through a pipe, 64 KiB at most
     ["keep", DATA]  goes in front of what is written next
@@ -24,8 +24,10 @@ DATA is text of latin-1, or {"file": PATH}. What the calls were asked for and wh
 
 import argparse
 import ctypes
+import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -134,9 +136,19 @@ class Connection:
             for byte in data_of(spec):
                 self._write_all([bytes([byte])], self.sock.sendmsg)
         else:
-            flags = {"send": 0, "more": socket.MSG_MORE, "zerocopy": MSG_ZEROCOPY}[how]
+            write = {"send": self.sock.send, "more": lambda data: self.sock.send(data, socket.MSG_MORE),
+                     "zerocopy": self._send_zerocopy}[how]
             data, self.kept = self.kept + data_of(spec), b""
-            self._write_all([data], lambda buffers: self.sock.send(buffers[0], flags))
+            self._write_all([data], lambda buffers: write(buffers[0]))
+
+    def _send_zerocopy(self, data):
+        try:
+            return self.sock.send(data, MSG_ZEROCOPY)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+        self.recorder.note("copies", self.number)
+        return self.sock.send(data)
 
     def _write_all(self, buffers, write):
         """Write all of @buffers, what was not taken at once again."""
@@ -202,6 +214,7 @@ def main():
     parser.add_argument("--record", required=True)
     parser.add_argument("--send-buffer", type=int)
     parser.add_argument("--notsent", type=int, help="TCP_NOTSENT_LOWAT")
+    parser.add_argument("--locked", type=int, help="RLIMIT_MEMLOCK, as a user that is bound by it")
     options = parser.parse_args()
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -217,6 +230,9 @@ def main():
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer)
     listener.bind((options.host, options.port))
     listener.listen(256)
+    if options.locked is not None:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (options.locked, options.locked))
+        os.setresuid(65534, 65534, 65534)
     print("ready", flush=True)
     count = 0
     while True:

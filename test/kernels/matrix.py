@@ -31,7 +31,7 @@ CASES = ["basic/fifteen", "basic/one_connection", "capabilities/connections", "c
 CASES_OF_OLDEST = ["basic/ipv", "basic/wildcard", "basic/both_families", "basic/the_shortest", "basic/eight_clients",
                    "blocking/they_are", "blocking/a_connection", "bodies/a_limited_mebibyte_by", "concurrent/a_server_that_is_killed",
                    "connections/over_ipv6", "events_told/tokens", "headers/small", "headers/large", "headers/a_head",
-                   "headers/chunked", "headers/twenty", "lifecycle/detach_removes", "llm_cut/cut_in_good_form_chat",
+                   "headers/chunked", "headers/twenty", "headers_zerocopy/", "lifecycle/detach_removes", "llm_cut/cut_in_good_form_chat",
                    "netns/what_slips", "outbound_recount/those_from_before", "pipelining/twenty", "selectors/an", "send/expect",
                    "send/nothing_of", "servers/deferred", "servers/requests_that_wait", "smuggling/a_limited", "takeover/limits_never"]
 TIMEOUT_S = 3000
