@@ -163,10 +163,14 @@ class Conn:
         self.buffer += data
         return bool(data)
 
+    def _must(self, where):
+        if not self._more():
+            raise Failure(f"end of the connection {where} {bytes(self.buffer)!r}")
+
     def read(self, size):
         """Exactly @size raw bytes."""
         while len(self.buffer) < size:
-            expect(self._more(), f"end of the connection after {bytes(self.buffer)!r}")
+            self._must("after")
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         return data
@@ -182,12 +186,12 @@ class Conn:
     def more_than(self, size):
         """Wait for more than @size bytes that are not read yet."""
         while len(self.buffer) <= size:
-            expect(self._more(), f"end of the connection after {bytes(self.buffer)!r}")
+            self._must("after")
 
     def line(self):
         """The next line, without its end."""
         while (end := self.buffer.find(b"\r\n")) < 0:
-            expect(self._more(), f"end of the connection inside {bytes(self.buffer)!r}")
+            self._must("inside")
         return self.read(end + 2)[:-2].decode("latin-1")
 
     def response(self, to_head=False):
