@@ -24,6 +24,11 @@ def some_memory_for_options(size):
             setting.write(str(size))
 
 
+def expect_refusals(server):
+    parts = [event for event in server.events("wrote") if event["took"] < event["asked"]]
+    expect(parts or server.events("copies"), "the memory was enough for all")
+
+
 def rounds(env, kind):
     """Answers beyond that memory, and small ones behind them."""
     some_memory_for_options(8 * KIB)
@@ -40,8 +45,7 @@ def rounds(env, kind):
             for _ in range(3):
                 replies.ask(conn, "/small", SMALL)
     nothing_more(env, conn)
-    parts = [event for event in server.events("wrote") if event["took"] < event["asked"]]
-    expect(parts or server.events("copies"), "the memory was enough for all")
+    expect_refusals(server)
     reasons = env.reasons()
     equal({name: reasons.get(name, 0) for name in ("headers_lost", "reply_unread")},
           {"headers_lost": 0, "reply_unread": 0}, "what was not followed")
@@ -73,7 +77,7 @@ def zero_copies_of_a_model_server(env):
         conn.send_segment(request("chat", asked("chat")).replace(b"/v1/chat/completions", b"/v1/%d" % number, 1))
         read_stream(conn, [answers[number]])
         wait_for(f"{12 * (count + 1)} tokens are paid", lambda: spent(env, 100000) == 12 * (count + 1))
-    expect(server.events("copies"), "the memory was enough for all")
+    expect_refusals(server)
     equal(env.reasons().get("llm_unfollowed", 0), 0, "answers that were not followed")
 
 
