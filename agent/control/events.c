@@ -16,9 +16,10 @@
 #define TIME_BYTES 40
 #define INSTANCE_BYTES 48
 
-/* Of a row of krl_rules: what was counted by its last event. */
+/* Of a row of krl_rules: what its events stood for up to now, as a number of those that it limited. */
 struct counted {
 	__u32 rule_id;
+	bool begun;
 	uint64_t limited;
 };
 
@@ -83,15 +84,18 @@ static json_t *descriptor_json(const struct krl_reported *reported)
 	return value;
 }
 
-/* How many the rule limited since its event before; this one is the first that is known of where there was none. */
+/* How many the rule limited since its event before; this one is the first that is known of where there was none. Each is
+ * in one event: those that are told next are left to their own. */
 static uint64_t count(struct krl_events *events, const struct krl_reported *reported)
 {
 	struct counted *c = &events->counted[reported->report->slot];
-	uint64_t before = c->rule_id == reported->report->rule_id ? c->limited : reported->limited;
+	uint64_t until = reported->limited > reported->behind ? reported->limited - reported->behind : 1;
+	uint64_t before = c->limited;
 
-	c->rule_id = reported->report->rule_id;
-	c->limited = reported->limited;
-	return reported->limited > before ? reported->limited - before : 1;
+	if (!c->begun || c->rule_id != reported->report->rule_id || until <= before)
+		before = until - 1;
+	*c = (struct counted){ .rule_id = reported->report->rule_id, .begun = true, .limited = until };
+	return until - before;
 }
 
 static json_t *item_json(struct krl_events *events, const struct krl_reported *reported)

@@ -8,12 +8,19 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/vec.h"
 #include "agent/loop/handle.h"
 #include "internal.h"
 
 /* The kernel wakes nobody for a report: it judges in the server's recv() too, where waking the agent made EAGAIN more
  * frequent (docs/architecture-blocking.md). */
 #define LOOK_EVERY_MS 100
+
+/* A report that was taken from the ring, and what its rule had counted then. */
+struct taken {
+	struct krl_report report;
+	uint64_t limited;
+};
 
 struct krl_reports {
 	struct krl_datapath *dp;
@@ -23,6 +30,9 @@ struct krl_reports {
 	uv_timer_t *timer;
 	struct krl_rule_stats *counted;	/* of one row, by CPU */
 	int cpus;
+	struct taken *taken;
+	size_t taken_count;
+	unsigned int behind[KRL_MAX_RULES];	/* of those taken that were not told yet, how many each row has */
 };
 
 static uint64_t limited_by(struct krl_reports *r, __u32 slot, bool shadow)
@@ -41,19 +51,34 @@ static int on_report(void *ctx, void *data, size_t size)
 {
 	struct krl_reports *r = ctx;
 	const struct krl_report *report = data;
-	const struct krl_rule *rule;
-	struct krl_reported reported;
-	struct krl_kept kept;
+	struct taken *t;
 
 	if (size < sizeof(*report) || report->slot >= KRL_MAX_RULES)
 		return 0;
-	rule = &r->dp->rules[report->slot];
+	t = krl_vec_add(&r->taken, &r->taken_count);
+	if (!t)
+		return -ENOMEM;
+	t->report = *report;
+	t->limited = limited_by(r, report->slot, report->flags & KRL_REPORT_SHADOW);
+	r->behind[report->slot]++;
+	return 0;
+}
+
+static void tell(struct krl_reports *r, const struct taken *t)
+{
+	const struct krl_report *report = &t->report;
+	const struct krl_rule *rule = &r->dp->rules[report->slot];
+	struct krl_reported reported;
+	struct krl_kept kept;
+
+	r->behind[report->slot]--;
 	if (rule->id != report->rule_id || r->dp->infos[report->slot].id != report->rule_id)
-		return 0;
+		return;
 	reported = (struct krl_reported){ .report = report,
 					  .rule = &r->dp->infos[report->slot],
 					  .unix_ns = (int64_t)report->time_ns + r->dp->config->wall_offset_ns,
-					  .limited = limited_by(r, report->slot, report->flags & KRL_REPORT_SHADOW),
+					  .limited = t->limited,
+					  .behind = r->behind[report->slot],
 					  .left = report->tokens + (rule->flags & KRL_RULE_CONCURRENT
 								    ? (int64_t)rule->settings.max_tokens : 0),
 					  .rule_flags = rule->flags,
@@ -62,14 +87,19 @@ static int on_report(void *ctx, void *data, size_t size)
 	    !bpf_map_lookup_elem(bpf_map__fd(r->dp->skel->maps.krl_values), report->descriptor, &kept))
 		reported.kept = &kept;
 	r->fn(r->arg, &reported);
-	return 0;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct krl_reports *r = timer->data;
+	size_t i;
 
 	ring_buffer__consume(r->ring);
+	for (i = 0; i < r->taken_count; i++)
+		tell(r, &r->taken[i]);
+	free(r->taken);
+	r->taken = NULL;
+	r->taken_count = 0;
 }
 
 static int start(struct krl_reports *r, uv_loop_t *loop)

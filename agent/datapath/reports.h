@@ -14,6 +14,7 @@ struct krl_reported {
 	const struct krl_kept *kept;	/* the values that picked its bucket; NULL: none, or not known any more */
 	int64_t unix_ns;
 	uint64_t limited;		/* those that the rule refused by now, or with KRL_REPORT_SHADOW would have */
+	unsigned int behind;		/* of those, how many of its row are told next, each by itself */
 	int64_t left;			/* tokens in its bucket; of KRL_RULE_CONCURRENT how many more could be open */
 	unsigned int rule_flags;	/* KRL_RULE_... */
 	unsigned int status;		/* of the answer */

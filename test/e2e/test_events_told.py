@@ -4,6 +4,7 @@
 import errno
 import json
 import re
+import signal
 import socket
 
 from client import equal, expect, get
@@ -168,6 +169,24 @@ def tokens_of_a_model(env):
     equal(without(item, "needed", "left"), {**without(FIRST, "needed", "left"), "method": "POST",
                                             "path": "/v1/chat/completions", "status": 429, "model": "qwen3"}, "event")
     expect(item["left"] < item["needed"] <= 12, f"tokens left of those needed: {item}")
+
+
+@case
+def each_is_in_one_event(env):
+    """Of those as well that the agent learns of all at once."""
+    env.server()
+    env.limit(rules=["{name: all, limit: 1/day, mode: Shadow}"])
+    conn = env.connect()
+    for _ in range(2):
+        conn.ask(get("/"))
+    events(env)
+    agent = env.agents[-1].process
+    agent.send_signal(signal.SIGSTOP)
+    for _ in range(30):
+        conn.ask(get("/"))
+    agent.send_signal(signal.SIGCONT)
+    wait_for("some of them", lambda: len(told(env)["items"]) > 5)
+    equal(sum(item["count"] for item in told(env)["items"]), 31, "requests that the events stand for")
 
 
 @case
