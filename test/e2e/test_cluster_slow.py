@@ -105,10 +105,21 @@ def the_clock_of_redis_is_set(env):
             load.bounded(*BUCKET, credit=extra)
 
 
+def judged(node):
+    return node.counted(OK) + node.counted(LIMITED)
+
+
+def goes_by_redis(node):
+    """Redis is there a while before the kernel hears of it: has it judged some since without whenUnavailable?"""
+    away, before = node.reasons()["cluster_away"], judged(node)
+    wait_for("some are judged", lambda: judged(node) > before + 10)
+    return node.reasons()["cluster_away"] == away
+
+
 def awayness(load, node):
     """What was let through and refused, in how many seconds, without Redis."""
     began, served, limited = time.monotonic(), node.counted(OK), node.counted(LIMITED)
-    wait_for("some are judged", lambda: node.counted(OK) + node.counted(LIMITED) > served + limited + 400)
+    wait_for("some are judged", lambda: judged(node) > served + limited + 400)
     return node.counted(OK) - served, node.counted(LIMITED) - limited, time.monotonic() - began
 
 
@@ -144,6 +155,7 @@ def redis_away_with(env, check):
             net.drop()
             for node in net.nodes:
                 wait_for("Redis is there again", lambda node=node: node.notes("Redis is there") == 2)
+                wait_for("its bucket counts again", lambda node=node: goes_by_redis(node))
         with Load(net, 200, 200) as load:
             load.more(60)
         load.bounded(20, 20, 1)
