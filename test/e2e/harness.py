@@ -306,11 +306,11 @@ class Env:
         self.conns.append(conn)
         return conn
 
-    def accepted(self, server, **options):
+    def accepted(self, server):
         """A connection that @server has accepted: what is sent from now on is judged as it arrives,
         while segments that wait for accept() may be merged and are then judged as one."""
         before = len(server.events("accept"))
-        conn = self.connect(server.port, **options)
+        conn = self.connect(server.port)
         wait_for("the server accepts", lambda: len(server.events("accept")) > before)
         return conn
 

@@ -13,43 +13,46 @@ from models import asked, budget, request, spent
 from told import Replies, final, nothing_more, read_stream, with_fields
 
 KIB, MIB = 1 << 10, 1 << 20
-ROOM = 256 * KIB
 OPTMEM = "/proc/sys/net/core/optmem_max"
 SMALL = final(b"hello, world\n", "X: y")
 
 
-def some_memory_for_options(size):
+def some_memory_for_options():
     """Of the namespace, which has no such setting before Linux 6.8: there it is 20 KiB."""
     if os.path.exists(OPTMEM):
         with open(OPTMEM, "w", encoding="ascii") as setting:
-            setting.write(str(size))
+            setting.write(str(8 * KIB))
 
 
-def wait_for_refusal(server):
-    """Of a part of an answer, while its client does not read: what there is no room for at the other end keeps the memory."""
-    wait_for("the memory is not enough", lambda: server.events("copies") or any(
-        event["took"] < event["asked"] for event in server.events("wrote")))
+def read_slowly(env, server, request, answer):
+    """A part of it is refused while its client does not read. With 20 KiB that is a matter of chance: pieces that wait to be
+    sent share memory."""
+    conn = env.connect(receive_buffer=256 * KIB)
+    conn.send_segment(request)
+    if os.path.exists(OPTMEM):
+        wait_for("the memory is not enough", lambda: server.events("copies") or any(
+            event["took"] < event["asked"] for event in server.events("wrote")))
+    read_stream(conn, answer)
+    return conn
 
 
 def rounds(env, kind):
     """Answers beyond that memory, and small ones behind them."""
-    some_memory_for_options(8 * KIB)
+    some_memory_for_options()
     replies = Replies(env)
     answers = {f"/{size}": final(os.urandom(size)) for size in (MIB, 100000, 2 * MIB)}
     for target, answer in answers.items():
         replies.add(target, ("zerocopy", replies.file(answer)))
     replies.add("/small", ("send", SMALL))
     server = replies.start(kind)
-    conn = env.connect(receive_buffer=ROOM)
-    conn.send_segment(get(f"/{2 * MIB}"))
-    wait_for_refusal(server)
-    read_stream(conn, with_fields(answers[f"/{2 * MIB}"], replies.told()))
-    for _ in range(5):
-        for target, answer in answers.items():
-            replies.ask(conn, target, answer)
+    slow = read_slowly(env, server, get(f"/{2 * MIB}"), with_fields(answers[f"/{2 * MIB}"], replies.told()))
+    for conn in (slow, env.connect()):
+        for _ in range(3):
             for _ in range(3):
                 replies.ask(conn, "/small", SMALL)
-    nothing_more(env, conn)
+            for target, answer in answers.items():
+                replies.ask(conn, target, answer)
+        nothing_more(env, conn)
     reasons = env.reasons()
     equal({name: reasons.get(name, 0) for name in ("headers_lost", "reply_unread")},
           {"headers_lost": 0, "reply_unread": 0}, "what was not followed")
@@ -68,21 +71,23 @@ def zero_copies_of_a_blocking_server(env):
 @case
 def zero_copies_of_a_model_server(env):
     """What each of its answers says at its end is paid."""
-    some_memory_for_options(8 * KIB)
+    some_memory_for_options()
     replies = Replies(env)
     usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
     answers = [final(json.dumps({"id": "x" * size, "usage": usage}).encode()) for size in (2 * MIB, 100, 100000, MIB)]
     for number, answer in enumerate(answers):
         replies.add(f"/v1/{number}", ("zerocopy", replies.file(answer)))
     server = replies.start(document=ratelimit("limit", PORT, rules=[budget("100000/hour")]))
-    conn = env.accepted(server, receive_buffer=ROOM)
-    for count in range(12):
+
+    def ask(number):
+        return request("chat", asked("chat")).replace(b"/v1/chat/completions", b"/v1/%d" % number, 1)
+
+    slow = read_slowly(env, server, ask(0), [answers[0]])
+    for count, conn in enumerate([slow] * 6 + [env.accepted(server)] * 6, 1):
         number = count % len(answers)
-        conn.send_segment(request("chat", asked("chat")).replace(b"/v1/chat/completions", b"/v1/%d" % number, 1))
-        if not count:
-            wait_for_refusal(server)
+        conn.send_segment(ask(number))
         read_stream(conn, [answers[number]])
-        wait_for(f"{12 * (count + 1)} tokens are paid", lambda: spent(env, 100000) == 12 * (count + 1))
+        wait_for(f"{count + 1} answers are paid", lambda: spent(env, 100000) == 12 * (count + 1))
     equal(env.reasons().get("llm_unfollowed", 0), 0, "answers that were not followed")
 
 
